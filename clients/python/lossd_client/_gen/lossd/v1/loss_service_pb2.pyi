@@ -1,0 +1,68 @@
+# Made by `make gen`.
+from google.rpc import status_pb2 as _status_pb2
+from lossd_client._gen.lossd.v1 import catalog_pb2 as _catalog_pb2
+from lossd_client._gen.lossd.v1 import tensor_pb2 as _tensor_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class EvaluateRequest(_message.Message):
+    __slots__ = ("loss", "parameters", "reduction", "gradients", "tensors")
+    class ParametersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _tensor_pb2.ParameterValue
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_tensor_pb2.ParameterValue, _Mapping]] = ...) -> None: ...
+    LOSS_FIELD_NUMBER: _ClassVar[int]
+    PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    REDUCTION_FIELD_NUMBER: _ClassVar[int]
+    GRADIENTS_FIELD_NUMBER: _ClassVar[int]
+    TENSORS_FIELD_NUMBER: _ClassVar[int]
+    loss: str
+    parameters: _containers.MessageMap[str, _tensor_pb2.ParameterValue]
+    reduction: str
+    gradients: _containers.RepeatedScalarFieldContainer[str]
+    tensors: _containers.RepeatedCompositeFieldContainer[_tensor_pb2.Tensor]
+    def __init__(self, loss: _Optional[str] = ..., parameters: _Optional[_Mapping[str, _tensor_pb2.ParameterValue]] = ..., reduction: _Optional[str] = ..., gradients: _Optional[_Iterable[str]] = ..., tensors: _Optional[_Iterable[_Union[_tensor_pb2.Tensor, _Mapping]]] = ...) -> None: ...
+
+class EvaluateResponse(_message.Message):
+    __slots__ = ("warning", "tensors")
+    WARNING_FIELD_NUMBER: _ClassVar[int]
+    TENSORS_FIELD_NUMBER: _ClassVar[int]
+    warning: str
+    tensors: _containers.RepeatedCompositeFieldContainer[_tensor_pb2.Tensor]
+    def __init__(self, warning: _Optional[str] = ..., tensors: _Optional[_Iterable[_Union[_tensor_pb2.Tensor, _Mapping]]] = ...) -> None: ...
+
+class EvaluateStreamRequest(_message.Message):
+    __slots__ = ("id", "evaluate", "chunk", "cancel")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    EVALUATE_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    evaluate: EvaluateRequest
+    chunk: _tensor_pb2.TensorChunk
+    cancel: CancelEvaluation
+    def __init__(self, id: _Optional[int] = ..., evaluate: _Optional[_Union[EvaluateRequest, _Mapping]] = ..., chunk: _Optional[_Union[_tensor_pb2.TensorChunk, _Mapping]] = ..., cancel: _Optional[_Union[CancelEvaluation, _Mapping]] = ...) -> None: ...
+
+class CancelEvaluation(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class EvaluateStreamResponse(_message.Message):
+    __slots__ = ("id", "result", "chunk", "error")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    result: EvaluateResponse
+    chunk: _tensor_pb2.TensorChunk
+    error: _status_pb2.Status
+    def __init__(self, id: _Optional[int] = ..., result: _Optional[_Union[EvaluateResponse, _Mapping]] = ..., chunk: _Optional[_Union[_tensor_pb2.TensorChunk, _Mapping]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...

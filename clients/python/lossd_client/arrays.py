@@ -1,0 +1,139 @@
+"""Arrays that carry a gradient, as the tutorials write them."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, SupportsFloat
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+ArrayLike = npt.ArrayLike
+Gradients = Mapping["Tensor", Array]
+
+
+class Tensor:
+    """A NumPy array with `requires_grad` and, after `backward`, `grad`.
+
+    Args:
+        data: any array-like; Python floats become float32, as in PyTorch.
+        requires_grad: whether losses of it fill `grad`.
+
+    Attributes:
+        data: the array, not copied.
+        grad: None, or the sum of the gradients of all `backward` calls, of data's shape and type.
+
+    >>> x = tensor([0.5, 2.0], requires_grad=True)
+    >>> x
+    tensor([0.5, 2. ], dtype=float32, requires_grad=True)
+    """
+
+    __slots__ = ("_backward", "data", "grad", "requires_grad")
+    __array_priority__ = 100.0
+
+    def __init__(
+        self,
+        data: ArrayLike,
+        requires_grad: bool = False,
+        *,
+        backward: Callable[[Array | None], None] | None = None,
+    ) -> None:
+        self.data = as_array(data)
+        if requires_grad and self.data.dtype.kind != "f":
+            message = f"only floating-point tensors can require gradients, not {self.data.dtype}"
+            raise TypeError(message)
+        self.requires_grad = requires_grad
+        self.grad: Array | None = None
+        self._backward = backward
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.data.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.data.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self.data.ndim
+
+    @property
+    def size(self) -> int:
+        return self.data.size
+
+    def numpy(self) -> Array:
+        """The array."""
+        return self.data
+
+    def item(self) -> float:
+        """The value of a tensor with one element."""
+        return self.data.item()  # type: ignore[no-any-return]
+
+    def backward(self, gradient: ArrayLike | None = None) -> None:
+        """Add the gradients of this loss to the `grad` of its inputs that require one.
+
+        Args:
+            gradient: gradient of what follows with respect to this loss, of its shape; may be
+                left out for a scalar.
+
+        Raises:
+            RuntimeError: nothing that this was computed from requires a gradient, or it was
+                called before; or this is not a scalar and `gradient` is missing.
+        """
+        if self._backward is None:
+            message = (
+                "this tensor has no gradient to propagate: none of its inputs requires one, or "
+                "backward was called before"
+            )
+            raise RuntimeError(message)
+        if gradient is None and self.data.ndim:
+            message = f"backward needs a gradient of shape {self.shape} for a loss that is no scalar"
+            raise RuntimeError(message)
+        backward, self._backward = self._backward, None
+        backward(None if gradient is None else np.asarray(gradient))
+
+    def zero_grad(self) -> None:
+        """Forget the gradient."""
+        self.grad = None
+
+    def detach(self) -> "Tensor":
+        """The same array without a gradient."""
+        return Tensor(self.data)
+
+    def accumulate(self, gradient: Array) -> None:
+        """Add to `grad`."""
+        self.grad = gradient if self.grad is None else self.grad + gradient
+
+    def __array__(self, dtype: npt.DTypeLike = None, copy: bool | None = None) -> Array:
+        if dtype is not None and np.dtype(dtype) != self.data.dtype:
+            return self.data.astype(dtype)
+        return self.data.copy() if copy else self.data
+
+    def __float__(self) -> float:
+        value: SupportsFloat = self.data
+        return float(value)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __repr__(self) -> str:
+        text = np.array2string(self.data, separator=", ", prefix="tensor(")
+        grad = ", requires_grad=True" if self.requires_grad else ""
+        grad = ", backward=True" if self._backward is not None else grad
+        return f"tensor({text}, dtype={self.data.dtype}{grad})"
+
+
+def tensor(data: ArrayLike, *, requires_grad: bool = False) -> Tensor:
+    """A `Tensor` over `data`: `tensor(logits, requires_grad=True)`."""
+    return Tensor(data, requires_grad)
+
+
+def as_array(data: Any) -> Array:
+    """`data` as an array: arrays as they are, Python floats as float32."""
+    if isinstance(data, np.ndarray):
+        return data
+    if isinstance(data, Tensor):
+        return data.data
+    array = np.asarray(data)
+    typed = hasattr(data, "dtype") or hasattr(data, "__array__")
+    return array.astype(np.float32) if array.dtype == np.float64 and not typed else array

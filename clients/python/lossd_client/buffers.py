@@ -1,0 +1,75 @@
+"""Large arrays that are used again.
+
+A new array of megabytes costs a page fault for every 4 KiB, several times what a kernel costs.
+"""
+
+import threading
+from collections import defaultdict
+from typing import Any, Final
+
+import numpy as np
+
+LARGE: Final = 1 << 18  # bytes from which an array comes from the pool
+ALIGNMENT: Final = 64
+
+
+class Pool:
+    """Memory that goes back when the last array over it is gone.
+
+    Args:
+        limit: bytes kept for later use at most.
+    """
+
+    def __init__(self, limit: int = 1 << 30) -> None:
+        self.limit = limit
+        self.kept = 0
+        self._free: defaultdict[int, list[np.ndarray[Any, Any]]] = defaultdict(list)
+        self._lock = threading.RLock()  # a finaliser may run while it is held
+
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+        """An array with undefined values, like `np.empty`."""
+        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        if size < LARGE:
+            return np.empty(shape, dtype)
+        size_class = 1 << (size - 1).bit_length() - 2  # four sizes for each power of two
+        rounded = -(-size // size_class) * size_class
+        with self._lock:
+            stock = self._free[rounded]
+            memory = stock.pop() if stock else None
+            self.kept -= rounded if memory is not None else 0
+        if memory is None:
+            memory = np.empty(rounded + ALIGNMENT, np.uint8)
+        start = -memory.ctypes.data % ALIGNMENT
+        lease = _Lease(self, memory, rounded, memory.ctypes.data + start, shape, dtype)
+        return np.asarray(lease)
+
+    def give_back(self, memory: np.ndarray[Any, Any], size: int) -> None:
+        """Take memory in for later use, or let it go where the limit is reached."""
+        with self._lock:
+            if self.kept + size <= self.limit:
+                self.kept += size
+                self._free[size].append(memory)
+
+
+class _Lease:
+    """What an array from the pool is based on; gives the memory back when the array is gone."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        memory: np.ndarray[Any, Any],
+        size: int,
+        address: int,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+    ) -> None:
+        self._pool, self._memory, self._size = pool, memory, size
+        self.__array_interface__ = {
+            "data": (address, False),
+            "shape": shape,
+            "typestr": dtype.str,
+            "version": 3,
+        }
+
+    def __del__(self) -> None:
+        self._pool.give_back(self._memory, self._size)

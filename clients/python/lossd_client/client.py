@@ -1,0 +1,185 @@
+"""Clients: where losses are computed."""
+
+import asyncio
+import functools
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final, Self
+
+from lossd_client.errors import ParameterError
+from lossd_client.transports import InProcess, Remote, Transport
+from lossd_client.wire import Array, Parameter, Request, Response
+
+DEFAULT_TARGET: Final = "localhost:50051"
+
+
+def connect(target: str | None = None, *, timeout: float | None = None, retries: int = 4) -> "Client":
+    """A client of the server at `target`.
+
+    Args:
+        target: "host:port", "unix:/path/to/socket", or "inproc:" to compute in this process
+            without a server (needs the `lossd` distribution). None: `$LOSSD_TARGET`, else
+            localhost:50051.
+        timeout: seconds that one evaluation may take; None for no limit.
+        retries: how often an evaluation is sent again after its connection was lost.
+
+    Connections are opened by the first evaluation, not here.
+
+    >>> from lossd_client import connect, nn
+    >>> with connect("inproc:") as client:
+    ...     nn.MSELoss(client=client)([1.0, 2.0], [0.0, 0.0]).item()
+    2.5
+    """
+    return Client(target, timeout=timeout, retries=retries)
+
+
+def _transport(target: str | None, retries: int) -> tuple[str, Transport]:
+    target = target or os.environ.get("LOSSD_TARGET") or DEFAULT_TARGET
+    if retries < 0:
+        raise ParameterError(f"retries = {retries} must be >= 0", field="retries")
+    if target.startswith("inproc:"):
+        return target, InProcess()
+    return target, Remote(target, retries)
+
+
+class _Base:
+    """What both kinds of client have."""
+
+    def __init__(
+        self, target: str | None = None, *, timeout: float | None = None, retries: int = 4
+    ) -> None:
+        if timeout is not None and not timeout > 0:
+            raise ParameterError(f"timeout = {timeout} must be > 0 seconds", field="timeout")
+        self.target, self._transport = _transport(target, retries)
+        self.timeout = timeout
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.target!r})"
+
+
+class Client(_Base):
+    """Computes losses at a target; see `connect`. Threads may share it; so may a forked child."""
+
+    def evaluate(
+        self,
+        loss: str,
+        tensors: Mapping[str, Array],
+        *,
+        parameters: Mapping[str, Parameter] | None = None,
+        reduction: str = "mean",
+        gradients: Sequence[str] = (),
+        timeout: float | None = None,
+    ) -> Response:
+        """Evaluate a loss by its functional name, on arrays.
+
+        Args:
+            tensors: arrays by torch.nn.functional's argument names, and "grad_output" where
+                gradients are to be multiplied by one.
+            gradients: names of the tensors whose gradient is wanted; the response has them as
+                "grad.NAME", beside "loss".
+            timeout: seconds, in place of the client's.
+
+        Raises:
+            LossdError: see `lossd_client.errors`.
+        """
+        return self.send(Request(loss, tensors, parameters or {}, reduction, gradients), timeout)
+
+    def send(self, request: Request, timeout: float | None = None) -> Response:
+        """Evaluate a request; warns of what the response warns of."""
+        response = self._transport.evaluate(request, timeout or self.timeout)
+        if response.warning:
+            warnings.warn(response.warning, UserWarning, stacklevel=4)
+        return response
+
+    def close(self) -> None:
+        """Close the connection. Evaluations that are under way fail with CancelledError."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class AsyncClient(_Base):
+    """The twin of `Client` for asyncio: losses made with it are awaited.
+
+    >>> import asyncio
+    >>> from lossd_client import AsyncClient, nn
+    >>> async def main():
+    ...     async with AsyncClient("inproc:") as client:
+    ...         return (await nn.MSELoss(client=client)([1.0, 2.0], [0.0, 0.0])).item()
+    >>> asyncio.run(main())
+    2.5
+    """
+
+    async def evaluate(
+        self,
+        loss: str,
+        tensors: Mapping[str, Array],
+        *,
+        parameters: Mapping[str, Parameter] | None = None,
+        reduction: str = "mean",
+        gradients: Sequence[str] = (),
+        timeout: float | None = None,
+    ) -> Response:
+        """`Client.evaluate`, awaited."""
+        request = Request(loss, tensors, parameters or {}, reduction, gradients)
+        return await self.send(request, timeout)
+
+    async def send(self, request: Request, timeout: float | None = None) -> Response:
+        """`Client.send`, awaited."""
+        response = await self._transport.evaluate_async(request, timeout or self.timeout)
+        if response.warning:
+            warnings.warn(response.warning, UserWarning, stacklevel=4)
+        return response
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await asyncio.to_thread(self._transport.close)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+
+AnyClient = Client | AsyncClient
+
+
+@functools.cache
+def _default(target: str) -> Client:
+    return connect(target)
+
+
+def default_client() -> Client:
+    """The client of losses that are given none: at `$LOSSD_TARGET`, else localhost:50051."""
+    return _default(os.environ.get("LOSSD_TARGET") or DEFAULT_TARGET)
+
+
+def checked(client: Any) -> AnyClient:
+    """`client`, or the default one.
+
+    Raises:
+        TypeError: not a client; an address must go through `connect`.
+    """
+    if client is None:
+        return default_client()
+    if not isinstance(client, Client | AsyncClient):
+        message = f"client = {client!r} must be a Client or AsyncClient: use connect(address)"
+        raise TypeError(message)
+    return client

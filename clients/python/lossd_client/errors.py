@@ -1,0 +1,106 @@
+"""What can go wrong, as Python's own kinds of error.
+
+```
+LossdError
+├── UnknownLossError      (ValueError)       no loss of that name
+├── ParameterError        (ValueError)       a parameter that is unknown or outside its range
+├── ShapeError            (ValueError)       a rank or a shape that does not fit
+├── DomainError           (ValueError)       a value outside a tensor's domain
+├── LabelError            (IndexError)       a class index out of range
+├── DTypeError            (TypeError)        a type that the tensor cannot have
+├── ProtocolError         (ValueError)       a message that cannot be read, or bytes that contradict its shape
+├── ResourceError         (MemoryError)      larger than the server's limits
+├── UnavailableError      (ConnectionError)  no server there, or the connection was lost
+├── DeadlineError         (TimeoutError)     not answered in time
+├── CancelledError        (RuntimeError)     the call was cancelled, or its client was closed
+└── InternalError         (RuntimeError)     a fault of the server
+```
+
+On the wire each is a canonical gRPC code with a `google.rpc.ErrorInfo` whose reason is the
+UPPER_SNAKE name below; `field` becomes a `google.rpc.BadRequest` field path.
+"""
+
+from typing import ClassVar
+
+__all__ = [
+    "CancelledError",
+    "DTypeError",
+    "DeadlineError",
+    "DomainError",
+    "InternalError",
+    "LabelError",
+    "LossdError",
+    "ParameterError",
+    "ProtocolError",
+    "ResourceError",
+    "ShapeError",
+    "UnavailableError",
+    "UnknownLossError",
+]
+
+
+class LossdError(Exception):
+    """Any error of lossd's.
+
+    Attributes:
+        reason: UPPER_SNAKE name, stable across versions.
+        field: the argument that is at fault (`target`, `label_smoothing`), or "".
+    """
+
+    reason: ClassVar[str] = "ERROR"
+    code: ClassVar[int] = 2  # google.rpc.Code
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (str(self),), {"field": self.field}
+
+
+class UnknownLossError(LossdError, ValueError):
+    reason, code = "UNKNOWN_LOSS", 5
+
+
+class ParameterError(LossdError, ValueError):
+    reason, code = "INVALID_PARAMETER", 3
+
+
+class ShapeError(LossdError, ValueError):
+    reason, code = "INVALID_SHAPE", 3
+
+
+class DomainError(LossdError, ValueError):
+    reason, code = "OUT_OF_DOMAIN", 3
+
+
+class LabelError(LossdError, IndexError):
+    reason, code = "LABEL_OUT_OF_RANGE", 11
+
+
+class DTypeError(LossdError, TypeError):
+    reason, code = "INVALID_DTYPE", 3
+
+
+class ProtocolError(LossdError, ValueError):
+    reason, code = "MALFORMED_MESSAGE", 3
+
+
+class ResourceError(LossdError, MemoryError):
+    reason, code = "LIMIT_EXCEEDED", 8
+
+
+class UnavailableError(LossdError, ConnectionError):
+    reason, code = "UNAVAILABLE", 14
+
+
+class DeadlineError(LossdError, TimeoutError):
+    reason, code = "DEADLINE_EXCEEDED", 4
+
+
+class CancelledError(LossdError, RuntimeError):
+    reason, code = "CANCELLED", 1
+
+
+class InternalError(LossdError, RuntimeError):
+    reason, code = "INTERNAL", 13

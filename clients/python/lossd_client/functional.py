@@ -1,0 +1,425 @@
+"""torch.nn.functional's losses, computed at a client's target.
+
+Made by `make gen` (scripts/generate.py) from lossd/losses. Do not edit.
+"""
+
+from lossd_client import nn
+from lossd_client.arrays import ArrayLike, Tensor
+from lossd_client.client import AnyClient
+
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cosine_embedding_loss",
+    "cross_entropy",
+    "hinge_embedding_loss",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
+    "margin_ranking_loss",
+    "mse_loss",
+    "nll_loss",
+    "smooth_l1_loss",
+    "triplet_margin_loss",
+]
+
+
+def binary_cross_entropy(
+    input: ArrayLike,
+    target: ArrayLike,
+    weight: ArrayLike | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    *,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Binary cross entropy of probabilities.
+
+    Args:
+        input: Probabilities x in [0, 1], (*).
+        target: Probabilities y in [0, 1], (*).
+        weight: Factor of each loss, broadcast to (*).
+        size_average: deprecated; use reduction.
+        reduce: deprecated; use reduction.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.BCELoss`.
+    """
+    return nn.BCELoss(
+        weight=weight, size_average=size_average, reduce=reduce, reduction=reduction, client=client
+    )(input, target)
+
+
+def binary_cross_entropy_with_logits(
+    input: ArrayLike,
+    target: ArrayLike,
+    weight: ArrayLike | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    pos_weight: ArrayLike | None = None,
+    *,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Binary cross entropy of logits: a sigmoid and BCELoss in one, without their overflow.
+
+    Args:
+        input: Logits x, (*).
+        target: Probabilities y, (*).
+        weight: Factor of each loss, broadcast to (*).
+        size_average: deprecated; use reduction.
+        reduce: deprecated; use reduction.
+        reduction: 'none', 'mean', 'sum'.
+        pos_weight: Factor p of the positive part, broadcast to (*).
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.BCEWithLogitsLoss`.
+    """
+    return nn.BCEWithLogitsLoss(
+        weight=weight,
+        size_average=size_average,
+        reduce=reduce,
+        reduction=reduction,
+        pos_weight=pos_weight,
+        client=client,
+    )(input, target)
+
+
+def cosine_embedding_loss(
+    input1: ArrayLike,
+    input2: ArrayLike,
+    target: ArrayLike,
+    margin: float = 0.0,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    *,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Similar vectors (y = 1) cost 1 - cos, dissimilar ones (y = -1) their cosine above `margin`.
+
+    Args:
+        input1: First vectors, (N, D) or (D).
+        input2: Second vectors, (N, D) or (D).
+        target: 1 for similar, -1 for dissimilar pairs, (N) or ().
+        margin: Cosine up to which dissimilar pairs cost nothing, in [-1, 1].
+        size_average: deprecated; use reduction.
+        reduce: deprecated; use reduction.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.CosineEmbeddingLoss`.
+    """
+    return nn.CosineEmbeddingLoss(
+        margin=margin, size_average=size_average, reduce=reduce, reduction=reduction, client=client
+    )(input1, input2, target)
+
+
+def cross_entropy(
+    input: ArrayLike,
+    target: ArrayLike,
+    weight: ArrayLike | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    *,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Cross entropy of logits with class indices or class probabilities.
+
+    Args:
+        input: Logits x, (C), (N, C) or (N, C, d1, …, dK).
+        target: Class indices in [0, C) without C, or probabilities like input.
+        weight: Factor w of each class, (C).
+        size_average: deprecated; use reduction.
+        ignore_index: Index of rows to leave out.
+        reduce: deprecated; use reduction.
+        reduction: 'none', 'mean', 'sum'.
+        label_smoothing: Share of the target spread evenly over the classes. >= 0 and <= 1.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.CrossEntropyLoss`.
+    """
+    return nn.CrossEntropyLoss(
+        weight=weight,
+        size_average=size_average,
+        ignore_index=ignore_index,
+        reduce=reduce,
+        reduction=reduction,
+        label_smoothing=label_smoothing,
+        client=client,
+    )(input, target)
+
+
+def hinge_embedding_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    margin: float = 1.0,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    *,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Similar pairs (y = 1) cost their distance, dissimilar ones (y = -1) what lacks to `margin`.
+
+    Args:
+        input: Distances x, (*).
+        target: 1 for similar, -1 for dissimilar pairs, (*).
+        margin: Distance m from which dissimilar pairs cost nothing.
+        size_average: deprecated; use reduction.
+        reduce: deprecated; use reduction.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.HingeEmbeddingLoss`.
+    """
+    return nn.HingeEmbeddingLoss(
+        margin=margin, size_average=size_average, reduce=reduce, reduction=reduction, client=client
+    )(input, target)
+
+
+def huber_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    reduction: str = "mean",
+    delta: float = 1.0,
+    *,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Quadratic below `delta`, linear above with slope `delta`.
+
+    Args:
+        input: Predictions x, (*).
+        target: True values y, (*).
+        reduction: 'none', 'mean', 'sum'.
+        delta: Where the quadratic part meets the linear, in units of x. > 0.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.HuberLoss`.
+    """
+    return nn.HuberLoss(reduction=reduction, delta=delta, client=client)(input, target)
+
+
+def kl_div(
+    input: ArrayLike,
+    target: ArrayLike,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    log_target: bool = False,
+    *,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Kullback-Leibler divergence of log-probabilities from a target distribution.
+
+    Args:
+        input: Log-probabilities x, (*).
+        target: Probabilities y (their logarithms if log_target), (*).
+        size_average: deprecated; use reduction.
+        reduce: deprecated; use reduction.
+        reduction: 'none', 'mean', 'batchmean', 'sum'.
+        log_target: Whether target holds log-probabilities.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.KLDivLoss`.
+    """
+    return nn.KLDivLoss(
+        size_average=size_average,
+        reduce=reduce,
+        reduction=reduction,
+        log_target=log_target,
+        client=client,
+    )(input, target)
+
+
+def l1_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    *,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Mean absolute error: the loss of a median.
+
+    Args:
+        input: Predictions x, (*).
+        target: True values y, (*).
+        size_average: deprecated; use reduction.
+        reduce: deprecated; use reduction.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.L1Loss`.
+    """
+    return nn.L1Loss(size_average=size_average, reduce=reduce, reduction=reduction, client=client)(
+        input, target
+    )
+
+
+def margin_ranking_loss(
+    input1: ArrayLike,
+    input2: ArrayLike,
+    target: ArrayLike,
+    margin: float = 0.0,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    *,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """The first score should be above the second by `margin` where y = 1, below where y = -1.
+
+    Args:
+        input1: First scores, (*).
+        input2: Second scores, (*).
+        target: 1 if the first ranks higher, -1 if the second does, (*).
+        margin: By how much the scores must differ.
+        size_average: deprecated; use reduction.
+        reduce: deprecated; use reduction.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.MarginRankingLoss`.
+    """
+    return nn.MarginRankingLoss(
+        margin=margin, size_average=size_average, reduce=reduce, reduction=reduction, client=client
+    )(input1, input2, target)
+
+
+def mse_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    *,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Mean squared error: the loss of a mean.
+
+    Args:
+        input: Predictions x, (*).
+        target: True values y, (*).
+        size_average: deprecated; use reduction.
+        reduce: deprecated; use reduction.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.MSELoss`.
+    """
+    return nn.MSELoss(size_average=size_average, reduce=reduce, reduction=reduction, client=client)(
+        input, target
+    )
+
+
+def nll_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    weight: ArrayLike | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    *,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Negative log-likelihood of log-probabilities.
+
+    Args:
+        input: Log-probabilities x, (C), (N, C) or (N, C, d1, …, dK).
+        target: Class indices in [0, C), the input's shape without C.
+        weight: Factor w of each class, (C).
+        size_average: deprecated; use reduction.
+        ignore_index: Index of rows to leave out.
+        reduce: deprecated; use reduction.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.NLLLoss`.
+    """
+    return nn.NLLLoss(
+        weight=weight,
+        size_average=size_average,
+        ignore_index=ignore_index,
+        reduce=reduce,
+        reduction=reduction,
+        client=client,
+    )(input, target)
+
+
+def smooth_l1_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    beta: float = 1.0,
+    *,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Quadratic below `beta`, linear above: squared error that outliers do not dominate.
+
+    Args:
+        input: Predictions x, (*).
+        target: True values y, (*).
+        size_average: deprecated; use reduction.
+        reduce: deprecated; use reduction.
+        reduction: 'none', 'mean', 'sum'.
+        beta: Where the quadratic part meets the linear, in units of x. >= 0.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.SmoothL1Loss`.
+    """
+    return nn.SmoothL1Loss(
+        size_average=size_average, reduce=reduce, reduction=reduction, beta=beta, client=client
+    )(input, target)
+
+
+def triplet_margin_loss(
+    anchor: ArrayLike,
+    positive: ArrayLike,
+    negative: ArrayLike,
+    margin: float = 1.0,
+    p: float = 2.0,
+    eps: float = 1e-06,
+    swap: bool = False,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    *,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """An anchor should be nearer to its positive than to its negative by `margin`.
+
+    Args:
+        anchor: Points a, (N, D) or (D).
+        positive: Points p that should be near, as anchor.
+        negative: Points n that should be far, as anchor.
+        margin: By how much the distances must differ. > 0.
+        p: Order of the norm: any number, inf for the largest component.
+        eps: Added to each component of a difference.
+        swap: Whether the positive may stand in for the anchor.
+        size_average: deprecated; use reduction.
+        reduce: deprecated; use reduction.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.TripletMarginLoss`.
+    """
+    return nn.TripletMarginLoss(
+        margin=margin,
+        p=p,
+        eps=eps,
+        swap=swap,
+        size_average=size_average,
+        reduce=reduce,
+        reduction=reduction,
+        client=client,
+    )(anchor, positive, negative)

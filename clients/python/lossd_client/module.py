@@ -1,0 +1,181 @@
+"""What every loss class is made of; `lossd_client.nn` holds the classes."""
+
+import sys
+import warnings
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, ClassVar, cast
+
+import numpy as np
+
+from lossd_client.arrays import Array, ArrayLike, Tensor, as_array
+from lossd_client.client import AnyClient, AsyncClient, Client, checked
+from lossd_client.wire import Parameter, Request, Response
+
+
+class Loss:
+    """Base of the classes in `lossd_client.nn`.
+
+    Class attributes:
+        name: functional name.
+        inputs: names of the tensors of a call.
+        differentiable: names of those for which there is a gradient.
+        options: names of the tensors that are constructor arguments.
+    """
+
+    name: ClassVar[str]
+    inputs: ClassVar[tuple[str, ...]]
+    differentiable: ClassVar[tuple[str, ...]]
+    options: ClassVar[tuple[str, ...]] = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {}
+
+    def _configure(
+        self,
+        *,
+        parameters: Mapping[str, Parameter],
+        options: Mapping[str, ArrayLike | None],
+        reduction: str,
+        size_average: bool | None,
+        reduce: bool | None,
+        client: AnyClient | None,
+    ) -> None:
+        self.reduction = _legacy_reduction(size_average, reduce) or reduction
+        self._client = client
+        for key, value in {**parameters, **options}.items():
+            setattr(self, key, value)
+
+    @property
+    def client(self) -> AnyClient:
+        """Where it is computed."""
+        return checked(self._client)
+
+    def __repr__(self) -> str:
+        changed = [f"{k}={getattr(self, k)!r}" for k, v in self.defaults.items() if getattr(self, k) != v]
+        given = [f"{k}=…" for k in self.options if getattr(self, k) is not None]
+        mode = [] if self.reduction == "mean" else [f"reduction={self.reduction!r}"]
+        return f"{type(self).__name__}({', '.join(changed + given + mode)})"
+
+    def _call(self, *inputs: Any) -> Any:
+        """The loss of these inputs, as what they are: torch tensors in, a torch tensor out."""
+        call = _Call(self, inputs)
+        if call.torch is not None:
+            return self._later(call.request(call.wanted), call.finish_torch)
+        return self._later(call.request(call.wanted), call.finish)
+
+    def value_and_grad(self, *inputs: ArrayLike, wrt: str | Sequence[str] | None = None) -> Any:
+        """The loss and its gradient, as arrays.
+
+        Args:
+            inputs: the tensors of a call.
+            wrt: name of the input whose gradient is wanted, or several; by default the first.
+
+        Returns:
+            (value, gradient), for several names (value, (gradient, …)). value is a float where
+            the loss is reduced to one number, else an array. With reduction='none' it is the
+            gradient of the losses' sum.
+        """
+        names = (self.inputs[0],) if wrt is None else (wrt,) if isinstance(wrt, str) else tuple(wrt)
+        call = _Call(self, inputs)
+
+        def finish(response: Response) -> Any:
+            value = cast(Array, response.tensors["loss"])
+            gradients = tuple(response.tensors[f"grad.{name}"] for name in names)
+            several = wrt is not None and not isinstance(wrt, str)
+            return (value if value.ndim else value.item()), (gradients if several else gradients[0])
+
+        return self._later(call.request(names), finish)
+
+    def _later(self, request: Request, finish: Callable[[Response], Any]) -> Any:
+        """Send and finish: at once, or as a coroutine for an AsyncClient."""
+        client = self.client
+        if isinstance(client, AsyncClient):
+            return _finished(client.send(request), finish)
+        return finish(client.send(request))
+
+
+async def _finished(response: Awaitable[Response], finish: Callable[[Response], Any]) -> Any:
+    return finish(await response)
+
+
+class _Call:
+    """One call of a loss: its inputs as arrays, and the way back to what they were."""
+
+    def __init__(self, loss: Loss, inputs: Sequence[Any]) -> None:
+        if len(inputs) != len(loss.inputs):
+            message = f"{loss.name} takes {', '.join(loss.inputs)}: {len(inputs)} were given"
+            raise TypeError(message)
+        self.loss = loss
+        given = dict(zip(loss.inputs, inputs, strict=True))
+        given |= {k: v for k in loss.options if (v := getattr(loss, k)) is not None}
+        self.given: dict[str, Any] = given
+        torch = sys.modules.get("torch")
+        self.torch: Any = None
+        if torch is not None and any(isinstance(v, torch.Tensor) for v in given.values()):
+            from lossd_client import torch_tensors
+
+            self.torch = torch_tensors
+            self.arrays = torch_tensors.to_arrays(given)
+        else:
+            self.arrays = {name: as_array(value) for name, value in given.items()}
+        asked = [n for n, v in given.items() if getattr(v, "requires_grad", False)]
+        self.wanted = [n for n in asked if n in loss.differentiable]
+        if self.torch is not None and not torch.is_grad_enabled():  # type: ignore[union-attr]
+            self.wanted = []
+
+    def request(self, gradients: Sequence[str], grad_output: Array | None = None) -> Request:
+        """What to send. Gradients of losses that are not reduced wait for the upstream one."""
+        loss = self.loss
+        parameters = {k: v for k, d in loss.defaults.items() if (v := getattr(loss, k)) != d}
+        tensors = self.arrays
+        if grad_output is not None:
+            tensors = {**tensors, "grad_output": grad_output}
+        return Request(loss.name, tensors, parameters, loss.reduction, gradients)
+
+    def finish(self, response: Response) -> Tensor:
+        """A Tensor that knows the way back."""
+        value = cast(Array, response.tensors["loss"])
+        if not self.wanted:
+            return Tensor(value)
+
+        def backward(upstream: Array | None) -> None:
+            for name, gradient in self.gradients(response, upstream).items():
+                self.given[name].accumulate(gradient)
+
+        return Tensor(value, backward=backward)
+
+    def gradients(self, response: Response, upstream: Array | None) -> dict[str, Array]:
+        """Gradients of the inputs that want one, multiplied by the upstream gradient."""
+        value = cast(Array, response.tensors["loss"])
+        if upstream is not None and upstream.shape != value.shape:
+            message = f"the gradient has shape {upstream.shape}, the loss {value.shape}"
+            raise ValueError(message)
+        if self.loss.reduction == "none" and upstream is not None:
+            client = self.loss.client
+            if not isinstance(client, Client):
+                message = "backward through reduction='none' needs a Client, not an AsyncClient"
+                raise RuntimeError(message)
+            response = client.send(self.request(self.wanted, np.asarray(upstream, value.dtype)))
+            upstream = None
+        found = {n: cast(Array, response.tensors[f"grad.{n}"]) for n in self.wanted}
+        if upstream is None or upstream == 1:
+            return found
+        return {n: g * g.dtype.type(upstream) for n, g in found.items()}
+
+    def finish_torch(self, response: Response) -> Any:
+        """A torch tensor in the autograd graph."""
+        return self.torch.attach(self, response)
+
+
+def _legacy_reduction(size_average: bool | None, reduce: bool | None) -> str | None:
+    """The reduction that the deprecated pair means, None where neither is given."""
+    if size_average is None and reduce is None:
+        return None
+    if reduce is False:
+        reduction = "none"
+    else:
+        reduction = "sum" if size_average is False else "mean"
+    warnings.warn(
+        f"size_average and reduce are deprecated; use reduction={reduction!r} instead",
+        UserWarning,
+        stacklevel=4,
+    )
+    return reduction

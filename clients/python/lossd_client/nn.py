@@ -1,0 +1,827 @@
+"""torch.nn's losses, computed at a client's target.
+
+Made by `make gen` (scripts/generate.py) from lossd/losses. Do not edit.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from lossd_client.arrays import ArrayLike, Tensor
+from lossd_client.client import AnyClient
+from lossd_client.module import Loss
+from lossd_client.wire import Parameter
+
+__all__ = [
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "CosineEmbeddingLoss",
+    "CrossEntropyLoss",
+    "HingeEmbeddingLoss",
+    "HuberLoss",
+    "KLDivLoss",
+    "L1Loss",
+    "MSELoss",
+    "MarginRankingLoss",
+    "NLLLoss",
+    "SmoothL1Loss",
+    "TripletMarginLoss",
+]
+
+
+class BCELoss(Loss):
+    r"""Binary cross entropy of probabilities.
+
+    .. math:: \ell = -w\,[\,y \log x + (1 - y) \log(1 - x)\,]
+
+    Shape:
+        input, target: any, (*), the same; weight: broadcast to them.
+
+    Logarithms are clamped at -100, so that input 0 with target 1 costs 100 and not infinity, and
+    the denominator of the gradient at 1e-12. The mean divides by the number of elements, whatever
+    the weight. Values outside [0, 1], NaN included, are an error. `BCEWithLogitsLoss` is the
+    better choice where logits are at hand.
+
+    Args:
+        weight: Factor of each loss, broadcast to (*).
+        size_average: deprecated; use reduction.
+        reduce: deprecated; use reduction.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Probabilities x in [0, 1], (*).
+        target: Probabilities y in [0, 1], (*).
+
+    Gradients: input, target.
+
+    Reference: https://docs.pytorch.org/docs/2.13/generated/torch.nn.BCELoss.html
+
+    Example:
+        >>> nn.BCELoss(client=client)([0.3, 0.9, 0.6, 0.1], [0.0, 1, 1, 0]).item()
+        0.26955538988113403
+    """
+
+    name = "binary_cross_entropy"
+    inputs = ("input", "target")
+    differentiable = ("input", "target")
+    options = ("weight",)
+    defaults: ClassVar[Mapping[str, Parameter]] = {}
+    weight: ArrayLike | None
+
+    def __init__(
+        self,
+        weight: ArrayLike | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        *,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={},
+            options={"weight": weight},
+            reduction=reduction,
+            size_average=size_average,
+            reduce=reduce,
+            client=client,
+        )
+
+    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
+        return self._call(input, target)  # type: ignore[no-any-return]
+
+
+class BCEWithLogitsLoss(Loss):
+    r"""Binary cross entropy of logits: a sigmoid and BCELoss in one, without their overflow.
+
+    .. math:: \ell = -w\,[\,p\,y \log \sigma(x) + (1 - y) \log(1 - \sigma(x))\,]
+
+    Shape:
+        input, target: any, (*), the same; weight, pos_weight: broadcast to them.
+
+    `pos_weight` multiplies the positive part: above 1 it raises recall, below 1 precision. The
+    mean divides by the number of elements, whatever the weights. An infinite logit that agrees
+    with its target gives NaN and gradient 0, as in PyTorch.
+
+    Args:
+        weight: Factor of each loss, broadcast to (*).
+        size_average: deprecated; use reduction.
+        reduce: deprecated; use reduction.
+        reduction: 'none', 'mean', 'sum'.
+        pos_weight: Factor p of the positive part, broadcast to (*).
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Logits x, (*).
+        target: Probabilities y, (*).
+
+    Gradients: input, target.
+
+    Reference: https://docs.pytorch.org/docs/2.13/generated/torch.nn.BCEWithLogitsLoss.html
+
+    Example:
+        >>> import numpy as np
+        >>> criterion = nn.BCEWithLogitsLoss(pos_weight=np.ones(64), client=client)
+        >>> criterion(np.full((10, 64), 1.5), np.ones((10, 64))).item()
+        0.20141327798275246
+    """
+
+    name = "binary_cross_entropy_with_logits"
+    inputs = ("input", "target")
+    differentiable = ("input", "target")
+    options = ("weight", "pos_weight")
+    defaults: ClassVar[Mapping[str, Parameter]] = {}
+    weight: ArrayLike | None
+    pos_weight: ArrayLike | None
+
+    def __init__(
+        self,
+        weight: ArrayLike | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        pos_weight: ArrayLike | None = None,
+        *,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={},
+            options={"weight": weight, "pos_weight": pos_weight},
+            reduction=reduction,
+            size_average=size_average,
+            reduce=reduce,
+            client=client,
+        )
+
+    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
+        return self._call(input, target)  # type: ignore[no-any-return]
+
+
+class CosineEmbeddingLoss(Loss):
+    r"""Similar vectors (y = 1) cost 1 - cos, dissimilar ones (y = -1) their cosine above `margin`.
+
+    .. math:: \ell = 1 - \cos(x_1, x_2) \text{ where } y = 1,\ \max(0, \cos(x_1, x_2) - m) \text{ where } y = -1
+
+    Shape:
+        input1, input2: (N, D) or (D); target: (N) or ().
+
+    1e-12 is added to both squared norms, so that a zero vector has a (steep) finite gradient. A
+    target that is neither 1 nor -1 gives 0.
+
+    Args:
+        margin: Cosine up to which dissimilar pairs cost nothing, in [-1, 1].
+        size_average: deprecated; use reduction.
+        reduce: deprecated; use reduction.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input1: First vectors, (N, D) or (D).
+        input2: Second vectors, (N, D) or (D).
+        target: 1 for similar, -1 for dissimilar pairs, (N) or ().
+
+    Gradients: input1, input2.
+
+    Reference: https://docs.pytorch.org/docs/2.13/generated/torch.nn.CosineEmbeddingLoss.html
+
+    Example:
+        >>> nn.CosineEmbeddingLoss(client=client)([[1.0, 0], [1, 0]], [[0.0, 1], [2, 0]], [1, -1]).item()
+        1.0
+    """
+
+    name = "cosine_embedding_loss"
+    inputs = ("input1", "input2", "target")
+    differentiable = ("input1", "input2")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {"margin": 0.0}
+    margin: float
+
+    def __init__(
+        self,
+        margin: float = 0.0,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        *,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"margin": margin},
+            options={},
+            reduction=reduction,
+            size_average=size_average,
+            reduce=reduce,
+            client=client,
+        )
+
+    def __call__(self, input1: ArrayLike, input2: ArrayLike, target: ArrayLike) -> Tensor:
+        return self._call(input1, input2, target)  # type: ignore[no-any-return]
+
+
+class CrossEntropyLoss(Loss):
+    r"""Cross entropy of logits with class indices or class probabilities.
+
+    .. math:: \ell = -w_y \log \frac{e^{x_y}}{\sum_c e^{x_c}}
+
+    Shape:
+        input: (C), (N, C) or (N, C, d1, …, dK); target: the same without C (indices, any integer
+        type), or the input's shape (probabilities, floating); weight: (C).
+
+    Rows whose target is `ignore_index` give 0 and do not count. With indices the mean divides by
+    the sum of the weights at the targets (NaN where that is 0: every row ignored, an empty
+    batch); with probabilities by the number of rows.
+
+    Args:
+        weight: Factor w of each class, (C).
+        size_average: deprecated; use reduction.
+        ignore_index: Index of rows to leave out.
+        reduce: deprecated; use reduction.
+        reduction: 'none', 'mean', 'sum'.
+        label_smoothing: Share of the target spread evenly over the classes. >= 0 and <= 1.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Logits x, (C), (N, C) or (N, C, d1, …, dK).
+        target: Class indices in [0, C) without C, or probabilities like input.
+
+    Gradients: input, target.
+
+    Reference: https://docs.pytorch.org/docs/2.13/generated/torch.nn.CrossEntropyLoss.html
+
+    Example:
+        >>> criterion = nn.CrossEntropyLoss(client=client)
+        >>> criterion([[1.5, 2, 0.5], [0.5, 1, 1.5]], [1, 2]).item()
+        0.6422001123428345
+    """
+
+    name = "cross_entropy"
+    inputs = ("input", "target")
+    differentiable = ("input", "target", "weight")
+    options = ("weight",)
+    defaults: ClassVar[Mapping[str, Parameter]] = {"ignore_index": -100, "label_smoothing": 0.0}
+    ignore_index: int
+    label_smoothing: float
+    weight: ArrayLike | None
+
+    def __init__(
+        self,
+        weight: ArrayLike | None = None,
+        size_average: bool | None = None,
+        ignore_index: int = -100,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+        *,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"ignore_index": ignore_index, "label_smoothing": label_smoothing},
+            options={"weight": weight},
+            reduction=reduction,
+            size_average=size_average,
+            reduce=reduce,
+            client=client,
+        )
+
+    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
+        return self._call(input, target)  # type: ignore[no-any-return]
+
+
+class HingeEmbeddingLoss(Loss):
+    r"""Similar pairs (y = 1) cost their distance, dissimilar ones (y = -1) what lacks to `margin`.
+
+    .. math:: \ell = x \text{ where } y = 1,\ \max(0, m - x) \text{ where } y = -1
+
+    Shape:
+        input, target: any, (*); broadcast together.
+
+    Where the target is neither 1 nor -1 both parts are added.
+
+    Args:
+        margin: Distance m from which dissimilar pairs cost nothing.
+        size_average: deprecated; use reduction.
+        reduce: deprecated; use reduction.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Distances x, (*).
+        target: 1 for similar, -1 for dissimilar pairs, (*).
+
+    Gradients: input.
+
+    Reference: https://docs.pytorch.org/docs/2.13/generated/torch.nn.HingeEmbeddingLoss.html
+
+    Example:
+        >>> nn.HingeEmbeddingLoss(client=client)([-0.3, 0.8, 0.6, -0.1], [-1, 1, 1, -1]).item()
+        0.949999988079071
+    """
+
+    name = "hinge_embedding_loss"
+    inputs = ("input", "target")
+    differentiable = ("input",)
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {"margin": 1.0}
+    margin: float
+
+    def __init__(
+        self,
+        margin: float = 1.0,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        *,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"margin": margin},
+            options={},
+            reduction=reduction,
+            size_average=size_average,
+            reduce=reduce,
+            client=client,
+        )
+
+    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
+        return self._call(input, target)  # type: ignore[no-any-return]
+
+
+class HuberLoss(Loss):
+    r"""Quadratic below `delta`, linear above with slope `delta`.
+
+    .. math:: \ell = \tfrac{1}{2}(x - y)^2 \text{ where } |x - y| \le \delta,\ \delta(|x - y| - \tfrac{1}{2}\delta) \text{ elsewhere}
+
+    Shape:
+        input, target: any, (*); broadcast together with a warning where they differ.
+
+    Args:
+        reduction: 'none', 'mean', 'sum'.
+        delta: Where the quadratic part meets the linear, in units of x. > 0.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Predictions x, (*).
+        target: True values y, (*).
+
+    Gradients: input, target.
+
+    Reference: Huber, Robust estimation of a location parameter, 1964, doi:10.1214/aoms/1177703732
+
+    Example:
+        >>> nn.HuberLoss(delta=2.0, client=client)([0.0, 3.0], [0.5, 0.0]).item()
+        2.0625
+    """
+
+    name = "huber_loss"
+    inputs = ("input", "target")
+    differentiable = ("input", "target")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {"delta": 1.0}
+    delta: float
+
+    def __init__(
+        self, reduction: str = "mean", delta: float = 1.0, *, client: AnyClient | None = None
+    ) -> None:
+        self._configure(
+            parameters={"delta": delta},
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            client=client,
+        )
+
+    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
+        return self._call(input, target)  # type: ignore[no-any-return]
+
+
+class KLDivLoss(Loss):
+    r"""Kullback-Leibler divergence of log-probabilities from a target distribution.
+
+    .. math:: \ell = y\,(\log y - x)
+
+    Shape:
+        input, target: any, (*); broadcast together.
+
+    `reduction='mean'` divides by the number of elements, which is not the divergence: use
+    'batchmean', which divides by the size of the first dimension. A target of 0 gives 0.
+
+    Args:
+        size_average: deprecated; use reduction.
+        reduce: deprecated; use reduction.
+        reduction: 'none', 'mean', 'batchmean', 'sum'.
+        log_target: Whether target holds log-probabilities.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Log-probabilities x, (*).
+        target: Probabilities y (their logarithms if log_target), (*).
+
+    Gradients: input, target.
+
+    Reference: https://docs.pytorch.org/docs/2.13/generated/torch.nn.KLDivLoss.html
+
+    Example:
+        >>> import numpy as np
+        >>> criterion = nn.KLDivLoss(reduction="batchmean", client=client)
+        >>> x = np.array([[-1.13533, -1.13533, -1.03533]], np.float32)
+        >>> round(criterion(x, np.array([[0.2, 0.3, 0.5]], np.float32)).item(), 5)
+        0.05677
+    """
+
+    name = "kl_div"
+    inputs = ("input", "target")
+    differentiable = ("input", "target")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {"log_target": False}
+    log_target: bool
+
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        log_target: bool = False,
+        *,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"log_target": log_target},
+            options={},
+            reduction=reduction,
+            size_average=size_average,
+            reduce=reduce,
+            client=client,
+        )
+
+    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
+        return self._call(input, target)  # type: ignore[no-any-return]
+
+
+class L1Loss(Loss):
+    r"""Mean absolute error: the loss of a median.
+
+    .. math:: \ell = |x - y|
+
+    Shape:
+        input, target: any, (*); broadcast together with a warning where they differ.
+
+    At input = target the gradient is the subgradient 0.
+
+    Args:
+        size_average: deprecated; use reduction.
+        reduce: deprecated; use reduction.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Predictions x, (*).
+        target: True values y, (*).
+
+    Gradients: input, target.
+
+    Reference: https://docs.pytorch.org/docs/2.13/generated/torch.nn.L1Loss.html
+
+    Example:
+        >>> nn.L1Loss(client=client)([2.5, 5, 3], [3, 5, 2.5]).item()
+        0.3333333432674408
+    """
+
+    name = "l1_loss"
+    inputs = ("input", "target")
+    differentiable = ("input", "target")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {}
+
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        *,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={},
+            options={},
+            reduction=reduction,
+            size_average=size_average,
+            reduce=reduce,
+            client=client,
+        )
+
+    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
+        return self._call(input, target)  # type: ignore[no-any-return]
+
+
+class MSELoss(Loss):
+    r"""Mean squared error: the loss of a mean.
+
+    .. math:: \ell = (x - y)^2
+
+    Shape:
+        input, target: any, (*); broadcast together with a warning where they differ.
+
+    Args:
+        size_average: deprecated; use reduction.
+        reduce: deprecated; use reduction.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Predictions x, (*).
+        target: True values y, (*).
+
+    Gradients: input, target.
+
+    Reference: https://docs.pytorch.org/docs/2.13/generated/torch.nn.MSELoss.html
+
+    Example:
+        >>> nn.MSELoss(client=client)([2.5, 5, 3], [3, 5, 2.5]).item()
+        0.1666666716337204
+    """
+
+    name = "mse_loss"
+    inputs = ("input", "target")
+    differentiable = ("input", "target")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {}
+
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        *,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={},
+            options={},
+            reduction=reduction,
+            size_average=size_average,
+            reduce=reduce,
+            client=client,
+        )
+
+    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
+        return self._call(input, target)  # type: ignore[no-any-return]
+
+
+class MarginRankingLoss(Loss):
+    r"""The first score should be above the second by `margin` where y = 1, below where y = -1.
+
+    .. math:: \ell = \max(0, -y(x_1 - x_2) + m)
+
+    Shape:
+        input1, input2, target: the same number of dimensions; broadcast together.
+
+    At the kink the gradient is that of the active side.
+
+    Args:
+        margin: By how much the scores must differ.
+        size_average: deprecated; use reduction.
+        reduce: deprecated; use reduction.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input1: First scores, (*).
+        input2: Second scores, (*).
+        target: 1 if the first ranks higher, -1 if the second does, (*).
+
+    Gradients: input1, input2, target.
+
+    Reference: https://docs.pytorch.org/docs/2.13/generated/torch.nn.MarginRankingLoss.html
+
+    Example:
+        >>> nn.MarginRankingLoss(margin=0.5, client=client)([1.0, 2.0], [1.5, 0.0], [1, 1]).item()
+        0.5
+    """
+
+    name = "margin_ranking_loss"
+    inputs = ("input1", "input2", "target")
+    differentiable = ("input1", "input2", "target")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {"margin": 0.0}
+    margin: float
+
+    def __init__(
+        self,
+        margin: float = 0.0,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        *,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"margin": margin},
+            options={},
+            reduction=reduction,
+            size_average=size_average,
+            reduce=reduce,
+            client=client,
+        )
+
+    def __call__(self, input1: ArrayLike, input2: ArrayLike, target: ArrayLike) -> Tensor:
+        return self._call(input1, input2, target)  # type: ignore[no-any-return]
+
+
+class NLLLoss(Loss):
+    r"""Negative log-likelihood of log-probabilities.
+
+    .. math:: \ell = -w_y x_y
+
+    Shape:
+        input: (C), (N, C) or (N, C, d1, …, dK); target: the same without C (any integer type);
+        weight: (C).
+
+    Rows whose target is `ignore_index` give 0 and do not count. The mean divides by the sum of
+    the weights at the targets (NaN where that is 0).
+
+    Args:
+        weight: Factor w of each class, (C).
+        size_average: deprecated; use reduction.
+        ignore_index: Index of rows to leave out.
+        reduce: deprecated; use reduction.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Log-probabilities x, (C), (N, C) or (N, C, d1, …, dK).
+        target: Class indices in [0, C), the input's shape without C.
+
+    Gradients: input.
+
+    Reference: https://docs.pytorch.org/docs/2.13/generated/torch.nn.NLLLoss.html
+
+    Example:
+        >>> nn.NLLLoss(client=client)([[-0.5, -1.0], [-2.0, -0.25]], [0, 1]).item()
+        0.375
+    """
+
+    name = "nll_loss"
+    inputs = ("input", "target")
+    differentiable = ("input",)
+    options = ("weight",)
+    defaults: ClassVar[Mapping[str, Parameter]] = {"ignore_index": -100}
+    ignore_index: int
+    weight: ArrayLike | None
+
+    def __init__(
+        self,
+        weight: ArrayLike | None = None,
+        size_average: bool | None = None,
+        ignore_index: int = -100,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        *,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"ignore_index": ignore_index},
+            options={"weight": weight},
+            reduction=reduction,
+            size_average=size_average,
+            reduce=reduce,
+            client=client,
+        )
+
+    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
+        return self._call(input, target)  # type: ignore[no-any-return]
+
+
+class SmoothL1Loss(Loss):
+    r"""Quadratic below `beta`, linear above: squared error that outliers do not dominate.
+
+    .. math:: \ell = \tfrac{1}{2}(x - y)^2/\beta \text{ where } |x - y| < \beta,\ |x - y| - \tfrac{1}{2}\beta \text{ elsewhere}
+
+    Shape:
+        input, target: any, (*); broadcast together with a warning where they differ.
+
+    It is the Huber loss divided by `beta`. With `beta=0` it is L1Loss, subgradient 0 included.
+
+    Args:
+        size_average: deprecated; use reduction.
+        reduce: deprecated; use reduction.
+        reduction: 'none', 'mean', 'sum'.
+        beta: Where the quadratic part meets the linear, in units of x. >= 0.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Predictions x, (*).
+        target: True values y, (*).
+
+    Gradients: input, target.
+
+    Reference: Girshick, Fast R-CNN, 2015, https://arxiv.org/abs/1504.08083
+
+    Example:
+        >>> nn.SmoothL1Loss(client=client)([0.0, 3.0], [0.5, 0.0]).item()
+        1.3125
+    """
+
+    name = "smooth_l1_loss"
+    inputs = ("input", "target")
+    differentiable = ("input", "target")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {"beta": 1.0}
+    beta: float
+
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        beta: float = 1.0,
+        *,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"beta": beta},
+            options={},
+            reduction=reduction,
+            size_average=size_average,
+            reduce=reduce,
+            client=client,
+        )
+
+    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
+        return self._call(input, target)  # type: ignore[no-any-return]
+
+
+class TripletMarginLoss(Loss):
+    r"""An anchor should be nearer to its positive than to its negative by `margin`.
+
+    .. math:: \ell = \max(0,\ \|a - p + \varepsilon\|_p - \|a - n + \varepsilon\|_p + m)
+
+    Shape:
+        anchor, positive, negative: (N, D) or (D) (more leading dimensions too), broadcast
+        together; the loss has their shape without D.
+
+    The distance is the p-norm of the difference plus `eps` in each component. With `swap` the
+    distance from positive to negative is used where it is the smaller one. Where all three are
+    the same point the loss is the margin and the gradients stay finite.
+
+    Args:
+        margin: By how much the distances must differ. > 0.
+        p: Order of the norm: any number, inf for the largest component.
+        eps: Added to each component of a difference.
+        swap: Whether the positive may stand in for the anchor.
+        size_average: deprecated; use reduction.
+        reduce: deprecated; use reduction.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        anchor: Points a, (N, D) or (D).
+        positive: Points p that should be near, as anchor.
+        negative: Points n that should be far, as anchor.
+
+    Gradients: anchor, positive, negative.
+
+    Reference: Balntas et al., Learning local feature descriptors with triplets and shallow convolutional neural networks, 2016, doi:10.5244/C.30.119
+
+    Example:
+        >>> nn.TripletMarginLoss(client=client)([[0.0, 0]], [[0.0, 1]], [[3.0, 4]]).item()
+        0.0
+    """
+
+    name = "triplet_margin_loss"
+    inputs = ("anchor", "positive", "negative")
+    differentiable = ("anchor", "positive", "negative")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {
+        "margin": 1.0,
+        "p": 2.0,
+        "eps": 1e-06,
+        "swap": False,
+    }
+    margin: float
+    p: float
+    eps: float
+    swap: bool
+
+    def __init__(
+        self,
+        margin: float = 1.0,
+        p: float = 2.0,
+        eps: float = 1e-06,
+        swap: bool = False,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        *,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"margin": margin, "p": p, "eps": eps, "swap": swap},
+            options={},
+            reduction=reduction,
+            size_average=size_average,
+            reduce=reduce,
+            client=client,
+        )
+
+    def __call__(self, anchor: ArrayLike, positive: ArrayLike, negative: ArrayLike) -> Tensor:
+        return self._call(anchor, positive, negative)  # type: ignore[no-any-return]

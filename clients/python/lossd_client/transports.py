@@ -1,0 +1,373 @@
+"""The seam between the client and whatever computes: a request goes in, a response comes out."""
+
+import asyncio
+import itertools
+import os
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Protocol
+
+import numpy as np
+
+from lossd_client import wire
+from lossd_client.buffers import Pool
+from lossd_client.errors import (
+    CancelledError, DeadlineError, LossdError, ProtocolError, UnavailableError,
+)  # fmt: skip
+from lossd_client.wire import Announcement, Array, Chunk, Request, Response
+
+METHOD: Final = "/lossd.v1.LossService/EvaluateStream"
+
+OPTIONS: Final = (
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+)
+
+pool: Final = Pool()
+"""Where large results come from."""
+
+
+class Transport(Protocol):
+    """What a client needs: a stand-in for tests is a class with these methods."""
+
+    def evaluate(self, request: Request, timeout: float | None) -> Response:
+        """Compute a request, within `timeout` seconds."""
+
+    async def evaluate_async(self, request: Request, timeout: float | None) -> Response:
+        """The same, awaited: any number may be under way."""
+
+    def close(self) -> None:
+        """Let go of connections; calls that are under way fail."""
+
+
+class InProcess:
+    """The engine itself, in this process (needs the `lossd` distribution)."""
+
+    def __init__(self) -> None:
+        try:
+            from lossd import engine
+        except ModuleNotFoundError as error:
+            raise UnavailableError(
+                "'inproc:' computes in this process and needs the engine: pip install lossd"
+            ) from error
+        self._compute = engine.compute
+
+    def evaluate(self, request: Request, timeout: float | None) -> Response:
+        tensors = dict(request.tensors)
+        upstream = tensors.pop("grad_output", None)
+        result = self._compute(
+            request.loss, tensors, request.parameters, request.reduction, request.gradients, upstream
+        )
+        gradients = {f"grad.{name}": array for name, array in result.gradients.items()}
+        return Response({"loss": result.loss, **gradients}, result.warning)
+
+    async def evaluate_async(self, request: Request, timeout: float | None) -> Response:
+        try:
+            call = asyncio.to_thread(self.evaluate, request, timeout)
+            return await asyncio.wait_for(call, timeout)
+        except TimeoutError as error:
+            raise DeadlineError(f"{request.loss}: not computed in time") from error
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class Pending:
+    """An evaluation that is under way: collects what comes until the answer is complete."""
+
+    def __init__(self, messages: Iterator[bytes]) -> None:
+        self.messages = messages
+        self._response: Response | None = None
+        self._missing = 0
+        self._filled: dict[str, int] = {}
+
+    def take(self, item: Response | Chunk) -> Response | None:
+        """Add a message; the response, once it is complete.
+
+        Raises:
+            ProtocolError: chunks that do not fit what was announced.
+        """
+        if isinstance(item, Response):
+            tensors = dict(item.tensors)
+            for name, tensor in tensors.items():
+                if isinstance(tensor, Announcement):
+                    tensors[name] = pool.empty(tensor.shape, tensor.dtype)
+                    self._missing += tensor.nbytes
+                    self._filled[name] = 0
+                else:
+                    tensors[name] = tensor.copy()  # the message cannot be written to
+            self._response = Response(tensors, item.warning)
+        else:
+            self._fill(item)
+        return self._response if self._missing == 0 else None
+
+    def _fill(self, chunk: Chunk) -> None:
+        start, end = chunk.offset, chunk.offset + len(chunk.data)
+        tensor = self._response.tensors.get(chunk.name) if self._response else None
+        if not isinstance(tensor, np.ndarray) or self._filled.get(chunk.name) != start:
+            raise ProtocolError(f"an unexpected chunk of {chunk.name!r} at byte {start}")
+        if end > tensor.nbytes:
+            raise ProtocolError(f"a chunk of {chunk.name!r} goes beyond its {tensor.nbytes} bytes")
+        flat: Array = tensor.reshape(-1).view(np.uint8)
+        flat[start:end] = np.frombuffer(chunk.data, np.uint8)
+        self._filled[chunk.name] = end
+        self._missing -= len(chunk.data)
+
+
+def messages_of(id: int, request: Request) -> Iterator[bytes]:
+    """The messages of one evaluation, written as they are asked for."""
+    first, chunks = wire.split(dict(request.tensors))  # type: ignore[arg-type]
+    head = Request(request.loss, first, request.parameters, request.reduction, request.gradients)
+    yield wire.write_stream(id, head)
+    for chunk in chunks:
+        yield wire.write_stream(id, chunk)
+
+
+def unavailable(target: str, details: str) -> UnavailableError:
+    """The error for a server that is not there, with what to do about it."""
+    address = target if target.startswith("unix:") else target.removeprefix("dns:///")
+    return UnavailableError(
+        f"no lossd server answers at {target} ({details}); start one with "
+        f"`lossd serve --listen {address}`, or compute in this process with connect('inproc:')"
+    )
+
+
+class _Waiting(Pending):
+    """A pending evaluation that somebody waits for: `done` is called when it has its answer."""
+
+    def __init__(self, messages: Iterator[bytes], done: Callable[[], object]) -> None:
+        super().__init__(messages)
+        self._done = done
+        self.answer: Response | LossdError | None = None
+
+    def finish(self, answer: Response | LossdError) -> None:
+        """Give the answer, the first time."""
+        if self.answer is None:
+            self.answer = answer
+            self._done()
+
+    def result(self) -> Response:
+        """The answer, raised if it is an error."""
+        if isinstance(self.answer, LossdError):
+            raise self.answer
+        assert self.answer is not None
+        return self.answer
+
+
+class _Stream:
+    """One open EvaluateStream, shared by the threads of a process."""
+
+    def __init__(self, channel: Any, target: str) -> None:
+        self._target = target
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._pending: dict[int, _Waiting] = {}
+        self._lock = threading.Lock()
+        self._next = 0
+        self.error: LossdError | None = None
+        self._call = channel.stream_stream(METHOD)(self._messages())
+        threading.Thread(target=self._read, name="lossd-client-reader", daemon=True).start()
+
+    def submit(self, request: Request, done: Callable[[], object]) -> tuple[int, _Waiting]:
+        """Send a request; its id, and what holds the answer once `done` is called."""
+        with self._lock:
+            if self.error is not None:
+                raise self.error
+            self._next += 1
+            id = self._next
+            waiting = self._pending[id] = _Waiting(messages_of(id, request), done)
+        self._queue.put(waiting)
+        return id, waiting
+
+    def cancel(self, id: int) -> None:
+        """Give an evaluation up."""
+        if self._pending.pop(id, None) is not None:
+            self._queue.put(_Waiting(iter([wire.write_stream(id, wire.Cancel())]), int))
+
+    def close(self) -> None:
+        """End the stream; what is under way fails."""
+        self._fail(CancelledError("the client was closed"))
+        self._queue.put(None)
+        self._call.cancel()
+
+    def _messages(self) -> Iterator[bytes]:
+        """What gRPC sends, a message of each evaluation in turn."""
+        active: deque[_Waiting] = deque()
+        while True:
+            while not active or not self._queue.empty():
+                item = self._queue.get()
+                if item is None:
+                    return
+                active.append(item)
+            waiting = active.popleft()
+            if waiting.answer is not None:
+                continue  # failed or given up: the rest need not be sent
+            try:
+                message = next(waiting.messages, None)
+            except LossdError as error:
+                waiting.finish(error)
+                continue
+            if message is not None:
+                yield message
+                active.append(waiting)
+
+    def _read(self) -> None:
+        import grpc
+
+        try:
+            for message in self._call:
+                id, item = wire.read_stream_response(message)
+                self._take(id, item)
+            self._fail(unavailable(self._target, "the server ended the stream"))
+        except grpc.RpcError as error:
+            self._fail(self._translated(error))
+        except LossdError as error:
+            self._fail(error)
+            self._call.cancel()
+
+    def _take(self, id: int, item: Response | Chunk | LossdError) -> None:
+        waiting = self._pending.get(id)
+        if waiting is None:
+            if id == 0 and isinstance(item, LossdError):
+                raise item
+            return  # given up meanwhile
+        answer = item if isinstance(item, LossdError) else waiting.take(item)
+        if answer is not None:
+            self._pending.pop(id, None)
+            waiting.finish(answer)
+
+    def _translated(self, error: Any) -> LossdError:
+        code, details = error.code().value[0], error.details()
+        if code == UnavailableError.code:
+            return unavailable(self._target, details)
+        if code == CancelledError.code:
+            return UnavailableError(f"the connection to {self._target} was lost: {details}")
+        return wire.error_for(code, f"{self._target}: {details}")
+
+    def _fail(self, error: LossdError) -> None:
+        with self._lock:
+            self.error = self.error or error
+            pending, self._pending = self._pending, {}
+        for waiting in pending.values():
+            waiting.finish(error)
+
+
+class _Deadline:
+    """A moment, or never."""
+
+    def __init__(self, timeout: float | None) -> None:
+        self._at = None if timeout is None else time.monotonic() + timeout
+
+    def left(self) -> float | None:
+        """Seconds until then."""
+        return None if self._at is None else self._at - time.monotonic()
+
+
+def _pause(attempt: int) -> float:
+    """Seconds to wait after a lost connection."""
+    return float(min(0.1 * 2**attempt, 2.0))
+
+
+class Remote:
+    """A server at an address, over one persistent stream.
+
+    Args:
+        target: host:port, unix:/path, or any gRPC name.
+        retries: how often a lost connection is tried again; evaluations are pure functions.
+    """
+
+    def __init__(self, target: str, retries: int) -> None:
+        self._target, self._retries = target, retries
+        self._lock = threading.Lock()
+        self._stream: _Stream | None = None
+        self._channel: Any = None
+        self._process = os.getpid()
+        self._closed = False
+
+    def evaluate(self, request: Request, timeout: float | None) -> Response:
+        deadline = _Deadline(timeout)
+        for attempt in itertools.count():
+            try:
+                return self._try(request, deadline)
+            except UnavailableError:
+                if not self._again(attempt, deadline):
+                    raise
+                time.sleep(_pause(attempt))
+        raise AssertionError
+
+    async def evaluate_async(self, request: Request, timeout: float | None) -> Response:
+        deadline = _Deadline(timeout)
+        for attempt in itertools.count():
+            try:
+                return await self._try_async(request, deadline)
+            except UnavailableError:
+                if not self._again(attempt, deadline):
+                    raise
+                await asyncio.sleep(_pause(attempt))
+        raise AssertionError
+
+    def _again(self, attempt: int, deadline: "_Deadline") -> bool:
+        """Whether a lost connection is worth another try."""
+        left = deadline.left()
+        in_time = left is None or _pause(attempt) < left
+        return attempt < self._retries and in_time and not self._closed
+
+    def _try(self, request: Request, deadline: "_Deadline") -> Response:
+        stream, done = self._connected(), threading.Lock()
+        done.acquire()
+        id, waiting = stream.submit(request, done.release)
+        left = deadline.left()
+        try:
+            in_time = done.acquire(timeout=-1 if left is None else max(left, 0))
+        except BaseException:  # Ctrl-C
+            stream.cancel(id)
+            raise
+        if not in_time:
+            stream.cancel(id)
+            raise self._late(request)
+        return waiting.result()
+
+    async def _try_async(self, request: Request, deadline: "_Deadline") -> Response:
+        stream, done, loop = self._connected(), asyncio.Event(), asyncio.get_running_loop()
+        id, waiting = stream.submit(request, lambda: loop.call_soon_threadsafe(done.set))
+        try:
+            await asyncio.wait_for(done.wait(), deadline.left())
+        except TimeoutError as error:
+            stream.cancel(id)
+            raise self._late(request) from error
+        except asyncio.CancelledError:
+            stream.cancel(id)
+            raise
+        return waiting.result()
+
+    def _late(self, request: Request) -> DeadlineError:
+        return DeadlineError(f"{request.loss}: no answer from {self._target} in time")
+
+    def _connected(self) -> _Stream:
+        import grpc
+
+        with self._lock:
+            if self._closed:
+                raise CancelledError("the client was closed")
+            if self._process != os.getpid():  # a fork: the parent's connection is not ours
+                self._process, self._channel, self._stream = os.getpid(), None, None
+            if self._stream is None or self._stream.error is not None:
+                if self._channel is None:
+                    self._channel = grpc.insecure_channel(self._target, OPTIONS)
+                self._stream = _Stream(self._channel, self._target)
+            return self._stream
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            if self._process != os.getpid():
+                return
+            if self._stream is not None:
+                self._stream.close()
+            if self._channel is not None:
+                self._channel.close()

@@ -1,0 +1,547 @@
+"""Messages of lossd.v1 to bytes and back, tensors in place.
+
+The contract is protos/lossd/v1; any protobuf implementation reads and writes the same messages.
+This one does not copy tensors: a message is written by one `b"".join`, a tensor is read as a view
+of the message. To that end
+
+- a tensor's bytes are the last field of their message, at an offset that is a multiple of 16
+  (CPython's bytes begin on such an address, and kernels want aligned arrays);
+- lengths of nested messages take five bytes, which protobuf allows, so that offsets are known
+  before the contents are.
+"""
+
+import functools
+import math
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from lossd_client import errors
+from lossd_client.errors import DTypeError, LossdError, ProtocolError
+
+Array = npt.NDArray[Any]
+Parameter = float | int | bool
+
+ALIGNMENT: Final = 16
+CHUNK: Final = 1 << 20
+"""Bytes of a chunk, and of the largest tensor that travels inside its first message: messages of
+this size are the fastest that gRPC carries (docs/performance.md)."""
+
+DTYPES: Final[dict[int, np.dtype[Any]]] = {
+    number: np.dtype(name)
+    for number, name in {
+        1: "<f2", 3: "<f4", 4: "<f8", 5: "?", 6: "i1", 7: "<i2", 8: "<i4", 9: "<i8",
+        10: "u1", 11: "<u2", 12: "<u4", 13: "<u8",
+    }.items()
+}  # fmt: skip
+"""The types of elements by their number in `lossd.v1.DType`: the only such table."""
+
+_NUMBERS: Final = {dtype: number for number, dtype in DTYPES.items()}
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """A tensor whose bytes come in chunks."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+    @property
+    def nbytes(self) -> int:
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A piece of a chunked tensor."""
+
+    name: str
+    offset: int
+    data: memoryview
+
+
+@dataclass
+class Request:
+    """One evaluation. A tensor is an array, or an announcement of chunks to come."""
+
+    loss: str
+    tensors: Mapping[str, Array | Announcement]
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    reduction: str = "mean"
+    gradients: Sequence[str] = ()
+
+
+@dataclass
+class Response:
+    """The answer to one evaluation: "loss" and "grad.NAME" among its tensors."""
+
+    tensors: Mapping[str, Array | Announcement]
+    warning: str = ""
+
+
+class Cancel:
+    """Gives an evaluation up."""
+
+
+# --- writing -----------------------------------------------------------------------------------
+
+
+def dtype_number(name: str, dtype: np.dtype[Any]) -> int:
+    """The number of an element type.
+
+    Raises:
+        DTypeError: a type that has none (objects, strings, complex numbers).
+    """
+    try:
+        return _NUMBERS[dtype]
+    except KeyError:
+        raise DTypeError(
+            f"{name} has type {dtype}, which cannot be sent: use a real number type", field=name
+        ) from None
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    value &= (1 << 64) - 1
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _key(number: int, kind: int) -> bytes:
+    return _varint(number << 3 | kind)
+
+
+def _long(value: int) -> bytes:
+    """A length in exactly five bytes."""
+    return bytes(
+        (value & 127 | 128, value >> 7 & 127 | 128, value >> 14 & 127 | 128,
+         value >> 21 & 127 | 128, value >> 28 & 127)
+    )  # fmt: skip
+
+
+def _bytes_field(number: int, value: bytes) -> bytes:
+    return _key(number, _BYTES) + _varint(len(value)) + value
+
+
+@functools.lru_cache(4096)
+def _text_field(number: int, value: str) -> bytes:
+    return _bytes_field(number, value.encode())
+
+
+_PADDING: Final = [_bytes_field(14, bytes(n)) for n in range(ALIGNMENT)]
+_DATA: Final = _key(15, _BYTES)
+_TENSOR: Final = _key(15, _BYTES)
+
+
+def _payload(head: bytes, data: memoryview | bytes, offset: int) -> list[bytes | memoryview]:
+    """`head`, padding and data, for a message that begins at `offset`."""
+    start = offset + len(head) + len(_PADDING[0]) + len(_DATA) + 5
+    return [head, _PADDING[-start % ALIGNMENT], _DATA, _long(len(data)), data]
+
+
+@functools.lru_cache(4096)
+def _tensor_head(name: str, number: int, shape: tuple[int, ...], chunked: bool) -> bytes:
+    head = _text_field(1, name) + _key(2, _VARINT) + _varint(number)
+    if shape:
+        head += _bytes_field(3, b"".join(map(_varint, shape)))
+    return head + (_key(4, _VARINT) + b"\x01" if chunked else b"")
+
+
+def _tensors(
+    tensors: Mapping[str, Array | Announcement], offset: int
+) -> tuple[list[bytes | memoryview], int]:
+    """The `tensors` field of a message, whose next byte is at `offset`; also its length."""
+    parts: list[bytes | memoryview] = []
+    start = offset
+    for name, tensor in tensors.items():
+        chunked = isinstance(tensor, Announcement)
+        head = _tensor_head(name, dtype_number(name, tensor.dtype), tensor.shape, chunked)
+        begin = offset + len(_TENSOR) + 5
+        body = [head] if chunked else _payload(head, as_bytes(tensor), begin)
+        length = sum(map(len, body))
+        parts += [_TENSOR, _long(length), *body]
+        offset = begin + length
+    return parts, offset - start
+
+
+def as_bytes(array: Array) -> memoryview:
+    """The bytes of an array in C order, not copied where it has that order."""
+    return memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+
+
+def _parameter(name: str, value: Parameter) -> bytes:
+    if isinstance(value, bool | np.bool_):
+        encoded = _key(3, _VARINT) + _varint(int(value))
+    elif isinstance(value, int | np.integer):
+        if not -(1 << 63) <= value < 1 << 63:
+            raise errors.ParameterError(f"{name} = {value} does not fit 64 bits", field=name)
+        encoded = _key(2, _VARINT) + _varint(int(value))
+    elif isinstance(value, float | np.floating):
+        encoded = _key(1, _FIXED64) + struct.pack("<d", value)
+    else:
+        raise DTypeError(
+            f"{name} = {value!r} must be a number, not {type(value).__name__}", field=name
+        )
+    return _bytes_field(2, _text_field(1, name) + _bytes_field(2, encoded))
+
+
+def _request_parts(request: Request, offset: int) -> list[bytes | memoryview]:
+    head = _text_field(1, request.loss)
+    head += b"".join(_parameter(name, value) for name, value in request.parameters.items())
+    head += _text_field(3, request.reduction)
+    head += b"".join(_text_field(4, name) for name in request.gradients)
+    parts, _ = _tensors(request.tensors, offset + len(head))
+    return [head, *parts]
+
+
+def _response_parts(response: Response, offset: int) -> list[bytes | memoryview]:
+    head = _text_field(1, response.warning) if response.warning else b""
+    parts, _ = _tensors(response.tensors, offset + len(head))
+    return [head, *parts]
+
+
+def write_request(request: Request) -> bytes:
+    """An `EvaluateRequest`."""
+    return b"".join(_request_parts(request, 0))
+
+
+def write_response(response: Response) -> bytes:
+    """An `EvaluateResponse`."""
+    return b"".join(_response_parts(response, 0))
+
+
+def _enveloped(id: int, number: int, parts_at: Any) -> bytes:
+    head = _key(1, _VARINT) + _varint(id) + _key(number, _BYTES)
+    parts = parts_at(len(head) + 5)
+    return b"".join([head, _long(sum(map(len, parts))), *parts])
+
+
+def write_stream(id: int, message: Request | Response | Chunk | Cancel | bytes) -> bytes:
+    """An `EvaluateStreamRequest` or `EvaluateStreamResponse`; bytes are a `google.rpc.Status`."""
+    match message:
+        case Request():
+            return _enveloped(id, 13, lambda offset: _request_parts(message, offset))
+        case Response():
+            return _enveloped(id, 13, lambda offset: _response_parts(message, offset))
+        case Chunk(name, position, data):
+            head = _text_field(1, name) + _key(2, _VARINT) + _varint(position)
+            return _enveloped(id, 14, lambda offset: _payload(head, data, offset))
+        case Cancel():
+            return _enveloped(id, 15, lambda offset: [])
+        case bytes():
+            return _enveloped(id, 15, lambda offset: [message])
+
+
+def split(tensors: Mapping[str, Array]) -> tuple[dict[str, Array | Announcement], Iterator[Chunk]]:
+    """Tensors as a first message holds them, and the chunks of those that are too large for it.
+
+    The first tensor's chunks come last: whoever computes needs the others from the start.
+    """
+    large = [name for name, array in tensors.items() if array.nbytes > CHUNK]
+    first = {
+        name: Announcement(array.dtype, array.shape) if name in large else array
+        for name, array in tensors.items()
+    }
+    ordered = large[1:] + large[:1]
+    return first, (
+        Chunk(name, offset, data[offset : offset + CHUNK])
+        for name in ordered
+        for data in [as_bytes(tensors[name])]
+        for offset in range(0, len(data), CHUNK)
+    )
+
+
+# --- reading -----------------------------------------------------------------------------------
+
+
+def _fields(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """(field number, wire type, value or start, end) of each field of a message.
+
+    Raises:
+        ProtocolError: the bytes are not a protobuf message.
+    """
+    position = start
+    while position < end:
+        key, position = _read_varint(data, position, end)
+        number, kind = key >> 3, key & 7
+        if kind == _VARINT:
+            value, position = _read_varint(data, position, end)
+            yield number, kind, value, position
+            continue
+        if kind == _BYTES:
+            length, position = _read_varint(data, position, end)
+        elif kind in (_FIXED64, _FIXED32):
+            length = 8 if kind == _FIXED64 else 4
+        else:
+            raise ProtocolError(f"not a protobuf message: wire type {kind} at byte {position}")
+        if length > end - position:
+            raise ProtocolError(
+                f"message ends early: field {number} needs {length} bytes and has {end - position}"
+            )
+        yield number, kind, position, position + length
+        position += length
+
+
+def _read_varint(data: memoryview, position: int, end: int) -> tuple[int, int]:
+    value = shift = 0
+    while position < end and shift < 70:
+        byte = data[position]
+        position += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value & ((1 << 64) - 1), position
+        shift += 7
+    raise ProtocolError(f"not a protobuf message: a number does not end at byte {position}")
+
+
+def _expect(kind: int, expected: int, number: int) -> None:
+    if kind != expected:
+        raise ProtocolError(f"field {number} has wire type {kind} and should have {expected}")
+
+
+def _text(data: memoryview, start: int, end: int) -> str:
+    try:
+        return str(data[start:end], "utf-8")
+    except UnicodeDecodeError as error:
+        raise ProtocolError(f"a name is not UTF-8: {error}") from error
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 64) if value >> 63 else value
+
+
+def _read_tensor(data: memoryview, start: int, end: int) -> tuple[str, Array | Announcement]:
+    name, number, chunked = "", 0, False
+    shape: list[int] = []
+    content = (end, end)
+    for field_number, kind, a, b in _fields(data, start, end):
+        match field_number:
+            case 1:
+                _expect(kind, _BYTES, 1)
+                name = _text(data, a, b)
+            case 2:
+                _expect(kind, _VARINT, 2)
+                number = a
+            case 3 if kind == _VARINT:  # unpacked, which protobuf allows
+                shape.append(_signed(a))
+            case 3:
+                _expect(kind, _BYTES, 3)
+                while a < b:
+                    length, a = _read_varint(data, a, b)
+                    shape.append(_signed(length))
+            case 4:
+                _expect(kind, _VARINT, 4)
+                chunked = bool(a)
+            case 15:
+                _expect(kind, _BYTES, 15)
+                content = (a, b)
+    if number not in DTYPES:
+        raise DTypeError(f"tensor {name!r} has the unknown or unsupported type {number}", field=name)
+    dtype, dimensions = DTYPES[number], tuple(shape)
+    if any(length < 0 for length in dimensions) or len(dimensions) > 32:
+        raise ProtocolError(f"tensor {name!r} has the impossible shape {dimensions}", field=name)
+    announced = Announcement(dtype, dimensions)
+    if announced.nbytes >= 1 << 62:
+        raise ProtocolError(f"tensor {name!r} {dimensions} is too large to exist", field=name)
+    if chunked:
+        return name, announced
+    size = content[1] - content[0]
+    if size != announced.nbytes:
+        raise ProtocolError(
+            f"tensor {name!r} {dimensions} of {dtype} needs {announced.nbytes} bytes "
+            f"and has {size}",
+            field=name,
+        )
+    count = math.prod(dimensions)
+    return name, np.frombuffer(data, dtype, count, content[0]).reshape(dimensions) if count else (
+        np.empty(dimensions, dtype)
+    )
+
+
+def _read_parameter(data: memoryview, start: int, end: int) -> Parameter:
+    value: Parameter | None = None
+    for number, kind, a, _ in _fields(data, start, end):
+        match number:
+            case 1:
+                _expect(kind, _FIXED64, 1)
+                value = struct.unpack_from("<d", data, a)[0]
+            case 2:
+                _expect(kind, _VARINT, 2)
+                value = _signed(a)
+            case 3:
+                _expect(kind, _VARINT, 3)
+                value = bool(a)
+    if value is None:
+        raise ProtocolError("a parameter has no value")
+    return value
+
+
+def read_request(data: memoryview, start: int = 0, end: int | None = None) -> Request:
+    """An `EvaluateRequest`; its arrays are views of `data`.
+
+    Raises:
+        ProtocolError: the bytes are not one.
+        DTypeError: a tensor has a type that is unknown here.
+    """
+    request = Request("", tensors := {}, parameters := {}, "mean", gradients := [])
+    for number, kind, a, b in _fields(data, start, len(data) if end is None else end):
+        if number in (1, 2, 3, 4, 15):
+            _expect(kind, _BYTES, number)
+        match number:
+            case 1:
+                request.loss = _text(data, a, b)
+            case 2:
+                name, value = "", None
+                for part, part_kind, c, d in _fields(data, a, b):
+                    _expect(part_kind, _BYTES, part)
+                    if part == 1:
+                        name = _text(data, c, d)
+                    elif part == 2:
+                        value = _read_parameter(data, c, d)
+                if value is None:
+                    raise ProtocolError(f"parameter {name!r} has no value", field=name)
+                parameters[name] = value
+            case 3:
+                request.reduction = _text(data, a, b) or "mean"
+            case 4:
+                gradients.append(_text(data, a, b))
+            case 15:
+                name, tensor = _read_tensor(data, a, b)
+                if name in tensors:
+                    raise ProtocolError(f"tensor {name!r} is there twice", field=name)
+                tensors[name] = tensor
+    return request
+
+
+def read_response(data: memoryview, start: int = 0, end: int | None = None) -> Response:
+    """An `EvaluateResponse`; its arrays are views of `data`."""
+    response = Response(tensors := {})
+    for number, kind, a, b in _fields(data, start, len(data) if end is None else end):
+        if number in (1, 15):
+            _expect(kind, _BYTES, number)
+        if number == 1:
+            response.warning = _text(data, a, b)
+        elif number == 15:
+            name, tensor = _read_tensor(data, a, b)
+            tensors[name] = tensor
+    return response
+
+
+def _read_chunk(data: memoryview, start: int, end: int) -> Chunk:
+    name, offset, content = "", 0, data[:0]
+    for number, kind, a, b in _fields(data, start, end):
+        match number:
+            case 1:
+                _expect(kind, _BYTES, 1)
+                name = _text(data, a, b)
+            case 2:
+                _expect(kind, _VARINT, 2)
+                offset = a
+            case 15:
+                _expect(kind, _BYTES, 15)
+                content = data[a:b]
+    return Chunk(name, offset, content)
+
+
+def _read_envelope(data: memoryview) -> tuple[int, int, int, int]:
+    id, message = 0, (0, 0, 0)
+    for number, kind, a, b in _fields(data, 0, len(data)):
+        if number == 1:
+            _expect(kind, _VARINT, 1)
+            id = a
+        elif number in (13, 14, 15):
+            _expect(kind, _BYTES, number)
+            message = (number, a, b)
+    return id, *message
+
+
+def read_stream_request(message: bytes) -> tuple[int, Request | Chunk | Cancel | LossdError]:
+    """An `EvaluateStreamRequest`: its id and what it holds, or why that cannot be read.
+
+    Raises:
+        ProtocolError: not even an id can be read.
+    """
+    data = memoryview(message)
+    id, number, start, end = _read_envelope(data)
+    try:
+        match number:
+            case 13:
+                return id, read_request(data, start, end)
+            case 14:
+                return id, _read_chunk(data, start, end)
+            case 15:
+                return id, Cancel()
+    except LossdError as error:
+        return id, error
+    return id, ProtocolError("the message holds neither an evaluation, a chunk nor a cancellation")
+
+
+def read_stream_response(message: bytes) -> tuple[int, Response | Chunk | LossdError]:
+    """An `EvaluateStreamResponse`: its id and what it holds."""
+    data = memoryview(message)
+    id, number, start, end = _read_envelope(data)
+    match number:
+        case 13:
+            return id, read_response(data, start, end)
+        case 14:
+            return id, _read_chunk(data, start, end)
+        case 15:
+            return id, read_status(message[start:end])
+    raise ProtocolError("the message holds neither a result, a chunk nor an error")
+
+
+# --- errors ------------------------------------------------------------------------------------
+
+_BY_REASON: Final = {
+    kind.reason: kind for name in errors.__all__ for kind in [getattr(errors, name)]
+}
+_BY_CODE: Final = {
+    kind.code: kind
+    for kind in (
+        errors.ProtocolError, errors.LabelError, errors.ResourceError, errors.UnavailableError,
+        errors.DeadlineError, errors.CancelledError, errors.InternalError,
+    )
+}  # fmt: skip
+
+
+def error_for(code: int, message: str, reason: str = "", field: str = "") -> LossdError:
+    """The error of a gRPC status, by its reason, or by its code where the reason is unknown."""
+    kind = _BY_REASON.get(reason) or _BY_CODE.get(code, LossdError)
+    return kind(message, field=field)
+
+
+def read_status(status: bytes) -> LossdError:
+    """The error in a `google.rpc.Status`."""
+    data = memoryview(status)
+    code, message, reason, at_fault = 2, "", "", ""
+    for number, kind, a, b in _fields(data, 0, len(data)):
+        if number == 1 and kind == _VARINT:
+            code = a
+        elif number == 2 and kind == _BYTES:
+            message = _text(data, a, b)
+        elif number == 3 and kind == _BYTES:
+            detail = {part: data[c:d] for part, _, c, d in _fields(data, a, b)}
+            url, value = bytes(detail.get(1, b"")), detail.get(2, data[:0])
+            if url.endswith(b"google.rpc.ErrorInfo"):
+                reason = _first_text(value)
+            elif url.endswith(b"google.rpc.BadRequest"):
+                violation = next((value[c:d] for n, _, c, d in _fields(value, 0, len(value)) if n == 1))
+                at_fault = _first_text(violation)
+    return error_for(code, message, reason, at_fault)
+
+
+def _first_text(message: memoryview) -> str:
+    """Field 1 of a message, a string."""
+    for number, kind, a, b in _fields(message, 0, len(message)):
+        if number == 1 and kind == _BYTES:
+            return _text(message, a, b)
+    return ""

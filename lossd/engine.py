@@ -1,0 +1,479 @@
+"""Validate, plan, run the kernel, reduce: one call of one loss.
+
+    >>> import numpy as np
+    >>> from lossd.engine import evaluate
+    >>> result = evaluate("mse_loss", {"input": np.float32([1, 2]), "target": np.float32([0, 0])},
+    ...                   gradients=["input"])
+    >>> float(result.loss), result.gradients["input"].tolist()
+    (2.5, [1.0, 2.0])
+"""
+
+import functools
+import os
+import warnings
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+import lossd.losses  # noqa: F401  fills the registry
+from lossd.kernels import elementwise, labels, rowwise, runtime, slots
+from lossd_client.buffers import Pool
+from lossd.kernels.variant import Variant
+from lossd.spec import (
+    FLOATS, Classes, Elementwise, Layout, Loss, Shape, TensorType, find,
+)  # fmt: skip
+from lossd_client.errors import DomainError, DTypeError, LabelError, ParameterError, ShapeError
+
+Array = npt.NDArray[Any]
+
+PARALLEL_FROM: Final = 65_536
+"""Elements from which a kernel runs on several threads: below, starting them costs more than it
+saves (benchmarks/thresholds.py measures it)."""
+
+PADDING: Final = rowwise.TILE
+"""Arrays with one value for each class are this much longer, for tiles that read beyond a row."""
+
+_ONES: Final = np.ones(1)
+_PLANS: Final = 1024  # plans kept for calls of the same form
+
+pool: Final = Pool()
+"""Where large gradients and losses come from."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a call gives.
+
+    loss: () for 'mean', 'sum' and 'batchmean'; the losses' shape for 'none'.
+    gradients: one for each tensor that was asked for, of its shape and type.
+    warning: what the caller should be told, or "".
+    """
+
+    loss: Array
+    gradients: dict[str, Array] = field(default_factory=dict)
+    warning: str = ""
+
+
+def set_threads(count: int) -> None:
+    """Run large kernels on `count` threads. Results do not depend on it.
+
+    Raises:
+        ParameterError: not between 1 and the threads that were started (the processors, or
+            `NUMBA_NUM_THREADS`).
+    """
+    global _threads
+    if not 1 <= count <= runtime.MAX_THREADS:
+        raise ParameterError(
+            f"threads = {count} must be between 1 and {runtime.MAX_THREADS}", field="threads"
+        )
+    _threads = count
+
+
+def get_threads() -> int:
+    """How many threads large kernels run on."""
+    return _threads
+
+
+_threads = min(runtime.MAX_THREADS, len(os.sched_getaffinity(0)))
+
+
+def evaluate(
+    loss: str,
+    tensors: Mapping[str, npt.ArrayLike],
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    reduction: str = "mean",
+    gradients: Collection[str] = (),
+    grad_output: npt.ArrayLike | None = None,
+) -> Result:
+    """Compute a loss and the gradients that are asked for, in one pass.
+
+    Warns where shapes differ and PyTorch warns too.
+
+    Args:
+        loss: functional name, such as "cross_entropy".
+        tensors: arrays by name; optional ones (weight, pos_weight) may be left out.
+        parameters: hyper-parameters by name.
+        reduction: "mean", "sum", "none" (and "batchmean" for kl_div).
+        gradients: names of the tensors whose gradient is wanted.
+        grad_output: gradient of what follows with respect to the loss, of the loss's shape;
+            1 where it is left out.
+
+    Raises:
+        UnknownLossError, ParameterError, ShapeError, DomainError: all ValueError.
+        LabelError: a class index out of range; an IndexError.
+        DTypeError: a type that the tensor cannot have; a TypeError.
+    """
+    arrays = {name: _array(loss, name, value) for name, value in tensors.items()}
+    result = compute(loss, arrays, parameters or {}, reduction, gradients, grad_output)
+    if result.warning:
+        warnings.warn(result.warning, UserWarning, stacklevel=2)
+    return result
+
+
+def compute(
+    loss: str,
+    arrays: Mapping[str, Array],
+    parameters: Mapping[str, Any],
+    reduction: str,
+    gradients: Collection[str],
+    grad_output: npt.ArrayLike | None,
+) -> Result:
+    """What `evaluate` does, on arrays; what there is to warn of is in the result."""
+    key = _key(loss, arrays, parameters, reduction, gradients, grad_output)
+    plan = _plans.get(key)
+    if plan is None:
+        plan = _plan(*key)
+        while len(_plans) >= _PLANS:
+            _plans.pop(next(iter(_plans)), None)
+        _plans[key] = plan
+    return plan.run(arrays, grad_output)
+
+
+def is_compiled(
+    loss: str,
+    arrays: Mapping[str, Array],
+    parameters: Mapping[str, Any],
+    reduction: str,
+    gradients: Collection[str],
+    grad_output: npt.ArrayLike | None,
+) -> bool:
+    """Whether `compute` of the same arguments has its plan and kernel at hand."""
+    return _key(loss, arrays, parameters, reduction, gradients, grad_output) in _plans
+
+
+def compile_kernels(name: str) -> None:
+    """Make a loss's float32 kernels ready: reduced to a number, with and without gradient."""
+    shapes: dict[str, Shape] = {"element": (1,), "vector": (1, 2), "scalar": (1,), "label": (1,)}
+    tensors = {
+        n: np.zeros(shapes[t.role], np.int64 if t.role == "label" else np.float32)
+        for n, t in find(name).tensors.items()
+        if not t.optional
+    }
+    for gradients in ((), find(name).required()[:1]):
+        compute(name, tensors, {}, "mean", gradients, None)
+
+
+_Key = tuple[
+    str,
+    tuple[tuple[str, np.dtype[Any], Shape], ...],
+    tuple[tuple[str, Any], ...],
+    str,
+    tuple[str, ...],
+    bool,
+]
+_plans: Final[dict[_Key, "Plan"]] = {}
+
+
+def _key(
+    loss: str,
+    arrays: Mapping[str, Array],
+    parameters: Mapping[str, Any],
+    reduction: str,
+    gradients: Collection[str],
+    grad_output: npt.ArrayLike | None,
+) -> _Key:
+    """What a plan depends on."""
+    types = tuple((name, a.dtype, a.shape) for name, a in arrays.items())
+    for name, value in parameters.items():
+        if not isinstance(value, int | float | np.number | np.bool_):
+            raise DTypeError(
+                f"{loss}: {name} = {value!r} must be a number, not {type(value).__name__}",
+                field=name,
+            )
+    upstream = grad_output is not None and reduction == "none"
+    return loss, types, tuple(parameters.items()), reduction, tuple(gradients), upstream
+
+
+def _array(loss: str, name: str, value: npt.ArrayLike) -> Array:
+    if isinstance(value, np.ndarray):
+        return value
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ShapeError(f"{loss}: {name} is not an array: {error}", field=name) from error
+    return array.astype(np.float32) if array.dtype == np.float64 else array
+
+
+def _plan(
+    name: str,
+    types: tuple[tuple[str, np.dtype[Any], Shape], ...],
+    parameters: tuple[tuple[str, Any], ...],
+    reduction: str,
+    gradients: tuple[str, ...],
+    upstream: bool,
+) -> "Plan":
+    declared = find(name)(**dict(parameters))
+    given = {key: TensorType(dtype, shape) for key, dtype, shape in types}
+    _check_names(declared, given)
+    if reduction not in declared.reductions:
+        raise ParameterError(
+            f"{name}: reduction = {reduction!r} must be one of {', '.join(declared.reductions)}",
+            field="reduction",
+        )
+    for key in given:
+        _check_dtype(declared, key, given[key].dtype)
+    lowered = declared.lower(given)
+    return Plan(name, lowered, given, reduction, gradients, upstream)
+
+
+def _check_names(loss: Loss, given: Mapping[str, TensorType]) -> None:
+    missing = [n for n in loss.required() if n not in given]
+    if missing:
+        raise ParameterError(f"{loss.name}: the tensor {missing[0]!r} is missing", field=missing[0])
+    unknown = sorted(given.keys() - loss.tensors.keys())
+    if unknown:
+        raise ParameterError(
+            f"{loss.name} has no tensor {unknown[0]!r}; it has: {', '.join(loss.tensors)}",
+            field=unknown[0],
+        )
+
+
+def _check_dtype(loss: Loss, name: str, dtype: np.dtype[Any]) -> None:
+    tensor = loss.tensors[name]
+    if tensor.role == "label":
+        kinds, wanted = "iu", "an integer type"
+    elif name == loss.required()[0]:
+        kinds, wanted = "f", "float32 or float64"
+    else:
+        kinds, wanted = "fiub", "float32, float64 or an integer type"
+    if tensor.soft:
+        kinds += "f"
+        wanted = "an integer type (class indices), float32 or float64 (probabilities)"
+    if dtype.kind not in kinds or (dtype.kind == "f" and dtype not in FLOATS):
+        raise DTypeError(f"{loss.name}: {name} has type {dtype}; it must have {wanted}", field=name)
+
+
+class Plan:
+    """Everything about a call that its values do not change."""
+
+    def __init__(
+        self,
+        name: str,
+        loss: Loss,
+        given: Mapping[str, TensorType],
+        reduction: str,
+        gradients: tuple[str, ...],
+        upstream: bool,
+    ) -> None:
+        self.name, self.loss, self.given, self.reduction = name, loss, given, reduction
+        self.dtype = _compute_type(loss, given)
+        self.layout: Layout = loss.layout(given)
+        self.operands = tuple(
+            n
+            for n, t in loss.tensors.items()
+            if t.role not in ("label", "multiplier") and (n in given or t.role == "class")
+        )
+        self.gradients = self._checked(gradients)
+        constants = loss.constants(self.layout)
+        self.variant = Variant(
+            dtype=self.dtype,
+            operands=self.operands,
+            gradients=self.gradients,
+            constants=len(constants),
+            each=reduction == "none",
+            upstream=upstream,
+            multiplier=any(loss.tensors[n].role == "multiplier" for n in given),
+        )
+        self.kernel = runtime.compiled(type(loss), self.variant)
+        layout = self.layout
+        driver = elementwise if isinstance(loss, Elementwise) else rowwise
+        self.block_rows = driver.block_rows(layout.width)
+        self.blocks = -(-layout.rows // self.block_rows)
+        self.parallel = self.blocks > 1 and layout.rows * layout.width >= PARALLEL_FROM
+        self.labelled = isinstance(loss, Classes) and loss.tensors["target"].role == "label"
+        self.constants = np.zeros(slots.CONSTANTS_MAX)
+        self.constants[: len(constants)] = constants
+        self.template = np.zeros(slots.COUNT, np.int64)
+        self.template[slots.ROWS] = layout.rows
+        self.template[slots.WIDTH] = layout.width
+        self.template[slots.INNER] = layout.inner
+        self.template[slots.BLOCK_ROWS] = self.block_rows
+        self.template[slots.CONSTANTS] = self.constants.ctypes.data
+        self.full = {n: layout.shapes.get(n, ()) for n in self.operands}
+
+    def _checked(self, gradients: tuple[str, ...]) -> tuple[str, ...]:
+        possible = self.loss.differentiable(self.given)
+        for name in gradients:
+            if name not in possible or name not in self.given:
+                known = ", ".join(n for n in self.loss.tensors if n in possible and n in self.given)
+                raise ParameterError(
+                    f"{self.name} has no gradient with respect to {name!r}; it has: {known}",
+                    field="gradients",
+                )
+        return tuple(n for n in self.loss.tensors if n in gradients)
+
+    def run(self, arrays: Mapping[str, Array], grad_output: npt.ArrayLike | None) -> Result:
+        """Compute the call on these arrays."""
+        a = self.template.copy()
+        alive: list[Array] = [a]  # whatever the kernel reads through an address
+        layout = self.layout
+        divisor = float(layout.rows)
+        if self.labelled:
+            rows, divisor = self._labels(arrays["target"], arrays.get("weight"))
+            a[slots.LABELS] = _address(rows)
+            alive.append(rows)
+        if self.reduction == "sum" or self.reduction == "none":
+            divisor = 1.0
+        elif self.reduction == "batchmean":
+            divisor = float(layout.batch)
+
+        for position, name in enumerate(self.operands):
+            operand = self._operand(name, arrays.get(name))
+            a[slots.OPERANDS + position] = _address(operand)
+            alive.append(operand)
+        if self.variant.multiplier:
+            weight = self._broadcast("weight", arrays["weight"], layout.output)
+            a[slots.MULTIPLIER] = _address(weight)
+            alive.append(weight)
+
+        with np.errstate(all="ignore"):
+            scale = np.ones(1) / divisor
+        if grad_output is not None:
+            upstream = self._upstream(grad_output)
+            if self.variant.upstream:
+                a[slots.UPSTREAM] = _address(upstream)
+                alive.append(upstream)
+            else:
+                scale *= upstream
+        partial = np.empty(self.blocks)
+        outside = np.zeros(self.blocks, np.int64)
+        a[slots.SCALE], a[slots.PARTIAL], a[slots.OUTSIDE] = (
+            _address(scale), _address(partial), _address(outside),
+        )  # fmt: skip
+        losses = None
+        if self.variant.each:
+            losses = pool.empty(layout.output, self.dtype)
+            a[slots.LOSSES] = _address(losses)
+        made = {n: pool.empty(self._gradient_shape(n), self.dtype) for n in self.gradients}
+        for position, gradient in enumerate(made.values()):
+            a[slots.GRADIENTS + position] = _address(gradient)
+
+        if self.parallel and _threads > 1:
+            runtime.run_parallel(self.kernel, _address(a), self.blocks, _threads)
+        else:
+            runtime.run_serial(self.kernel, _address(a), self.blocks)
+
+        if outside.any():
+            self._report_outside(arrays)
+        if losses is None:
+            with np.errstate(all="ignore"):
+                losses = np.asarray((partial.sum() / divisor)).astype(self.dtype)
+        gradients = {n: self._shaped(n, g) for n, g in made.items()}
+        return Result(losses, gradients, layout.warning)
+
+    def _labels(self, target: Array, weight: Array | None) -> tuple[Array, float]:
+        """Labels as int64 with -1 where ignored, and what the mean divides by."""
+        target = np.ascontiguousarray(target).reshape(-1)
+        classes = self.layout.width
+        if target.dtype == np.uint64 and target.size and target.max() > np.iinfo(np.int64).max:
+            bad = int(np.argmax(target > np.iinfo(np.int64).max))
+            self._report_label(target, bad)
+        rows = np.empty(target.size, np.int64)
+        ignored = int(self.loss.values["ignore_index"])
+        bad, kept = labels.prepare(target.astype(np.int64, copy=False), rows, classes, ignored)
+        if bad >= 0:
+            self._report_label(target, bad)
+        if weight is None:
+            return rows, float(kept)
+        return rows, labels.weight_sum(rows, np.ascontiguousarray(weight, np.float64))
+
+    def _report_label(self, target: Array, bad: int) -> None:
+        where = np.unravel_index(bad, self.given["target"].shape or (1,))
+        place = f"[{', '.join(map(str, where))}]" if self.given["target"].shape else ""
+        raise LabelError(
+            f"{self.name}: target{place} = {target[bad]} is outside [0, {self.layout.width})"
+            f" (and is not ignore_index = {self.loss.values['ignore_index']})",
+            field="target",
+        )
+
+    def _operand(self, name: str, array: Array | None) -> Array:
+        if self.loss.tensors[name].role != "class":
+            assert array is not None
+            return self._broadcast(name, array, self.full[name])
+        if array is None:
+            return _unit_weights(self.layout.width, self.dtype)
+        padded = np.ones(self.layout.width + PADDING, self.dtype)
+        padded[: self.layout.width] = array
+        return padded
+
+    def _broadcast(self, name: str, array: Array, shape: Shape) -> Array:
+        if array.shape != shape and self.loss.tensors[name].role != "label":
+            array = np.broadcast_to(array, shape)
+        if array.dtype != self.dtype or not array.flags.c_contiguous or not array.flags.aligned:
+            array = np.ascontiguousarray(array, self.dtype)
+        return array
+
+    def _upstream(self, grad_output: npt.ArrayLike) -> Array:
+        array = np.asarray(grad_output)
+        expected = self.layout.output if self.reduction == "none" else ()
+        if array.shape != expected:
+            raise ShapeError(
+                f"{self.name}: grad_output {array.shape} must have the loss's shape {expected}",
+                field="grad_output",
+            )
+        if array.dtype.kind not in "fiu":
+            raise DTypeError(
+                f"{self.name}: grad_output has type {array.dtype}; it must be real",
+                field="grad_output",
+            )
+        return np.ascontiguousarray(array, self.dtype)
+
+    def _gradient_shape(self, name: str) -> Shape:
+        return self.given["input"].shape if self._is_class(name) else self.full[name]
+
+    def _is_class(self, name: str) -> bool:
+        return self.loss.tensors[name].role == "class"
+
+    def _shaped(self, name: str, gradient: Array) -> Array:
+        """A gradient in the shape and type of its tensor, summed where that was broadcast."""
+        given = self.given[name]
+        if self._is_class(name):
+            axis = 0 if gradient.ndim == 1 else 1
+            others = tuple(i for i in range(gradient.ndim) if i != axis)
+            gradient = gradient.sum(axis=others, dtype=np.float64)
+        elif gradient.shape != given.shape:
+            extra = gradient.ndim - len(given.shape)
+            stretched = tuple(
+                i
+                for i in range(gradient.ndim)
+                if i < extra or (given.shape[i - extra] == 1 and gradient.shape[i] != 1)
+            )
+            gradient = gradient.sum(axis=stretched, dtype=np.float64).reshape(given.shape)
+        return gradient.astype(given.dtype if given.dtype.kind == "f" else self.dtype, copy=False)
+
+    def _report_outside(self, arrays: Mapping[str, Array]) -> None:
+        for name in self.operands:
+            within = self.loss.tensors[name].within
+            if within is None:
+                continue
+            low, high = within
+            array = arrays[name]
+            bad = ~((array >= low) & (array <= high))
+            if bad.any():
+                where = np.unravel_index(int(np.argmax(bad)), array.shape or (1,))
+                place = f"[{', '.join(map(str, where))}]" if array.shape else ""
+                value = array[where] if array.shape else array[()]
+                raise DomainError(
+                    f"{self.name}: {name}{place} = {value:g} is outside [{low:g}, {high:g}]",
+                    field=name,
+                )
+
+
+def _compute_type(loss: Loss, given: Mapping[str, TensorType]) -> np.dtype[Any]:
+    floats = [
+        t.dtype for n, t in given.items() if t.dtype.kind == "f" and loss.tensors[n].role != "label"
+    ]
+    return np.result_type(*floats)
+
+
+@functools.lru_cache(64)
+def _unit_weights(classes: int, dtype: np.dtype[Any]) -> Array:
+    return np.ones(classes + PADDING, dtype)
+
+
+def _address(array: Array) -> int:
+    return array.__array_interface__["data"][0]  # type: ignore[no-any-return]

@@ -1,0 +1,1 @@
+"""Drivers that turn declarations into compiled code."""

@@ -1,0 +1,86 @@
+"""Kernels of element-wise losses."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from lossd.kernels.variant import Variant, lines, listed, stamped, view
+from lossd.mathfns import typed
+from lossd.spec import Elementwise
+
+TILE: Final = 512  # elements whose losses are added side by side, each in its lane
+BLOCK: Final = 8192  # elements of a block: the unit of parallel work and of the sum
+
+
+def block_rows(width: int) -> int:
+    """Losses computed by one call of a kernel."""
+    return BLOCK
+
+
+def build(loss: type[Elementwise], variant: Variant, digest: str) -> Callable[..., None]:
+    """The block function of an element-wise loss, to be compiled.
+
+    It loads, computes, scales and stores in one pass. The inner loop runs over a fixed tile from
+    index 0, which is the form that LLVM vectorises without being allowed to reorder additions;
+    what is left at the end goes through a padded copy of the tile.
+    """
+    kind = variant.dtype.type
+    differentiable = [name for name, t in loss.tensors.items() if t.grad]
+    results = [1 + differentiable.index(name) for name in variant.gradients]
+    bounds = {k: b for k, name in enumerate(variant.operands) if (b := loss.tensors[name].within)}
+    # every array of a call: variable name -> (slot, whether it is written)
+    arrays = {f"x{k}": (f"slots.OPERANDS + {k}", False) for k in range(len(variant.operands))}
+    if variant.multiplier:
+        arrays["w"] = ("slots.MULTIPLIER", False)
+    if variant.upstream:
+        arrays["u"] = ("slots.UPSTREAM", False)
+    if variant.each:
+        arrays["out"] = ("slots.LOSSES", True)
+    arrays |= {f"g{k}": (f"slots.GRADIENTS + {k}", True) for k in range(len(results))}
+
+    arguments = listed("x{}t[j]", range(len(variant.operands)))
+    arguments += listed("c{}", range(variant.constants))
+    inside = " & ".join(f"(x{k}t[j] >= low{k}) & (x{k}t[j] <= high{k})" for k in bounds)
+    slope = "scale" + " * wt[j]" * variant.multiplier + " * ut[j]" * variant.upstream
+    source = f"""
+def block(args, index):
+    digest
+    a = carray(pointer(args, int64), slots.COUNT)
+    count = min({BLOCK}, a[slots.ROWS] - index * {BLOCK})
+    offset = index * {BLOCK * variant.dtype.itemsize}
+    given = carray(pointer(a[slots.CONSTANTS], float64), slots.CONSTANTS_MAX)
+    scale = kind(carray(pointer(a[slots.SCALE], float64), 1)[0])
+{lines(4, "c{0} = kind(given[{0}])", over=range(variant.constants))}
+{"".join(lines(4, f"{name} = {view(f'a[{slot}] + offset')}") for name, (slot, _) in arrays.items())}
+    lanes = np.zeros({TILE}, kind)
+    pads = np.zeros(({len(arrays)}, {TILE} if count % {TILE} else 0), kind)
+    good = True
+    for base in range(0, count, {TILE}):
+        rest = min(count - base, {TILE})
+        if rest == {TILE}:
+{lines(12, f"{{0}}t = {{0}}[base : base + {TILE}]", over=arrays)}
+        else:
+{"".join(lines(12, f"{name}t = pads[{k}]") for k, name in enumerate(arrays))}
+            for j in range(rest):
+{lines(16, "{0}t[j] = {0}[base + j]", over=[n for n, (_, written) in arrays.items() if not written])}
+                pass
+        for j in range({TILE}):
+            result = formula({arguments})
+            value = result[0]{" * wt[j]" * variant.multiplier}
+            lanes[j] += value if j < rest else zero
+{lines(12, "outt[j] = value") if variant.each else ""}
+{"".join(lines(12, f"g{k}t[j] = result[{r}] * ({slope})") for k, r in enumerate(results))}
+{lines(12, f"good &= ({inside}) | (j >= rest)") if inside else ""}
+        if rest < {TILE}:
+            for j in range(rest):
+{lines(16, "{0}[base + j] = {0}t[j]", over=[n for n, (_, written) in arrays.items() if written])}
+                pass
+    total = 0.0
+    for j in range({TILE}):
+        total += lanes[j]
+    carray(pointer(a[slots.PARTIAL], float64), index + 1)[index] = total
+    carray(pointer(a[slots.OUTSIDE], int64), index + 1)[index] = not good
+"""
+    scope: dict[str, Any] = {"formula": typed(loss.math, kind), "zero": kind(0)}
+    for k, (low, high) in bounds.items():
+        scope |= {f"low{k}": kind(low), f"high{k}": kind(high)}
+    return stamped(source, variant, digest, **scope)

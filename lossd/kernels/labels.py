@@ -1,0 +1,45 @@
+"""Class indices: checked and counted before any kernel uses them."""
+
+from typing import Any
+
+from numba import njit
+
+
+@njit(
+    ["UniTuple(int64, 2)(Array(int64, 1, 'C', readonly=True), int64[::1], int64, int64)"],
+    nogil=True,
+    cache=True,
+)  # type: ignore[untyped-decorator]
+def prepare(target: Any, rows: Any, classes: int, ignored: int) -> tuple[int, int]:
+    """Copy labels, -1 in place of `ignored`.
+
+    Args:
+        target: int64[R], the labels.
+        rows: int64[R], out.
+        classes: labels must be in [0, classes).
+        ignored: label of rows to leave out.
+
+    Returns:
+        The position of the first label out of range or -1, and how many rows are kept.
+    """
+    bad, kept = -1, 0
+    for i in range(target.size - 1, -1, -1):
+        label = target[i]
+        skip = label == ignored
+        if not skip and (label < 0 or label >= classes):
+            bad = i
+        kept += not skip
+        rows[i] = -1 if skip else label
+    return bad, kept
+
+
+@njit(
+    ["float64(int64[::1], Array(float64, 1, 'C', readonly=True))"], nogil=True, cache=True
+)  # type: ignore[untyped-decorator]
+def weight_sum(rows: Any, weight: Any) -> float:
+    """Sum of the weights at the labels, rows of -1 left out."""
+    total = 0.0
+    for label in rows:
+        if label >= 0:
+            total += weight[label]
+    return total

@@ -1,0 +1,240 @@
+"""Kernels of row-wise losses."""
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from lossd.kernels.variant import Variant, lines, listed, stamped, view
+from lossd.mathfns import typed
+from lossd.spec import Rowwise
+
+TILE: Final = 64  # components that are worked on side by side, each in its lane
+RUN: Final = 2048  # components whose terms are added in lanes before they go on in float64
+CHAINS: Final = 8  # sums that lanes are brought together in
+BLOCK: Final = 8192  # components of a block, at least one row
+
+
+def block_rows(width: int) -> int:
+    """Losses computed by one call of a kernel: depends on the shape alone, as the sum must."""
+    return max(1, BLOCK // max(width, 1))
+
+
+def build(loss: type[Rowwise], variant: Variant, digest: str) -> Callable[..., None]:
+    """The block function of a row-wise loss, to be compiled.
+
+    A row is walked up to three times (peaks, terms, slopes) while it is in cache. Components that
+    are not next to each other are gathered into a row first, and their gradients scattered after.
+    """
+    kind = variant.dtype.type
+    roles = [loss.tensors[name].role for name in variant.operands]
+    vectors = [k for k, role in enumerate(roles) if role in ("vector", "class")]
+    moving = [k for k in vectors if roles[k] == "vector"]
+    scalars = [k for k, role in enumerate(roles) if role == "scalar"]
+    labelled = any(t.role == "label" for t in loss.tensors.values())
+    differentiable = [name for name, t in loss.tensors.items() if t.grad]
+    results = [differentiable.index(name) for name in variant.gradients]
+    gradients = range(len(results))
+    n_peaks, n_terms, n_results = _arity(
+        loss, len(vectors), len(vectors if labelled else scalars), variant.constants
+    )
+    kept = loss.keep and results[:1] == [0]
+
+    xs = listed("x{}t[j]", vectors)
+    tops = listed("top{}", range(n_peaks))
+    constants = listed("c{}", range(variant.constants))
+    coefficients = range(2 if labelled else 1, n_results)
+    first = ("g0t[j], " if kept else "zero, ") * loss.keep
+    row_scalars = listed(
+        "float64(x{}[label])" if labelled else "float64(x{}[row])", vectors if labelled else scalars
+    )
+    sums = listed("sum{}", range(n_terms))
+    places = {f"x{k}": p for p, k in enumerate(moving)}
+    places |= {f"g{k}": len(moving) + k for k in gradients}
+
+    def walk(
+        read: list[int], load: bool, store: bool, body: str, add: str = "", span: str = "0, width"
+    ) -> str:
+        """Source of a loop over the tiles of a row, and over what is left in a last one.
+
+        The last tile reads and writes beyond its row, where there is room for it: what it spoils
+        is the start of the next row, which comes later in the same block. `add` is a line that
+        takes value number {k}, `{v}`, into its lane.
+        """
+        loaded = [f"x{k}" for k in read] + [f"g{k}" for k in gradients if load]
+        stored = [f"g{k}" for k in gradients if store]
+        names = dict.fromkeys(loaded + stored)
+        added = range((n_peaks if "top" in add else n_terms) if add else 0)
+        start, stop = span.split(", ", 1)
+        return f"""
+        stop = {stop}
+        full = stop - (stop - {start}) % {TILE}
+        for base in range({start}, full, {TILE}):
+{lines(12, f"{{0}}t = {{0}}[base : base + {TILE}]", over=names)}
+            for j in range({TILE}):
+{body}
+{"".join(lines(16, add.format(k=k, v=f"values[{k}]")) for k in added)}
+        if full < stop:
+            if room:
+{lines(16, f"{{0}}t = {{0}}[full : full + {TILE}]", over=names)}
+                pass
+            else:
+{"".join(lines(16, f"{name}t = pads[{p}]") for p, name in enumerate(names))}
+                for j in range(stop - full):
+{lines(20, "{0}t[j] = {0}[full + j]", over=loaded)}
+                    pass
+            for j in range({TILE}):
+{body}
+{"".join(
+    lines(16, f"v = values[{k}] if live[j] else {'low' if 'top' in add else 'zero'}",
+          add.format(k=k, v="v"))
+    for k in added)}
+            if not room:
+                for j in range(stop - full):
+{lines(20, "{0}[full + j] = {0}t[j]", over=stored)}
+                    pass
+"""
+
+    # NaN wins a maximum, and stays
+    peak_walk = f"""
+{lines(8, "lanes{0}[:] = low", over=range(n_peaks))}
+{walk(vectors, False, False, lines(16, f"values = peaks({xs}{constants})"),
+    add="lanes{k}[j] = {v} if ({v} > lanes{k}[j]) | ({v} != {v}) else lanes{k}[j]  # top")}
+{"".join(_lanes(8, f"lanes{k}", "low", "{t} = {v} if ({v} > {t}) | ({v} != {v}) else {t}", f"top{k}")
+         for k in range(n_peaks))}
+"""
+    term_walk = f"""
+{lines(8, "sum{0} = 0.0", over=range(n_terms))}
+        for start in range(0, width, {RUN}):
+{lines(12, "lanes{0}[:] = zero", over=range(n_terms))}
+{_deeper(walk(
+    vectors, False, kept,
+    lines(16, f"values = terms({xs}{tops}{constants})") + lines(16, "g0t[j] = values[0]") * kept,
+    add="lanes{k}[j] += {v}", span=f"start, min(start + {RUN}, width)"))}
+{"".join(_lanes(12, f"lanes{k}", "0.0", "{t} += {v}", "partial")
+         + lines(12, f"sum{k} += partial") for k in range(n_terms))}
+"""
+    slope_of = f"slopes({first}{xs}{listed('k{}', coefficients)}{constants})"
+    slope_body = lines(16, f"values = {slope_of}") + "".join(
+        lines(16, f"g{k}t[j] = values[{r}] * slope") for k, r in enumerate(results)
+    )
+    flat_body = lines(16, "g{0}t[j] = zero", over=gradients)
+    slope_walk = f"""
+        slope = kind(scale{" * us[row]" * variant.upstream})
+{lines(8, "k{0} = kind(result[{0}])", over=coefficients)}
+{walk(vectors, kept, True, slope_body) if loss.slopes else walk([], False, True, flat_body)}
+{lines(8, "g0[label] -= kind(result[1]) * slope") * (labelled and results[:1] == [0])}
+"""
+    gather = "".join(
+        f"""
+            x{k} = space[{places[f"x{k}"]} * padded : {places[f"x{k}"] + 1} * padded]
+            source = {view(f"a[slots.OPERANDS + {k}] + at * size")}
+            for c in range(width):
+                x{k}[c] = source[c * inner]
+"""
+        for k in moving
+    )
+    scatter = "".join(
+        f"""
+            destination = {view(f"a[slots.GRADIENTS + {k}] + at * size")}
+            for c in range(width):
+                destination[c * inner] = g{k}[c]
+"""
+        for k in gradients
+    )
+    spaces = "".join(
+        lines(12, f"g{k} = space[{places[f'g{k}']} * padded : {places[f'g{k}'] + 1} * padded]")
+        for k in gradients
+    )
+    ignored = f"""
+        if label < 0:
+            for c in range(width):
+{lines(16, "g{0}[c * inner] = zero", over=gradients)}
+                pass
+{lines(12, "out[row] = zero") * variant.each}
+            continue
+"""
+    source = f"""
+def block(args, index):
+    digest
+    a = carray(pointer(args, int64), slots.COUNT)
+    width, inner = a[slots.WIDTH], a[slots.INNER]
+    first = index * a[slots.BLOCK_ROWS]
+    size = {variant.dtype.itemsize}
+    labels = carray(pointer(a[slots.LABELS], int64), a[slots.ROWS])
+    given = carray(pointer(a[slots.CONSTANTS], float64), slots.CONSTANTS_MAX)
+    scale = carray(pointer(a[slots.SCALE], float64), 1)[0]
+{lines(4, "c{0} = kind(given[{0}])", over=range(variant.constants))}
+    us, out = {view("a[slots.UPSTREAM]")}, {view("a[slots.LOSSES]")}
+{lines(4, f"x{{0}} = {view('a[slots.OPERANDS + {0}]')}", over=[k for k in range(len(roles)) if k not in moving])}
+{lines(4, f"lanes{{0}} = np.empty({TILE}, kind)", over=range(max(n_peaks, n_terms)))}
+    live = np.zeros({TILE}, kind)
+    live[: width % {TILE}] = 1
+    padded = -(-width // {TILE}) * {TILE}
+    last = min(first + a[slots.BLOCK_ROWS], a[slots.ROWS])
+    pads = np.zeros(({len(vectors) + len(results)}, {TILE} if width % {TILE} else 0), kind)
+    space = np.empty({len(places)} * padded if inner > 1 else 0, kind)
+    total = 0.0
+    for row in range(first, last):
+        at = row * width if inner == 1 else row // inner * width * inner + row % inner
+        room = inner > 1 or at + padded <= last * width
+        label = {"labels[row]" if labelled else "0"}
+{lines(8, f"g{{0}} = {view('a[slots.GRADIENTS + {0}] + at * size')}", over=gradients)}
+{ignored if labelled else ""}
+{lines(8, f"x{{0}} = {view('a[slots.OPERANDS + {0}] + at * size')}", over=moving)}
+        if inner > 1:
+{gather}
+{spaces}
+            pass
+{peak_walk if n_peaks else ""}
+{term_walk if n_terms else ""}
+        result = combine({row_scalars}{listed("float64(top{})", range(n_peaks))}{sums}{listed("given[{}]", range(variant.constants))})
+        total += result[0]
+{lines(8, "out[row] = result[0]") * variant.each}
+{slope_walk if results else ""}
+        if inner > 1:
+{scatter}
+            pass
+    carray(pointer(a[slots.PARTIAL], float64), index + 1)[index] = total
+"""
+    return stamped(
+        source,
+        variant,
+        digest,
+        peaks=typed(loss.peaks, kind) if loss.peaks else None,
+        terms=typed(loss.terms, kind) if loss.terms else None,
+        combine=typed(loss.combine, np.float64),
+        slopes=typed(loss.slopes, kind) if loss.slopes else None,
+        zero=kind(0),
+        low=kind(-np.inf),
+    )
+
+
+def _lanes(indent: int, lanes: str, start: str, step: str, total: str) -> str:
+    """Source that brings lanes together into `total`, in chains that do not wait for each other."""
+    chains = range(CHAINS)
+    steps = "; ".join(step.format(t=f"t{c}", v=f"{lanes}[j + {c}]") for c in chains)
+    joined = [
+        step.format(t=f"t{c}", v=f"t{c + width}")
+        for width in (4, 2, 1)
+        for c in range(width)
+    ]
+    return lines(
+        indent,
+        "; ".join(f"t{c} = {start}" for c in chains),
+        f"for j in range(0, {TILE}, {CHAINS}):",
+        f"    {steps}",
+        "; ".join(joined),
+        f"{total} = t0",
+    )
+
+
+def _deeper(source: str) -> str:
+    return "".join(f"    {line}\n" for line in source.splitlines())
+
+
+def _arity(loss: type[Rowwise], vectors: int, scalars: int, constants: int) -> tuple[int, int, int]:
+    """How many peaks, terms and results the mathematics has: it is asked once, on ones."""
+    peaks = len(loss.peaks(*[1.0] * (vectors + constants))) if loss.peaks else 0
+    terms = len(loss.terms(*[1.0] * (vectors + peaks + constants))) if loss.terms else 0
+    return peaks, terms, len(loss.combine(*[1.0] * (scalars + peaks + terms + constants)))

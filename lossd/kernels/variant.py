@@ -1,0 +1,85 @@
+"""Which kernel of a loss is meant, and how its source is stamped."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numba as nb
+import numpy as np
+from numba import carray
+
+from lossd.kernels import slots
+from lossd.kernels.slots import pointer
+
+UNBOUNDED: Final = 1 << 40  # length of views whose real length the loops respect
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One compiled form of a loss.
+
+    dtype: the type that it reads, computes in and writes.
+    operands: the tensors that the mathematics sees, in the order of its arguments.
+    gradients: the tensors whose gradient is written, in declared order.
+    constants: how many parameters the mathematics takes.
+    each: whether every loss is written (reduction='none').
+    upstream: whether gradients are multiplied by a value for each loss.
+    multiplier: whether losses are multiplied by an element-wise weight.
+    """
+
+    dtype: np.dtype[Any]
+    operands: tuple[str, ...]
+    gradients: tuple[str, ...]
+    constants: int
+    each: bool
+    upstream: bool
+    multiplier: bool = False
+
+    def __str__(self) -> str:
+        flags = [f for f in ("each", "upstream", "multiplier") if getattr(self, f)]
+        return "-".join([self.dtype.name, *self.operands, "d", *self.gradients, *flags])
+
+
+def stamped(source: str, variant: Variant, digest: str, **scope: Any) -> Callable[..., None]:
+    """The function `block(args, index)` that a driver wrote out for one variant of one loss.
+
+    Drivers write the source out because Numba cannot loop over tensors at compile time, and
+    because one flat function compiles several times faster than the same in small parts.
+    `digest` becomes part of the cache key: an edit of any source makes another kernel.
+    """
+    kind = variant.dtype.type
+    scope |= {
+        "carray": carray,
+        "pointer": pointer,
+        "int64": nb.int64,
+        "float64": nb.float64,
+        "element": nb.from_dtype(variant.dtype),
+        "kind": kind,
+        "np": np,
+        "slots": slots,
+        "uintp": nb.uintp,
+    }
+    names = ", ".join(scope)
+    code = f"def close({names}):\n    digest = {digest!r}\n{_indented(source)}    return block\n"
+    exec(compile(code, __file__, "exec"), made := {})
+    return made["close"](**scope)  # type: ignore[no-any-return]
+
+
+def _indented(source: str) -> str:
+    return "".join(f"    {line}\n" for line in source.strip("\n").splitlines())
+
+
+def view(address: str, length: str = str(UNBOUNDED)) -> str:
+    """Source of an array at an address."""
+    return f"carray(pointer({address}, element), {length})"
+
+
+def listed(item: str, positions: Iterable[object]) -> str:
+    """Source: `item`, its `{}` replaced by each position, separated by commas."""
+    return "".join(item.format(k) + ", " for k in positions)
+
+
+def lines(indent: int, *templates: str, over: Iterable[object] = ("",)) -> str:
+    """Source: the template lines, their `{}` replaced, once for each item of `over`."""
+    pad = " " * indent
+    return "".join(f"{pad}{line.format(item)}\n" for item in over for line in templates)

@@ -1,0 +1,359 @@
+"""Losses that compare scores or vectors with each other: margins, cosines, triplets."""
+
+import math
+from typing import Any
+
+from lossd.mathfns import inlined, sign
+from lossd.spec import Elementwise, Given, Layout, Loss, Vectors, param, tensor
+from lossd_client.errors import ParameterError, ShapeError
+
+COSINE_EPS = 1e-12
+"""Added to both squared norms of a cosine, as PyTorch does."""
+
+
+@inlined
+def step(h: Any) -> Any:
+    """Slope of max(h, 0): 1 at 0 as a clamp passes the gradient at equality; NaN for NaN."""
+    return 1 if h >= 0 else (0 if h < 0 else h)
+
+
+class HingeEmbeddingLoss(Elementwise):
+    r"""Similar pairs (y = 1) cost their distance, dissimilar ones (y = -1) what lacks to `margin`.
+
+    Shape:
+        input, target: any, (*); broadcast together.
+
+    Where the target is neither 1 nor -1 both parts are added.
+
+    Example:
+        >>> nn.HingeEmbeddingLoss(client=client)([-0.3, 0.8, 0.6, -0.1], [-1, 1, 1, -1]).item()
+        0.949999988079071
+    """
+
+    name = "hinge_embedding_loss"
+    signature = ("margin", "size_average", "reduce", "reduction")
+    formula = r"\ell = x \text{ where } y = 1,\ \max(0, m - x) \text{ where } y = -1"
+    reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.HingeEmbeddingLoss.html"
+
+    input = tensor("element", "Distances x, (*).", grad=True)
+    target = tensor("element", "1 for similar, -1 for dissimilar pairs, (*).")
+    margin: float = param(1.0, "Distance m from which dissimilar pairs cost nothing.")
+
+    @staticmethod
+    def math(x: Any, y: Any, margin: Any) -> Any:
+        h = margin - x
+        similar = x if y != -1 else 0
+        apart = max(h, 0) if y != 1 else 0
+        return similar + apart, (1 if y != -1 else 0) - (step(h) if y != 1 else 0)
+
+
+class MarginRankingLoss(Elementwise):
+    r"""The first score should be above the second by `margin` where y = 1, below where y = -1.
+
+    Shape:
+        input1, input2, target: the same number of dimensions; broadcast together.
+
+    At the kink the gradient is that of the active side.
+
+    Example:
+        >>> nn.MarginRankingLoss(margin=0.5, client=client)([1.0, 2.0], [1.5, 0.0], [1, 1]).item()
+        0.5
+    """
+
+    name = "margin_ranking_loss"
+    signature = ("margin", "size_average", "reduce", "reduction")
+    formula = r"\ell = \max(0, -y(x_1 - x_2) + m)"
+    reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.MarginRankingLoss.html"
+    broadcast = "same rank"
+
+    input1 = tensor("element", "First scores, (*).", grad=True)
+    input2 = tensor("element", "Second scores, (*).", grad=True)
+    target = tensor("element", "1 if the first ranks higher, -1 if the second does, (*).", grad=True)
+    margin: float = param(0.0, "By how much the scores must differ.")
+
+    @staticmethod
+    def math(x1: Any, x2: Any, y: Any, margin: Any) -> Any:
+        d = x1 - x2
+        h = -y * d + margin
+        active = step(h)
+        return max(h, 0), -y * active, y * active, -d * active
+
+
+class CosineEmbeddingLoss(Vectors):
+    r"""Similar vectors (y = 1) cost 1 - cos, dissimilar ones (y = -1) their cosine above `margin`.
+
+    Shape:
+        input1, input2: (N, D) or (D); target: (N) or ().
+
+    1e-12 is added to both squared norms, so that a zero vector has a (steep) finite gradient. A
+    target that is neither 1 nor -1 gives 0.
+
+    Example:
+        >>> nn.CosineEmbeddingLoss(client=client)([[1.0, 0], [1, 0]], [[0.0, 1], [2, 0]], [1, -1]).item()
+        1.0
+    """
+
+    name = "cosine_embedding_loss"
+    signature = ("margin", "size_average", "reduce", "reduction")
+    formula = (
+        r"\ell = 1 - \cos(x_1, x_2) \text{ where } y = 1,"
+        r"\ \max(0, \cos(x_1, x_2) - m) \text{ where } y = -1"
+    )
+    reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.CosineEmbeddingLoss.html"
+
+    input1 = tensor("vector", "First vectors, (N, D) or (D).", grad=True)
+    input2 = tensor("vector", "Second vectors, (N, D) or (D).", grad=True)
+    target = tensor("scalar", "1 for similar, -1 for dissimilar pairs, (N) or ().")
+    margin: float = param(0.0, "Cosine up to which dissimilar pairs cost nothing, in [-1, 1].")
+
+    def layout(self, given: Given) -> Layout:
+        rank = len(given["target"].shape)
+        if rank > 1:
+            raise ShapeError(
+                f"{self.name}: target {given['target'].shape} must be (N) or ()", field="target"
+            )
+        for name in ("input1", "input2"):
+            if len(given[name].shape) != rank + 1:
+                wanted = "(N, D)" if rank else "(D)"
+                raise ShapeError(
+                    f"{self.name}: {name} {given[name].shape} must be {wanted} for target "
+                    f"{given['target'].shape}",
+                    field=name,
+                )
+        return self.rows_of(given)
+
+    @staticmethod
+    def terms(x1: Any, x2: Any, margin: Any) -> Any:
+        return x1 * x2, x1 * x1, x2 * x2
+
+    @staticmethod
+    def combine(y: Any, dot: Any, sq1: Any, sq2: Any, margin: Any) -> Any:
+        sq1 += COSINE_EPS
+        sq2 += COSINE_EPS
+        norm = math.sqrt(sq1) * math.sqrt(sq2)
+        cos = dot / norm
+        loss, slope = cos * 0.0, cos * 0.0
+        if y == 1:
+            loss, slope = 1.0 - cos, slope - 1.0
+        elif y == -1:
+            loss, slope = max(cos - margin, 0.0), step(cos - margin) * 1.0
+        return loss, slope / norm, -slope * cos / sq1, -slope * cos / sq2
+
+    @staticmethod
+    def slopes(x1: Any, x2: Any, k: Any, k1: Any, k2: Any, margin: Any) -> Any:
+        return k * x2 + k1 * x1, k * x1 + k2 * x2
+
+
+@inlined
+def triplet(near: Any, far: Any, swapped: Any, margin: Any, swap: Any) -> Any:
+    """max(margin + near - far, 0) and its slopes in near, far and swapped.
+
+    With `swap`, far is the smaller of far and swapped; at a tie each gets half of the slope.
+    """
+    to_far = 1.0
+    if swap > 0:
+        to_far = 1.0 if far < swapped else (0.0 if swapped < far else 0.5)
+        far = min(far, swapped)
+    h = margin + near - far
+    active = 1.0 * step(h)
+    return max(h, 0.0), active, -active * to_far, -active * (1.0 - to_far)
+
+
+class TripletMarginLoss(Vectors):
+    r"""An anchor should be nearer to its positive than to its negative by `margin`.
+
+    Shape:
+        anchor, positive, negative: (N, D) or (D) (more leading dimensions too), broadcast
+        together; the loss has their shape without D.
+
+    The distance is the p-norm of the difference plus `eps` in each component. With `swap` the
+    distance from positive to negative is used where it is the smaller one. Where all three are
+    the same point the loss is the margin and the gradients stay finite.
+
+    Example:
+        >>> nn.TripletMarginLoss(client=client)([[0.0, 0]], [[0.0, 1]], [[3.0, 4]]).item()
+        0.0
+    """
+
+    name = "triplet_margin_loss"
+    signature = ("margin", "p", "eps", "swap", "size_average", "reduce", "reduction")
+    formula = (
+        r"\ell = \max(0,\ \|a - p + \varepsilon\|_p - \|a - n + \varepsilon\|_p + m)"
+    )
+    reference = (
+        "Balntas et al., Learning local feature descriptors with triplets and shallow "
+        "convolutional neural networks, 2016, doi:10.5244/C.30.119"
+    )
+
+    anchor = tensor("vector", "Points a, (N, D) or (D).", grad=True)
+    positive = tensor("vector", "Points p that should be near, as anchor.", grad=True)
+    negative = tensor("vector", "Points n that should be far, as anchor.", grad=True)
+    margin: float = param(1.0, "By how much the distances must differ.", gt=0)
+    p: float = param(2.0, "Order of the norm: any number, inf for the largest component.")
+    eps: float = param(1e-6, "Added to each component of a difference.")
+    swap: bool = param(False, "Whether the positive may stand in for the anchor.")
+
+    def lower(self, given: Given) -> Loss:
+        if math.isnan(self.p):
+            raise ParameterError(f"{self.name}: p = nan must be a number or inf", field="p")
+        if self.p == 2:
+            return self
+        kind = {1.0: _Triplet1, 0.0: _Triplet0}.get(self.p, _TripletPower)
+        return (_TripletExtreme if math.isinf(self.p) else kind)(**self.values)
+
+    def layout(self, given: Given) -> Layout:
+        ranks = [len(given[name].shape) for name in self.tensors]
+        if len(set(ranks)) > 1 or not ranks[0]:
+            shapes = ", ".join(f"{name} {given[name].shape}" for name in self.tensors)
+            raise ShapeError(
+                f"{self.name}: {shapes} must all be (N, D) or (D)",
+                field=next(n for n, r in zip(self.tensors, ranks, strict=True) if r != max(ranks))
+                if len(set(ranks)) > 1
+                else "anchor",
+            )
+        return self.rows_of(given)
+
+    @staticmethod
+    def terms(a: Any, p: Any, n: Any, margin: Any, order: Any, eps: Any, swap: Any) -> Any:
+        ap, an, pn = a - p + eps, a - n + eps, (p - n + eps if swap > 0 else 0)
+        return ap * ap, an * an, pn * pn
+
+    @staticmethod
+    def combine(ap: Any, an: Any, pn: Any, margin: Any, order: Any, eps: Any, swap: Any) -> Any:
+        ap, an, pn = math.sqrt(ap), math.sqrt(an), math.sqrt(pn)
+        loss, k_ap, k_an, k_pn = triplet(ap, an, pn, margin, swap)
+        return (
+            loss,
+            k_ap / ap if ap != 0 else 0.0,
+            k_an / an if an != 0 else 0.0,
+            k_pn / pn if pn != 0 else 0.0,
+        )
+
+    @staticmethod
+    def slopes(
+        a: Any, p: Any, n: Any, k_ap: Any, k_an: Any, k_pn: Any,
+        margin: Any, order: Any, eps: Any, swap: Any,
+    ) -> Any:  # fmt: skip
+        ap, an = k_ap * (a - p + eps), k_an * (a - n + eps)
+        pn = k_pn * (p - n + eps) if swap > 0 else 0
+        return ap + an, pn - ap, -an - pn
+
+
+class _Triplet1(TripletMarginLoss):
+    """p = 1: the sum of magnitudes."""
+
+    @staticmethod
+    def terms(a: Any, p: Any, n: Any, margin: Any, order: Any, eps: Any, swap: Any) -> Any:
+        return abs(a - p + eps), abs(a - n + eps), abs(p - n + eps if swap > 0 else 0)
+
+    @staticmethod
+    def combine(ap: Any, an: Any, pn: Any, margin: Any, order: Any, eps: Any, swap: Any) -> Any:
+        return triplet(ap, an, pn, margin, swap)
+
+    @staticmethod
+    def slopes(
+        a: Any, p: Any, n: Any, k_ap: Any, k_an: Any, k_pn: Any,
+        margin: Any, order: Any, eps: Any, swap: Any,
+    ) -> Any:  # fmt: skip
+        ap, an = k_ap * sign(a - p + eps), k_an * sign(a - n + eps)
+        pn = k_pn * sign(p - n + eps) if swap > 0 else 0
+        return ap + an, pn - ap, -an - pn
+
+
+class _Triplet0(TripletMarginLoss):
+    """p = 0: how many components differ; its gradient is 0."""
+
+    @staticmethod
+    def terms(a: Any, p: Any, n: Any, margin: Any, order: Any, eps: Any, swap: Any) -> Any:
+        pn = p - n + eps if swap > 0 else 0
+        return 1 if a - p + eps != 0 else 0, 1 if a - n + eps != 0 else 0, 1 if pn != 0 else 0
+
+    @staticmethod
+    def combine(ap: Any, an: Any, pn: Any, margin: Any, order: Any, eps: Any, swap: Any) -> Any:
+        loss, _, _, _ = triplet(ap, an, pn, margin, swap)
+        return loss, 0.0, 0.0, 0.0
+
+    @staticmethod
+    def slopes(
+        a: Any, p: Any, n: Any, k_ap: Any, k_an: Any, k_pn: Any,
+        margin: Any, order: Any, eps: Any, swap: Any,
+    ) -> Any:  # fmt: skip
+        return 0, 0, 0
+
+
+class _TripletPower(TripletMarginLoss):
+    """Any other finite p: (Σ |v|^p)^(1/p)."""
+
+    @staticmethod
+    def terms(a: Any, p: Any, n: Any, margin: Any, order: Any, eps: Any, swap: Any) -> Any:
+        ap, an, pn = a - p + eps, a - n + eps, (p - n + eps if swap > 0 else 1)
+        return abs(ap) ** order, abs(an) ** order, abs(pn) ** order
+
+    @staticmethod
+    def combine(ap: Any, an: Any, pn: Any, margin: Any, order: Any, eps: Any, swap: Any) -> Any:
+        ap, an, pn = ap ** (1 / order), an ** (1 / order), pn ** (1 / order)
+        loss, k_ap, k_an, k_pn = triplet(ap, an, pn, margin, swap)
+        return (
+            loss,
+            k_ap * ap ** (1 - order) if ap != 0 else 0.0,
+            k_an * an ** (1 - order) if an != 0 else 0.0,
+            k_pn * pn ** (1 - order) if pn != 0 else 0.0,
+        )
+
+    @staticmethod
+    def slopes(
+        a: Any, p: Any, n: Any, k_ap: Any, k_an: Any, k_pn: Any,
+        margin: Any, order: Any, eps: Any, swap: Any,
+    ) -> Any:  # fmt: skip
+        ap, an, pn = a - p + eps, a - n + eps, (p - n + eps if swap > 0 else 0)
+        ap = k_ap * sign(ap) * abs(ap) ** (order - 1) if ap != 0 else 0
+        an = k_an * sign(an) * abs(an) ** (order - 1) if an != 0 else 0
+        pn = k_pn * sign(pn) * abs(pn) ** (order - 1) if pn != 0 else 0
+        return ap + an, pn - ap, -an - pn
+
+
+@inlined
+def magnitude(v: Any, order: Any) -> Any:
+    """|v|, negated for p = -∞ so that the maximum is taken either way."""
+    return abs(v) if order > 0 else -abs(v)
+
+
+class _TripletExtreme(TripletMarginLoss):
+    """p = ±∞: the largest or smallest magnitude; components that share it share the slope."""
+
+    @staticmethod
+    def peaks(a: Any, p: Any, n: Any, margin: Any, order: Any, eps: Any, swap: Any) -> Any:
+        pn = p - n + eps if swap > 0 else 0
+        return magnitude(a - p + eps, order), magnitude(a - n + eps, order), magnitude(pn, order)
+
+    @staticmethod
+    def terms(
+        a: Any, p: Any, n: Any, top_ap: Any, top_an: Any, top_pn: Any,
+        margin: Any, order: Any, eps: Any, swap: Any,
+    ) -> Any:  # fmt: skip
+        pn = p - n + eps if swap > 0 else 0
+        return (
+            1 if magnitude(a - p + eps, order) == top_ap else 0,
+            1 if magnitude(a - n + eps, order) == top_an else 0,
+            1 if magnitude(pn, order) == top_pn else 0,
+        )
+
+    @staticmethod
+    def combine(
+        top_ap: Any, top_an: Any, top_pn: Any, n_ap: Any, n_an: Any, n_pn: Any,
+        margin: Any, order: Any, eps: Any, swap: Any,
+    ) -> Any:  # fmt: skip
+        loss, k_ap, k_an, k_pn = triplet(abs(top_ap), abs(top_an), abs(top_pn), margin, swap)
+        return loss, k_ap / n_ap, k_an / n_an, k_pn / n_pn, top_ap, top_an, top_pn
+
+    @staticmethod
+    def slopes(
+        a: Any, p: Any, n: Any, k_ap: Any, k_an: Any, k_pn: Any,
+        top_ap: Any, top_an: Any, top_pn: Any,
+        margin: Any, order: Any, eps: Any, swap: Any,
+    ) -> Any:  # fmt: skip
+        ap, an, pn = a - p + eps, a - n + eps, (p - n + eps if swap > 0 else 0)
+        ap = k_ap * sign(ap) if magnitude(ap, order) == top_ap else 0
+        an = k_an * sign(an) if magnitude(an, order) == top_an else 0
+        pn = k_pn * sign(pn) if magnitude(pn, order) == top_pn else 0
+        return ap + an, pn - ap, -an - pn

@@ -1,0 +1,132 @@
+"""Losses between probabilities, log-probabilities or logits, element by element."""
+
+from typing import Any
+
+from lossd.mathfns import exp, log, log1p, sigmoid, softplus
+from lossd.spec import Elementwise, Given, Loss, param, tensor
+
+
+class BCELoss(Elementwise):
+    r"""Binary cross entropy of probabilities.
+
+    Shape:
+        input, target: any, (*), the same; weight: broadcast to them.
+
+    Logarithms are clamped at -100, so that input 0 with target 1 costs 100 and not infinity, and
+    the denominator of the gradient at 1e-12. The mean divides by the number of elements, whatever
+    the weight. Values outside [0, 1], NaN included, are an error. `BCEWithLogitsLoss` is the
+    better choice where logits are at hand.
+
+    Example:
+        >>> nn.BCELoss(client=client)([0.3, 0.9, 0.6, 0.1], [0.0, 1, 1, 0]).item()
+        0.26955538988113403
+    """
+
+    name = "binary_cross_entropy"
+    signature = ("weight", "size_average", "reduce", "reduction")
+    formula = r"\ell = -w\,[\,y \log x + (1 - y) \log(1 - x)\,]"
+    reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.BCELoss.html"
+    broadcast = "refuse"
+
+    input = tensor("element", "Probabilities x in [0, 1], (*).", grad=True, within=(0, 1))
+    target = tensor("element", "Probabilities y in [0, 1], (*).", grad=True, within=(0, 1))
+    weight = tensor("multiplier", "Factor of each loss, broadcast to (*).", optional=True)
+
+    @staticmethod
+    def math(x: Any, y: Any) -> Any:
+        log_x, log_not_x = log(x), log1p(-x)
+        loss = (y - 1) * max(log_not_x, -100) - y * max(log_x, -100)
+        return loss, (x - y) / max((1 - x) * x, 1e-12), log_not_x - log_x
+
+
+class BCEWithLogitsLoss(Elementwise):
+    r"""Binary cross entropy of logits: a sigmoid and BCELoss in one, without their overflow.
+
+    Shape:
+        input, target: any, (*), the same; weight, pos_weight: broadcast to them.
+
+    `pos_weight` multiplies the positive part: above 1 it raises recall, below 1 precision. The
+    mean divides by the number of elements, whatever the weights. An infinite logit that agrees
+    with its target gives NaN and gradient 0, as in PyTorch.
+
+    Example:
+        >>> import numpy as np
+        >>> criterion = nn.BCEWithLogitsLoss(pos_weight=np.ones(64), client=client)
+        >>> criterion(np.full((10, 64), 1.5), np.ones((10, 64))).item()
+        0.20141327798275246
+    """
+
+    name = "binary_cross_entropy_with_logits"
+    signature = ("weight", "size_average", "reduce", "reduction", "pos_weight")
+    formula = r"\ell = -w\,[\,p\,y \log \sigma(x) + (1 - y) \log(1 - \sigma(x))\,]"
+    reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.BCEWithLogitsLoss.html"
+    broadcast = "refuse"
+
+    input = tensor("element", "Logits x, (*).", grad=True)
+    target = tensor("element", "Probabilities y, (*).", grad=True)
+    weight = tensor("multiplier", "Factor of each loss, broadcast to (*).", optional=True)
+    pos_weight = tensor("element", "Factor p of the positive part, broadcast to (*).", optional=True)
+
+    def lower(self, given: Given) -> Loss:
+        return _PositiveWeighted(**self.values) if "pos_weight" in given else self
+
+    @staticmethod
+    def math(x: Any, y: Any) -> Any:
+        # log(1 + e^-|x|) never overflows, and nothing is subtracted from it
+        loss = (1 - y) * max(x, 0) + y * max(-x, 0) + softplus(-abs(x))
+        return loss, sigmoid(x) - y, -x
+
+
+class _PositiveWeighted(BCEWithLogitsLoss):
+    @staticmethod
+    def math(x: Any, y: Any, p: Any) -> Any:
+        log_weight = p * y + (1 - y)
+        tail = softplus(-abs(x))
+        loss = (1 - y) * max(x, 0) + p * y * max(-x, 0) + log_weight * tail
+        return loss, log_weight * sigmoid(x) - p * y, p * max(-x, 0) - max(x, 0) + (p - 1) * tail
+
+
+class KLDivLoss(Elementwise):
+    r"""Kullback-Leibler divergence of log-probabilities from a target distribution.
+
+    Shape:
+        input, target: any, (*); broadcast together.
+
+    `reduction='mean'` divides by the number of elements, which is not the divergence: use
+    'batchmean', which divides by the size of the first dimension. A target of 0 gives 0.
+
+    Example:
+        >>> import numpy as np
+        >>> criterion = nn.KLDivLoss(reduction="batchmean", client=client)
+        >>> x = np.array([[-1.13533, -1.13533, -1.03533]], np.float32)
+        >>> round(criterion(x, np.array([[0.2, 0.3, 0.5]], np.float32)).item(), 5)
+        0.05677
+    """
+
+    name = "kl_div"
+    signature = ("size_average", "reduce", "reduction", "log_target")
+    reductions = ("none", "mean", "batchmean", "sum")
+    formula = r"\ell = y\,(\log y - x)"
+    reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.KLDivLoss.html"
+
+    input = tensor("element", "Log-probabilities x, (*).", grad=True)
+    target = tensor("element", "Probabilities y (their logarithms if log_target), (*).", grad=True)
+    log_target: bool = param(False, "Whether target holds log-probabilities.")
+
+    def lower(self, given: Given) -> Loss:
+        return _LogTarget(**self.values) if self.log_target else self
+
+    @staticmethod
+    def math(x: Any, y: Any, log_target: Any) -> Any:
+        log_y = log(y)
+        entropy = y * log_y if y != 0 else y
+        return entropy - y * x, -y, log_y + y / y - x  # y / y: PyTorch's NaN at y = 0
+
+
+class _LogTarget(KLDivLoss):
+    formula = r"\ell = e^y (y - x)"
+
+    @staticmethod
+    def math(x: Any, y: Any, log_target: Any) -> Any:
+        p = exp(y)
+        return p * (y - x), -p, p * (y - x) + p

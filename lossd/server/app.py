@@ -1,0 +1,134 @@
+"""The server's life: listen, warm up, serve, drain, end."""
+
+import asyncio
+import contextlib
+import signal
+import time
+from pathlib import Path
+from typing import Final
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from lossd import __version__, engine
+from lossd.kernels import runtime
+from lossd.server.compute import Computer
+from lossd.server.limits import Budget
+from lossd.server.logs import log, set_up
+from lossd.server.service import NAME, LossService
+from lossd.server.settings import Settings
+from lossd_client._gen.lossd.v1 import loss_service_pb2  # noqa: F401  registers the descriptors
+
+_STATUS: Final = health_pb2.HealthCheckResponse
+
+
+class Server:
+    """A server on its addresses.
+
+    >>> server = Server(Settings(listen=["127.0.0.1:0"], warm=["none"]))
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.addresses: list[str] = []
+        self._computer = Computer(settings.concurrency)
+        self._budget = Budget(settings.max_inflight_bytes)
+        self._health = health.aio.HealthServicer()
+
+    async def start(self) -> None:
+        """Listen, compile the chosen kernels, then report SERVING.
+
+        Raises:
+            OSError: an address cannot be listened on.
+        """
+        await self._report(_STATUS.NOT_SERVING)
+        self._grpc = grpc.aio.server(
+            options=[
+                ("grpc.max_receive_message_length", self.settings.max_message_bytes),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.so_reuseport", 0),
+                ("grpc.http2.max_ping_strikes", 0),
+            ]
+        )
+        service = LossService(self._computer, self._budget)
+        self._grpc.add_generic_rpc_handlers((service.handler(),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
+        if self.settings.reflection:
+            names = (NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            reflection.enable_server_reflection(names, self._grpc)
+        self.addresses = [self._listen(address) for address in self.settings.listen]
+        await self._grpc.start()
+        for address in self.addresses:
+            log.info("listening on %s", address)
+        await self._warm()
+        await self._report(_STATUS.SERVING)
+        log.info(
+            "serving",
+            extra={
+                "version": __version__,
+                "threads": self.settings.threads,
+                "layer": runtime.LAYER,
+            },
+        )
+
+    async def stop(self) -> None:
+        """Refuse new calls, let those under way finish, then end."""
+        await self._report(_STATUS.NOT_SERVING)
+        log.info("draining", extra={"seconds": self.settings.drain_seconds})
+        await self._grpc.stop(self.settings.drain_seconds)
+        self._computer.close()
+        for address in self.addresses:
+            if address.startswith("unix:"):
+                Path(address.removeprefix("unix:")).unlink(missing_ok=True)
+        log.info("stopped")
+
+    def _listen(self, address: str) -> str:
+        if address.startswith("unix:"):
+            Path(address.removeprefix("unix:")).absolute().parent.mkdir(parents=True, exist_ok=True)
+        try:
+            port = self._grpc.add_insecure_port(address)
+        except RuntimeError as error:
+            raise OSError(f"cannot listen on {address}: {error}") from error
+        return address if address.startswith("unix:") else f"{address.rpartition(':')[0]}:{port}"
+
+    async def _warm(self) -> None:
+        start = time.perf_counter()
+        for name in self.settings.warm:
+            await self._computer.warm(name)
+        if self.settings.warm:
+            seconds = f"{time.perf_counter() - start:.1f}"
+            log.info("kernels ready", extra={"losses": len(self.settings.warm), "seconds": seconds})
+
+    async def _report(self, status: int) -> None:
+        for name in ("", NAME):
+            await self._health.set(name, status)
+
+
+async def _serve(settings: Settings) -> None:
+    engine.set_threads(settings.threads)
+    server = Server(settings)
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    starting = asyncio.create_task(server.start())
+    ending = asyncio.create_task(stopped.wait())
+    await asyncio.wait({starting, ending}, return_when=asyncio.FIRST_COMPLETED)
+    if starting.done():
+        starting.result()
+        await ending
+    else:
+        starting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await starting
+    await server.stop()
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    set_up(settings.log_level, settings.log_format)
+    try:
+        asyncio.run(_serve(settings))
+    except OSError as error:
+        raise SystemExit(f"lossd serve: {error}") from error

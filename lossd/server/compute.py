@@ -1,0 +1,84 @@
+"""From a request to its answer, on the event loop or in the compute pool."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import numpy.typing as npt
+
+from lossd import engine
+from lossd.server.logs import log
+from lossd_client.errors import InternalError, LossdError
+from lossd_client.wire import Announcement, Request, Response
+
+Array = npt.NDArray[Any]
+
+INLINE: Final = 64 << 10
+"""Bytes of tensors up to which a compiled evaluation runs on the event loop: the hop to another
+thread and back costs more than computing them."""
+
+
+def needed(request: Request) -> int:
+    """Bytes that an evaluation holds: its tensors, and a gradient for each that is asked for."""
+    sizes = {name: tensor.nbytes for name, tensor in request.tensors.items()}
+    return sum(sizes.values()) + sum(sizes.get(name, 0) for name in request.gradients)
+
+
+class Computer:
+    """Computes requests.
+
+    Args:
+        concurrency: evaluations at the same time.
+    """
+
+    def __init__(self, concurrency: int) -> None:
+        self._pool = ThreadPoolExecutor(concurrency, "lossd-compute")
+
+    async def evaluate(self, request: Request) -> Response:
+        """The answer to a request whose tensors are all there.
+
+        Raises:
+            LossdError: what is wrong with the request.
+            InternalError: a fault of ours, which is logged.
+        """
+        size = sum(tensor.nbytes for tensor in request.tensors.values())
+        try:
+            if size <= INLINE and _ready(request):
+                return _evaluate(request)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._pool, _evaluate, request)
+        except LossdError:
+            raise
+        except Exception as error:
+            log.exception("evaluation failed", extra={"loss": request.loss})
+            raise InternalError(f"{request.loss}: {type(error).__name__}; the log has more") from error
+
+    async def warm(self, name: str) -> None:
+        """Compile a loss's kernels."""
+        await asyncio.get_running_loop().run_in_executor(self._pool, engine.compile_kernels, name)
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _arrays(request: Request) -> dict[str, Array]:
+    return {n: t for n, t in request.tensors.items() if not isinstance(t, Announcement)}
+
+
+def _ready(request: Request) -> bool:
+    tensors = _arrays(request)
+    upstream = tensors.pop("grad_output", None)
+    return engine.is_compiled(
+        request.loss, tensors, request.parameters, request.reduction, request.gradients, upstream
+    )
+
+
+def _evaluate(request: Request) -> Response:
+    tensors = _arrays(request)
+    upstream = tensors.pop("grad_output", None)
+    result = engine.compute(
+        request.loss, tensors, request.parameters, request.reduction, request.gradients, upstream
+    )
+    gradients = {f"grad.{name}": array for name, array in result.gradients.items()}
+    return Response({"loss": result.loss, **gradients}, result.warning)

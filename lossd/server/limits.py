@@ -1,0 +1,29 @@
+"""How much memory evaluations that are under way may take."""
+
+from lossd_client.errors import ResourceError
+
+
+class Budget:
+    """Bytes that are left for tensors. Used from the event loop alone."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.used = 0
+
+    def take(self, size: int) -> None:
+        """Reserve `size` bytes.
+
+        Raises:
+            ResourceError: they would go over the limit.
+        """
+        if self.used + size > self.limit:
+            raise ResourceError(
+                f"the evaluation needs {size:,} bytes for its tensors; {self.limit - self.used:,} "
+                f"of the server's {self.limit:,} are free (--max-inflight-bytes): send less at "
+                "a time, or again later"
+            )
+        self.used += size
+
+    def give_back(self, size: int) -> None:
+        """End a reservation."""
+        self.used -= size

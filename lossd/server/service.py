@@ -1,0 +1,109 @@
+"""The methods of lossd.v1.LossService."""
+
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import grpc
+
+from lossd import __version__
+from lossd.server.compute import Computer, needed
+from lossd.server.limits import Budget
+from lossd.server.status import status_of
+from lossd.server.streams import Stream
+from lossd.spec import FLOATS, Loss, Param, Tensor, registry
+from lossd_client import wire
+from lossd_client._gen.lossd.v1 import catalog_pb2, tensor_pb2
+from lossd_client.errors import LossdError, ProtocolError
+from lossd_client.wire import Announcement
+
+NAME: Final = "lossd.v1.LossService"
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class LossService:
+    """Answers calls. Messages with tensors stay bytes until `wire` reads them in place."""
+
+    def __init__(self, computer: Computer, budget: Budget) -> None:
+        self._computer, self._budget = computer, budget
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """What a gRPC server is given to serve this."""
+        methods = {
+            "ListLosses": grpc.unary_unary_rpc_method_handler(
+                self.list_losses,
+                request_deserializer=catalog_pb2.ListLossesRequest.FromString,
+                response_serializer=catalog_pb2.ListLossesResponse.SerializeToString,
+            ),
+            "Evaluate": grpc.unary_unary_rpc_method_handler(self.evaluate),
+            "EvaluateStream": grpc.stream_stream_rpc_method_handler(self.evaluate_stream),
+        }
+        return grpc.method_handlers_generic_handler(NAME, methods)
+
+    async def list_losses(
+        self, request: catalog_pb2.ListLossesRequest, context: Context
+    ) -> catalog_pb2.ListLossesResponse:
+        losses = [_described(registry[name]) for name in sorted(registry)]
+        return catalog_pb2.ListLossesResponse(losses=losses, server_version=__version__)
+
+    async def evaluate(self, message: bytes, context: Context) -> bytes:
+        size = 0
+        try:
+            request = wire.read_request(memoryview(message))
+            for name, tensor in request.tensors.items():
+                if isinstance(tensor, Announcement):
+                    raise ProtocolError(
+                        f"tensor {name!r} is chunked: chunks need EvaluateStream", field=name
+                    )
+            self._budget.take(needed(request))
+            size = needed(request)
+            return wire.write_response(await self._computer.evaluate(request))
+        except LossdError as error:
+            context.set_trailing_metadata((("grpc-status-details-bin", status_of(error)),))
+            await context.abort(_CODES[error.code], str(error))
+            raise AssertionError("abort raises") from error
+        finally:
+            self._budget.give_back(size)
+
+    async def evaluate_stream(self, messages: AsyncIterator[bytes], context: Context) -> None:
+        await Stream(self._computer, self._budget).serve(messages, context)
+
+
+_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def _described(loss: type[Loss]) -> catalog_pb2.Loss:
+    return catalog_pb2.Loss(
+        name=loss.name,
+        class_name=loss.__name__,
+        description=loss.doc(),
+        formula=loss.formula,
+        reference=loss.reference,
+        tensors=[_tensor(name, tensor) for name, tensor in loss.tensors.items()],
+        parameters=[_parameter(name, param) for name, param in loss.params.items()],
+        reductions=loss.reductions,
+    )
+
+
+def _tensor(name: str, tensor: Tensor) -> catalog_pb2.TensorInfo:
+    integers = [n for n, dtype in wire.DTYPES.items() if dtype.kind in "iu"]
+    floats = [wire.dtype_number(name, dtype) for dtype in FLOATS]
+    numbers = integers + floats * tensor.soft if tensor.role == "label" else floats
+    low, high = tensor.within or (None, None)
+    return catalog_pb2.TensorInfo(
+        name=name,
+        description=tensor.doc,
+        dtypes=[tensor_pb2.DType.ValueType(number) for number in numbers],
+        differentiable=tensor.grad,
+        optional=tensor.optional,
+        minimum=low,
+        maximum=high,
+    )
+
+
+def _parameter(name: str, param: Param) -> catalog_pb2.ParameterInfo:
+    kind = {float: "number", int: "integer", bool: "boolean"}[param.type]
+    value = tensor_pb2.ParameterValue(**{kind: param.default})
+    return catalog_pb2.ParameterInfo(
+        name=name, description=param.doc, default_value=value, domain=param.domain
+    )

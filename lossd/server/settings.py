@@ -1,0 +1,153 @@
+"""Every setting of the server, from flags, `LOSSD_*` variables and a TOML file, in that order."""
+
+import argparse
+import os
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    CliSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+import lossd.losses  # noqa: F401  fills the registry
+from lossd import engine
+from lossd.kernels import runtime
+from lossd.spec import registry
+
+Names = Annotated[list[str], NoDecode]
+
+
+class Settings(BaseSettings):
+    """Serve losses over gRPC.
+
+    Each flag has a variable (`--max-message-bytes` is `LOSSD_MAX_MESSAGE_BYTES`) and a key in the
+    TOML file given by `--config` or `LOSSD_CONFIG`. A flag wins over a variable, a variable over
+    the file.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="LOSSD_",
+        extra="forbid",
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_avoid_json=True,
+        cli_hide_none_type=True,
+        cli_prog_name="lossd serve",
+        use_attribute_docstrings=True,
+    )
+
+    listen: Names = ["127.0.0.1:50051"]
+    """Address to listen on, host:port or unix:/path; give it several times for several. Port 0
+    takes a free one. In the variable and the file, commas separate addresses."""
+
+    config: Path | None = None
+    """TOML file with any of these settings."""
+
+    threads: int = Field(default=engine.get_threads(), ge=1, le=runtime.MAX_THREADS)
+    """Threads that a large kernel runs on. Results do not depend on it."""
+
+    concurrency: int = Field(default=2, ge=1, le=1024)
+    """Evaluations that are computed at the same time."""
+
+    max_message_bytes: int = Field(default=64 << 20, ge=4096, le=(1 << 31) - 1)
+    """Largest message that is accepted, in bytes. Larger tensors come in chunks."""
+
+    max_inflight_bytes: int = Field(default=4 << 30, ge=4096)
+    """Memory for tensors of evaluations that are under way, in bytes; beyond it a new evaluation
+    is answered with RESOURCE_EXHAUSTED."""
+
+    warm: Names = ["all"]
+    """Losses whose kernels are compiled before the server reports SERVING: names, 'all' or
+    'none', separated by commas."""
+
+    drain_seconds: float = Field(default=30.0, ge=0)
+    """How long evaluations that are under way may go on after SIGTERM or SIGINT."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe messages that are logged."""
+
+    log_format: Literal["text", "json"] = "text"
+    """Lines for people, or one JSON object each."""
+
+    reflection: bool = True
+    """Serve gRPC reflection, by which tools like grpcurl learn the methods."""
+
+    @field_validator("listen", "warm", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        values = [value] if isinstance(value, str) else value
+        return [part.strip() for item in values for part in str(item).split(",") if part.strip()]
+
+    @field_validator("listen")
+    @classmethod
+    def _addresses(cls, value: list[str]) -> list[str]:
+        for address in value:
+            _, colon, port = address.rpartition(":")
+            if not address.startswith("unix:") and not (colon and port.isdigit()):
+                raise ValueError(f"{address!r} is neither host:port nor unix:/path")
+        if not value:
+            raise ValueError("give at least one address")
+        return value
+
+    @field_validator("warm")
+    @classmethod
+    def _losses(cls, value: list[str]) -> list[str]:
+        if value == ["all"]:
+            return sorted(registry)
+        if value == ["none"]:
+            return []
+        unknown = [name for name in value if name not in registry]
+        if unknown:
+            raise ValueError(f"unknown loss {unknown[0]!r}; there are: {', '.join(sorted(registry))}")
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Where settings come from, the strongest first."""
+        path = init_settings().get("config")
+        sources = [init_settings, env_settings]
+        if path is not None:
+            sources.append(TomlConfigSettingsSource(settings_cls, path))
+        return tuple(sources)
+
+    @classmethod
+    def load(cls, arguments: Sequence[str]) -> "Settings":
+        """Settings from command-line arguments, the environment and the file that they name.
+
+        Exits with status 2 and a message for each setting that is wrong.
+        """
+        before = argparse.ArgumentParser(add_help=False)
+        before.add_argument("--config", default=os.environ.get("LOSSD_CONFIG"))
+        path = before.parse_known_args(list(arguments))[0].config
+        try:
+            if path is not None:
+                with open(path, "rb") as file:
+                    tomllib.load(file)
+            flags = CliSettingsSource[Any](cls, cli_parse_args=list(arguments))
+            given = flags()
+            return cls(**(given | ({"config": Path(path)} if path else {})))
+        except OSError as error:
+            raise SystemExit(f"lossd serve: {path}: {error.strerror}") from error
+        except tomllib.TOMLDecodeError as error:
+            raise SystemExit(f"lossd serve: {path}: {error}") from error
+        except ValidationError as error:
+            lines = [
+                f"  {'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}"
+                for e in error.errors()
+            ]
+            raise SystemExit("\n".join(["lossd serve: settings that are wrong:", *lines])) from error

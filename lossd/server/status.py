@@ -1,0 +1,26 @@
+"""Errors to `google.rpc.Status`."""
+
+from typing import Final
+
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2
+
+from lossd_client.errors import LossdError
+
+DOMAIN: Final = "lossd"
+
+
+def status_of(error: LossdError) -> bytes:
+    """A serialised `google.rpc.Status` with ErrorInfo, and BadRequest where an argument is named."""
+    details = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)]
+    if error.field:
+        violation = error_details_pb2.BadRequest.FieldViolation(
+            field=error.field, description=str(error)
+        )
+        details.append(error_details_pb2.BadRequest(field_violations=[violation]))
+    packed = []
+    for detail in details:
+        packed.append(any_pb2.Any())
+        packed[-1].Pack(detail)
+    status = status_pb2.Status(code=error.code, message=str(error), details=packed)
+    return status.SerializeToString()

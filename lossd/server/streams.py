@@ -1,0 +1,185 @@
+"""One EvaluateStream: many evaluations, each in whatever pieces it comes."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import grpc
+import numpy as np
+import numpy.typing as npt
+
+from lossd.engine import pool
+from lossd.server.compute import Computer, needed
+from lossd.server.limits import Budget
+from lossd.server.status import status_of
+from lossd_client import wire
+from lossd_client.errors import LossdError, ProtocolError
+from lossd_client.wire import Announcement, Cancel, Chunk, Request
+
+REMEMBERED: Final = 4096
+"""Ids of failed evaluations that are kept: chunks that were on their way are then let pass."""
+
+
+@dataclass
+class _Evaluation:
+    """An evaluation that is under way."""
+
+    request: Request
+    reserved: int
+    tensors: dict[str, Any]
+    received: dict[str, int] = field(default_factory=dict)
+    task: asyncio.Task[None] | None = None
+
+    @property
+    def complete(self) -> bool:
+        return all(n == self.tensors[name].nbytes for name, n in self.received.items())
+
+
+class Stream:
+    """Serves one stream until its client ends it."""
+
+    def __init__(self, computer: Computer, budget: Budget) -> None:
+        self._computer, self._budget = computer, budget
+        self._evaluations: dict[int, _Evaluation] = {}
+        self._failed: deque[int] = deque(maxlen=REMEMBERED)
+        self._outgoing: deque[tuple[int, Iterator[bytes]]] = deque()
+        self._wake = asyncio.Event()
+
+    async def serve(
+        self, messages: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]
+    ) -> None:
+        """Read messages and write answers; memory is given back however the stream ends."""
+        writer = asyncio.create_task(self._write(context))
+        try:
+            async for message in messages:
+                self._receive(message)
+            running = [e.task for e in self._evaluations.values() if e.task is not None]
+            await asyncio.gather(*running)
+            self._outgoing.append((0, iter(())))  # the end: nothing follows it
+            self._finished = True
+            self._wake.set()
+            await writer
+        finally:
+            writer.cancel()
+            for id in list(self._evaluations):
+                self._end(id)
+
+    _finished = False
+
+    def _receive(self, message: bytes) -> None:
+        try:
+            id, item = wire.read_stream_request(message)
+        except LossdError as error:
+            self._answer(0, error)
+            return
+        try:
+            match item:
+                case Request():
+                    self._begin(id, item)
+                case Chunk():
+                    self._add(id, item)
+                case Cancel():
+                    self._end(id)
+                case LossdError():
+                    raise item
+        except LossdError as error:
+            self._fail(id, error)
+
+    def _begin(self, id: int, request: Request) -> None:
+        if id in self._evaluations:
+            raise ProtocolError(f"evaluation {id} is under way already")
+        size = needed(request)
+        self._budget.take(size)
+        evaluation = self._evaluations[id] = _Evaluation(request, size, dict(request.tensors))
+        for name, tensor in request.tensors.items():
+            if isinstance(tensor, Announcement):
+                evaluation.tensors[name] = pool.empty(tensor.shape, tensor.dtype)
+                evaluation.received[name] = 0
+        self._start_if_complete(id, evaluation)
+
+    def _add(self, id: int, chunk: Chunk) -> None:
+        evaluation = self._evaluations.get(id)
+        if evaluation is None:
+            if id in self._failed:
+                return
+            raise ProtocolError(f"a chunk of {chunk.name!r} for evaluation {id}, which has not begun")
+        if evaluation.task is not None or chunk.name not in evaluation.received:
+            raise ProtocolError(f"a chunk of {chunk.name!r}, which awaits none", field=chunk.name)
+        expected = evaluation.received[chunk.name]
+        tensor: npt.NDArray[Any] = evaluation.tensors[chunk.name]
+        if chunk.offset != expected:
+            raise ProtocolError(
+                f"a chunk of {chunk.name!r} begins at byte {chunk.offset} and should at {expected}",
+                field=chunk.name,
+            )
+        end = chunk.offset + len(chunk.data)
+        if end > tensor.nbytes:
+            raise ProtocolError(
+                f"chunks of {chunk.name!r} hold {end} bytes; {tensor.shape} of {tensor.dtype} "
+                f"has {tensor.nbytes}",
+                field=chunk.name,
+            )
+        flat = tensor.reshape(-1).view(np.uint8)
+        flat[chunk.offset : end] = np.frombuffer(chunk.data, np.uint8)
+        evaluation.received[chunk.name] = end
+        self._start_if_complete(id, evaluation)
+
+    def _start_if_complete(self, id: int, evaluation: _Evaluation) -> None:
+        if evaluation.complete:
+            evaluation.request.tensors = evaluation.tensors
+            evaluation.task = asyncio.create_task(self._evaluate(id, evaluation))
+
+    async def _evaluate(self, id: int, evaluation: _Evaluation) -> None:
+        try:
+            response = await self._computer.evaluate(evaluation.request)
+        except LossdError as error:
+            self._fail(id, error)
+            return
+        if self._evaluations.get(id) is not evaluation:
+            return  # cancelled meanwhile
+        evaluation.request.tensors = evaluation.tensors = {}
+        tensors: dict[str, npt.NDArray[Any]] = dict(response.tensors)  # type: ignore[arg-type]
+        response.tensors, chunks = wire.split(tensors)
+
+        def messages() -> Iterator[bytes]:
+            yield wire.write_stream(id, response)
+            for chunk in chunks:
+                yield wire.write_stream(id, chunk)
+
+        self._send(id, messages())
+
+    def _fail(self, id: int, error: LossdError) -> None:
+        self._end(id)
+        self._failed.append(id)
+        self._answer(id, error)
+
+    def _answer(self, id: int, error: LossdError) -> None:
+        self._send(0, iter([wire.write_stream(id, status_of(error))]))
+
+    def _end(self, id: int) -> None:
+        """Forget an evaluation and give its memory back."""
+        evaluation = self._evaluations.pop(id, None)
+        if evaluation is not None:
+            self._budget.give_back(evaluation.reserved)
+
+    def _send(self, id: int, messages: Iterator[bytes]) -> None:
+        self._outgoing.append((id, messages))
+        self._wake.set()
+
+    async def _write(self, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+        """Write what is outgoing, a message of each answer in turn."""
+        while True:
+            while self._outgoing:
+                id, messages = self._outgoing.popleft()
+                message = next(messages, None)
+                if message is None:
+                    self._end(id)
+                    continue
+                await context.write(message)
+                self._outgoing.append((id, messages))
+            if self._finished:
+                return
+            self._wake.clear()
+            await self._wake.wait()

@@ -1,0 +1,407 @@
+"""What a loss declaration is made of: tensors, parameters, families and the registry.
+
+A loss is a class. Its attributes declare its tensors and parameters, its docstring is its
+documentation, and its static methods are its mathematics, written for one element or one component
+of a row. Everything else (validation, kernels, wire schema, client class, docs, tests, benchmark)
+is derived from the declaration. docs/design.md tells how; CONTRIBUTING.md shows a loss being added.
+"""
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, Literal
+
+import numpy as np
+
+from lossd_client.errors import DTypeError, ParameterError, ShapeError, UnknownLossError
+
+Shape = tuple[int, ...]
+Role = Literal["element", "multiplier", "vector", "scalar", "label", "class"]
+Pieces = Callable[..., Any]
+
+FLOATS: Final = (np.dtype(np.float32), np.dtype(np.float64))
+"""The types that losses are computed in."""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One tensor of a loss.
+
+    role says how many values there are and which of them the mathematics sees at once:
+        element      one per element of the broadcast shape
+        multiplier   one per element; multiplies the loss, never seen by the mathematics
+        vector       a row of components
+        scalar       one per row
+        label        one class index per row
+        class        one per class, the same for all rows
+    """
+
+    role: Role
+    doc: str
+    grad: bool = False  # PyTorch gives a gradient with respect to it
+    optional: bool = False  # a constructor argument, None by default
+    within: tuple[float, float] | None = None  # closed interval of accepted values
+    soft: bool = False  # a label tensor that may hold floating-point probabilities instead
+
+
+@dataclass(frozen=True)
+class Param:
+    """One hyper-parameter of a loss; its default gives its type."""
+
+    default: float | int | bool
+    doc: str
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+
+    @property
+    def type(self) -> type[float] | type[int] | type[bool]:
+        return type(self.default)
+
+    @property
+    def domain(self) -> str:
+        """The accepted values in words, "" if all are."""
+        bounds = ((">", self.gt), (">=", self.ge), ("<=", self.le))
+        return " and ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None)
+
+    def check(self, loss: str, name: str, value: Any) -> float | int | bool:
+        """`value` in the parameter's type.
+
+        Raises:
+            DTypeError: not a number (or not a bool where one is asked for).
+            ParameterError: outside the domain.
+        """
+        kind = self.type
+        accepted = {bool: (bool, np.bool_), int: (int, np.integer)}.get(
+            kind, (int, float, np.integer, np.floating)
+        )
+        if isinstance(value, np.ndarray) and value.ndim == 0:
+            value = value[()]
+        if not isinstance(value, accepted):
+            raise DTypeError(
+                f"{loss}: {name} = {value!r} must be {kind.__name__}, not {type(value).__name__}",
+                field=name,
+            )
+        good = (
+            (self.gt is None or value > self.gt)
+            and (self.ge is None or value >= self.ge)
+            and (self.le is None or value <= self.le)
+        )
+        if not good:
+            raise ParameterError(
+                f"{loss}: {name} = {value!r} is outside its range: it must be {self.domain}",
+                field=name,
+            )
+        return kind(value)
+
+
+def param(default: Any, doc: str, **domain: float) -> Any:
+    """Declare a hyper-parameter: its default, its meaning and its range (`gt`, `ge`, `le`)."""
+    return Param(default, doc, **domain)
+
+
+def tensor(
+    role: Role,
+    doc: str,
+    *,
+    grad: bool = False,
+    optional: bool = False,
+    within: tuple[float, float] | None = None,
+    soft: bool = False,
+) -> Any:
+    """Declare a tensor."""
+    return Tensor(role, doc, grad, optional, within, soft)
+
+
+@dataclass(frozen=True)
+class TensorType:
+    """The type of a tensor that was given."""
+
+    dtype: np.dtype[Any]
+    shape: Shape
+
+
+Given = Mapping[str, TensorType]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the tensors of one call are walked.
+
+    output: shape of the losses under reduction='none'.
+    shapes: the shape that each tensor is broadcast to.
+    rows:   losses in all; row r = (n, d) has its components at n·width·inner + c·inner + d.
+    width:  components of a row (1 for element-wise losses).
+    inner:  distance between components.
+    batch:  what reduction='batchmean' divides by.
+    warning: what the caller should be told, or "".
+    """
+
+    output: Shape
+    shapes: Mapping[str, Shape]
+    rows: int
+    width: int = 1
+    inner: int = 1
+    batch: int = 1
+    warning: str = ""
+
+
+class Loss:
+    """Base of all declarations.
+
+    Class attributes:
+        name: functional name, torch.nn.functional's; private variants have none.
+        signature: the constructor's arguments in torch.nn's order.
+        reductions: the accepted reductions.
+        reference: where the definition stands.
+    """
+
+    name: ClassVar[str] = ""
+    signature: ClassVar[tuple[str, ...]] = ()
+    reductions: ClassVar[tuple[str, ...]] = ("none", "mean", "sum")
+    reference: ClassVar[str] = ""
+    formula: ClassVar[str] = ""
+    tensors: ClassVar[dict[str, Tensor]] = {}
+    params: ClassVar[dict[str, Param]] = {}
+
+    def __init_subclass__(cls) -> None:
+        declared = vars(cls)
+        cls.tensors = cls.tensors | {k: v for k, v in declared.items() if isinstance(v, Tensor)}
+        cls.params = cls.params | {k: v for k, v in declared.items() if isinstance(v, Param)}
+        if "name" in declared:
+            registry[cls.name] = cls
+
+    def __init__(self, **given: Any) -> None:
+        unknown = given.keys() - self.params.keys()
+        if unknown:
+            name = min(unknown)
+            known = ", ".join([*self.params, *self.optional(), "reduction"])
+            raise ParameterError(f"{self.name} has no parameter {name!r}; it has: {known}", field=name)
+        self.values: dict[str, float | int | bool] = {}
+        for key, declared in self.params.items():
+            value = declared.check(self.name, key, given[key]) if key in given else declared.default
+            self.values[key] = value
+            setattr(self, key, value)
+
+    @classmethod
+    def optional(cls) -> list[str]:
+        """Names of the tensors that are constructor arguments."""
+        return [name for name, t in cls.tensors.items() if t.optional]
+
+    @classmethod
+    def required(cls) -> list[str]:
+        """Names of the tensors of a call, in order."""
+        return [name for name, t in cls.tensors.items() if not t.optional]
+
+    @classmethod
+    def doc(cls) -> str:
+        """The docstring, unindented."""
+        return inspect.cleandoc(cls.__doc__ or "")
+
+    def lower(self, given: Given) -> "Loss":
+        """The loss to compute instead, chosen by parameters and tensors; by default itself.
+
+        Special values become another declaration here, so that no kernel asks for them.
+        """
+        return self
+
+    def constants(self, layout: Layout) -> tuple[float, ...]:
+        """The last arguments of the mathematics: by default every parameter but the indices."""
+        return tuple(float(v) for v in self.values.values() if isinstance(v, bool | float))
+
+    def layout(self, given: Given) -> Layout:
+        """How the given tensors fit together.
+
+        Raises:
+            ShapeError: they do not.
+        """
+        raise NotImplementedError
+
+    def differentiable(self, given: Given) -> frozenset[str]:
+        """Names of the tensors for which PyTorch gives a gradient."""
+        return frozenset(name for name, t in self.tensors.items() if t.grad)
+
+
+registry: dict[str, type[Loss]] = {}
+"""Every public loss by name."""
+
+
+def find(name: str) -> type[Loss]:
+    """The declaration of a public loss.
+
+    Raises:
+        UnknownLossError: no such loss; the message lists those that exist.
+    """
+    try:
+        return registry[name]
+    except KeyError:
+        raise UnknownLossError(
+            f"unknown loss {name!r}; there are: {', '.join(sorted(registry))}", field="loss"
+        ) from None
+
+
+def tuple_text(shape: Shape) -> str:
+    """A shape as NumPy prints it."""
+    return str(tuple(shape))
+
+
+class Elementwise(Loss):
+    """One loss per element of the broadcast shape.
+
+    `math(*elements, *params)` returns the loss and its derivative with respect to each tensor
+    that is declared with `grad=True`, in order.
+    """
+
+    broadcast: ClassVar[Literal["warn", "silent", "refuse", "same rank"]] = "silent"
+    math: ClassVar[Pieces]
+
+    def layout(self, given: Given) -> Layout:
+        names = self.required()
+        shapes = [given[name].shape for name in names]
+        first = shapes[0]
+        warning = ""
+        if any(shape != first for shape in shapes):
+            warning = self._check_broadcast(names, shapes)
+        try:
+            output = np.broadcast_shapes(*shapes)
+        except ValueError:
+            raise ShapeError(
+                f"{self.name}: {_named(names, shapes)} cannot be broadcast together",
+                field=names[-1],
+            ) from None
+        for name in self.optional():
+            if name in given and not _fits(given[name].shape, output):
+                raise ShapeError(
+                    f"{self.name}: {name} {tuple_text(given[name].shape)} cannot be broadcast to "
+                    f"{names[0]} {tuple_text(output)}",
+                    field=name,
+                )
+        return Layout(
+            output=output,
+            shapes=dict.fromkeys(given, output),
+            rows=math.prod(output),
+            batch=first[0] if first else 1,
+            warning=warning,
+        )
+
+    def _check_broadcast(self, names: list[str], shapes: list[Shape]) -> str:
+        if self.broadcast == "refuse":
+            raise ShapeError(
+                f"{self.name}: {_named(names, shapes)} must have the same shape", field=names[-1]
+            )
+        if self.broadcast == "same rank" and len({len(shape) for shape in shapes}) > 1:
+            raise ShapeError(
+                f"{self.name}: {_named(names, shapes)} must have the same number of dimensions",
+                field=names[-1],
+            )
+        if self.broadcast == "warn":
+            return (
+                f"{self.name}: {_named(names, shapes)} differ and are broadcast, which is likely "
+                "not what is meant; give them the same shape"
+            )
+        return ""
+
+
+class Rowwise(Loss):
+    """One loss per row of components.
+
+    The mathematics of a row, each piece for one component or one row:
+        peaks(*vectors)                          -> values whose maximum over the row is wanted
+        terms(*vectors, *peaks, *params)         -> values to be summed over the row
+        combine(*scalars, *peaks, *sums, *params) -> loss, then coefficients      (in float64)
+        slopes(*vectors, *coefficients, *params) -> derivative for each tensor with grad=True
+    `keep`: the first term is kept and is the first argument of slopes, instead of computed twice.
+    """
+
+    peaks: ClassVar[Pieces | None] = None
+    terms: ClassVar[Pieces | None] = None
+    combine: ClassVar[Pieces]
+    slopes: ClassVar[Pieces | None] = None
+    keep: ClassVar[bool] = False
+
+
+class Vectors(Rowwise):
+    """Rows along the last dimension; `combine` sees the row's scalars.
+
+    Subclasses check their ranks and then call `rows_of`.
+    """
+
+    def rows_of(self, given: Given) -> Layout:
+        vectors = [n for n, t in self.tensors.items() if t.role == "vector"]
+        scalars = [n for n, t in self.tensors.items() if t.role == "scalar"]
+        shapes = [given[n].shape for n in vectors]
+        try:
+            common = np.broadcast_shapes(*shapes)
+            output = np.broadcast_shapes(common[:-1], *(given[n].shape for n in scalars))
+        except ValueError:
+            names = vectors + scalars
+            raise ShapeError(
+                f"{self.name}: {_named(names, [given[n].shape for n in names])} do not fit together",
+                field=names[-1],
+            ) from None
+        full = (*output, common[-1])
+        return Layout(
+            output=output,
+            shapes=dict.fromkeys(vectors, full) | dict.fromkeys(scalars, output),
+            rows=math.prod(output),
+            width=common[-1],
+            batch=output[0] if output else 1,
+        )
+
+
+class Classes(Rowwise):
+    """Rows along the class dimension: (C), (N, C) or (N, C, d1, …, dK).
+
+    With index targets, `combine` sees the row's components at the label, and the first
+    coefficient is subtracted from the first tensor's slope there. Rows whose label is
+    `ignore_index` give 0. The mean divides by the sum of the weights at the labels.
+    With probabilities the mean divides by the number of rows.
+    """
+
+    def layout(self, given: Given) -> Layout:
+        shape, target = given["input"].shape, given["target"].shape
+        if not shape:
+            raise ShapeError(
+                f"{self.name}: input () must be (C), (N, C) or (N, C, d1, …, dK)", field="input"
+            )
+        axis = 0 if len(shape) == 1 else 1
+        width = shape[axis]
+        output = shape[:axis] + shape[axis + 1 :]
+        indexed = self.tensors["target"].role == "label"
+        expected = output if indexed else shape
+        lone = indexed and len(shape) == 1 and target == (1,)
+        if target != expected and not lone:
+            also = "" if indexed else "; index targets must have an integer type"
+            raise ShapeError(
+                f"{self.name}: target {tuple_text(target)} does not fit input {tuple_text(shape)}: "
+                f"it must be {tuple_text(expected)}{also}",
+                field="target",
+            )
+        weight = given.get("weight")
+        if weight is not None and weight.shape != (width,):
+            raise ShapeError(
+                f"{self.name}: weight {tuple_text(weight.shape)} must be {tuple_text((width,))}, "
+                f"one for each class of input {tuple_text(shape)}",
+                field="weight",
+            )
+        return Layout(
+            output=output,
+            shapes={name: given[name].shape for name in given},
+            rows=math.prod(output),
+            width=width,
+            inner=math.prod(shape[2:]),
+            batch=output[0] if output else 1,
+        )
+
+
+def _named(names: list[str], shapes: list[Shape]) -> str:
+    parts = [f"{name} {tuple_text(shape)}" for name, shape in zip(names, shapes, strict=True)]
+    return ", ".join(parts[:-1]) + " and " + parts[-1]
+
+
+def _fits(shape: Shape, output: Shape) -> bool:
+    """Whether `shape` broadcasts to `output` without enlarging it."""
+    return len(shape) <= len(output) and all(
+        a in (1, b) for a, b in zip(reversed(shape), reversed(output), strict=False)
+    )

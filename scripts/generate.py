@@ -1,0 +1,258 @@
+"""Write the files that are derived from others: protobuf code, the client's classes, the table.
+
+    python scripts/generate.py            write them
+    python scripts/generate.py --check    exit with 1 if one of them is not current
+"""
+
+import argparse
+import inspect
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import google.rpc
+
+import lossd.losses  # noqa: F401  fills the registry
+from lossd.spec import Loss, Param, registry
+
+ROOT = Path(__file__).resolve().parents[1]
+CLIENT = Path("clients/python/lossd_client")
+HEADER = "Made by `make gen` (scripts/generate.py) from lossd/losses. Do not edit."
+
+
+def protobuf() -> Iterator[tuple[Path, str]]:
+    """protoc's output, importing from inside the client's package."""
+    common = Path(next(iter(google.rpc.__path__))).parents[1]
+    with tempfile.TemporaryDirectory() as folder:
+        sources = sorted(str(p.relative_to(ROOT / "protos")) for p in (ROOT / "protos").rglob("*.proto"))
+        arguments = [f"-I{ROOT / 'protos'}", f"-I{common}"]
+        arguments += [f"--python_out={folder}", f"--pyi_out={folder}"]
+        subprocess.run(
+            [sys.executable, "-m", "grpc_tools.protoc", *arguments, *sources], check=True
+        )
+        for made in sorted(Path(folder).rglob("*.py*")):
+            text = made.read_text()
+            text = re.sub(r"^from lossd\.v1 import", "from lossd_client._gen.lossd.v1 import", text, flags=re.M)
+            yield CLIENT / "_gen" / made.relative_to(folder), f"# Made by `make gen`.\n{text}"
+    for package in ("", "lossd", "lossd/v1"):
+        yield CLIENT / "_gen" / package / "__init__.py", '"""Made by `make gen`."""\n'
+
+
+def _annotation(param: Param) -> str:
+    return param.type.__name__
+
+
+def _arguments(loss: type[Loss]) -> tuple[list[str], list[str]]:
+    """The constructor's arguments in torch.nn's order, as declared and as described."""
+    declared, described = [], []
+    for name in loss.signature:
+        if name in loss.params:
+            param = loss.params[name]
+            declared.append(f"{name}: {_annotation(param)} = {param.default!r}")
+            domain = f" {param.domain}." if param.domain else ""
+            described.append(f"{name}: {param.doc}{domain}")
+        elif name in loss.tensors:
+            declared.append(f"{name}: ArrayLike | None = None")
+            described.append(f"{name}: {loss.tensors[name].doc}")
+        elif name == "reduction":
+            declared.append('reduction: str = "mean"')
+            described.append("reduction: " + ", ".join(f"'{r}'" for r in loss.reductions) + ".")
+        else:
+            declared.append(f"{name}: bool | None = None")
+            described.append(f"{name}: deprecated; use reduction.")
+    return declared, described
+
+
+def _docstring(loss: type[Loss], tensors: list[str], arguments: list[str], indent: str) -> str:
+    summary, _, rest = loss.doc().partition("\n\n")
+    body, example, shown = rest.partition("Example:")
+    sections = [summary, f".. math:: {loss.formula}", body.strip()]
+    sections.append("Args:\n" + "\n".join(f"    {line}" for line in arguments))
+    called = [f"    {name}: {loss.tensors[name].doc}" for name in tensors]
+    sections.append("Called with:\n" + "\n".join(called))
+    gradients = ", ".join(n for n in tensors if n in _differentiable(loss))
+    sections.append(f"Gradients: {gradients}.")
+    sections.append(f"Reference: {loss.reference}")
+    if example:
+        sections.append("Example:" + shown.rstrip())
+    text = "\n\n".join(section for section in sections if section)
+    lines = text.splitlines()
+    quote = 'r"""' if "\\" in text else '"""'
+    return "\n".join([indent + quote + lines[0], *(indent + l if l else "" for l in lines[1:]), indent + '"""'])
+
+
+def _differentiable(loss: type[Loss]) -> list[str]:
+    """Tensors for which some form of the loss has a gradient."""
+    kinds = [loss, *_descendants(loss)]
+    return [n for n in loss.tensors if any(kind.tensors[n].grad for kind in kinds)]
+
+
+def _descendants(loss: type[Loss]) -> list[type[Loss]]:
+    return [k for child in loss.__subclasses__() for k in [child, *_descendants(child)]]
+
+
+def classes() -> str:
+    """`lossd_client/nn.py`."""
+    parts = []
+    for name in sorted(registry, key=lambda n: registry[n].__name__):
+        loss = registry[name]
+        declared, described = _arguments(loss)
+        described.append("client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.")
+        inputs, options = loss.required(), loss.optional()
+        legacy = "size_average" in loss.signature
+        signature = ", ".join(f"{n}: ArrayLike" for n in inputs)
+        parts.append(
+            f"class {loss.__name__}(Loss):\n"
+            + _docstring(loss, inputs, described, "    ")
+            + f"""
+
+    name = "{name}"
+    inputs = {tuple(inputs)!r}
+    differentiable = {tuple(_differentiable(loss))!r}
+    options = {tuple(options)!r}
+    defaults: ClassVar[Mapping[str, Parameter]] = {{{", ".join(f"{k!r}: {p.default!r}" for k, p in loss.params.items())}}}
+"""
+            + "".join(f"    {k}: {_annotation(p)}\n" for k, p in loss.params.items())
+            + "".join(f"    {k}: ArrayLike | None\n" for k in options)
+            + f"""
+    def __init__(self, {", ".join(declared)}, *, client: AnyClient | None = None) -> None:
+        self._configure(
+            parameters={{{", ".join(f"{k!r}: {k}" for k in loss.params)}}},
+            options={{{", ".join(f"{k!r}: {k}" for k in options)}}},
+            reduction=reduction,
+            size_average={"size_average" if legacy else "None"},
+            reduce={"reduce" if legacy else "None"},
+            client=client,
+        )
+
+    def __call__(self, {signature}) -> Tensor:
+        return self._call({", ".join(inputs)})  # type: ignore[no-any-return]
+"""
+        )
+    names = sorted(loss.__name__ for loss in registry.values())
+    return f'''"""torch.nn's losses, computed at a client's target.
+
+{HEADER}
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from lossd_client.arrays import ArrayLike, Tensor
+from lossd_client.client import AnyClient
+from lossd_client.module import Loss
+from lossd_client.wire import Parameter
+
+__all__ = {names!r}
+
+
+''' + "\n\n".join(parts)
+
+
+def functions() -> str:
+    """`lossd_client/functional.py`."""
+    parts = []
+    for name in sorted(registry):
+        loss = registry[name]
+        declared, described = _arguments(loss)
+        inputs = loss.required()
+        described = [f"{n}: {loss.tensors[n].doc}" for n in inputs] + described
+        described.append("client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.")
+        passed = ", ".join(f"{n}={n}" for n in loss.signature)
+        arguments = ", ".join([*(f"{n}: ArrayLike" for n in inputs), *declared])
+        lines = "\n".join(f"        {line}" for line in described)
+        summary = loss.doc().partition("\n\n")[0]
+        parts.append(f'''def {name}({arguments}, *, client: AnyClient | None = None) -> Tensor:
+    """{summary}
+
+    Args:
+{lines}
+
+    See `lossd_client.nn.{loss.__name__}`.
+    """
+    return nn.{loss.__name__}({passed}, client=client)({", ".join(inputs)})
+''')
+    return f'''"""torch.nn.functional's losses, computed at a client's target.
+
+{HEADER}
+"""
+
+from lossd_client import nn
+from lossd_client.arrays import ArrayLike, Tensor
+from lossd_client.client import AnyClient
+
+__all__ = {sorted(registry)!r}
+
+
+''' + "\n\n".join(parts)
+
+
+def table() -> str:
+    """`docs/losses.md`."""
+    rows = []
+    for name in sorted(registry):
+        loss = registry[name]
+        summary = loss.doc().splitlines()[0]
+        params = ", ".join(
+            f"`{k}={p.default!r}`" + (f" ({p.domain})" if p.domain else "")
+            for k, p in loss.params.items()
+        )
+        options = ", ".join(f"`{n}`" for n in loss.optional())
+        inputs = ", ".join(f"`{n}`" for n in loss.required())
+        gradients = ", ".join(f"`{n}`" for n in _differentiable(loss))
+        cells = [f"**{loss.__name__}** `{name}`", summary, inputs]
+        cells += [", ".join(filter(None, (options, params))) or "–", gradients]
+        rows.append("| " + " | ".join(cells) + " |")
+    return "\n".join(
+        [
+            f"<!-- {HEADER} -->",
+            "# The losses",
+            "",
+            "Parameters, defaults and results are torch.nn's. `reduction` is 'none', 'mean' or",
+            "'sum', for KLDivLoss also 'batchmean'.",
+            "",
+            "| Loss | What it is | Called with | Parameters | Gradients |",
+            "|---|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def formatted(path: Path, text: str) -> str:
+    """`text` as ruff formats it."""
+    if path.suffix != ".py" or "_gen" in path.parts:
+        return text
+    command = [sys.executable, "-m", "ruff", "format", "--stdin-filename", str(ROOT / path), "-"]
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=inspect.getdoc(sys.modules[__name__]))
+    parser.add_argument("--check", action="store_true", help="only tell whether they are current")
+    check = parser.parse_args().check
+    files = [
+        *protobuf(),
+        (CLIENT / "nn.py", classes()),
+        (CLIENT / "functional.py", functions()),
+        (Path("docs/losses.md"), table()),
+    ]
+    stale = []
+    for path, text in files:
+        text, full = formatted(path, text), ROOT / path  # noqa: PLW2901
+        if full.exists() and full.read_text() == text:
+            continue
+        stale.append(str(path))
+        if not check:
+            full.parent.mkdir(parents=True, exist_ok=True)
+            full.write_text(text)
+    if check and stale:
+        raise SystemExit("not current, run `make gen`: " + ", ".join(stale))
+    print("current" if not stale else "written: " + ", ".join(stale))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
