@@ -1,21 +1,79 @@
-"""lossd serve | losses | demo | bench."""
+"""The `lossd` command: serve, losses, demo."""
 
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from lossd import __version__
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
+    """Run the command line."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if given[:1] == ["serve"]:
+    if given[:1] == ["serve"]:  # its flags are the settings class's fields
         from lossd.server.app import serve
         from lossd.server.settings import Settings
 
-        serve(Settings.load(given[1:]))
+        return serve(Settings.load(given[1:]))
+
+    parser = argparse.ArgumentParser(
+        prog="lossd", description="PyTorch's losses and their gradients as a service."
+    )
+    parser.add_argument("--version", action="version", version=f"lossd {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("serve", help="serve losses over gRPC (lossd serve --help)")
+    losses = commands.add_parser("losses", help="list the losses, or describe one")
+    losses.add_argument("name", nargs="?", help="functional name, such as cross_entropy")
+    demo = commands.add_parser("demo", help="show everything on real data, in about a minute")
+    demo.add_argument("--out", type=Path, default=Path("build/demo"), help="folder for the picture")
+    options = parser.parse_args(given)
+    if options.command == "losses":
+        return _losses(options.name)
+    return _demo(options.out)
+
+
+def _losses(name: str | None) -> None:
+    from lossd_client.errors import UnknownLossError
+    from rich.console import Console
+    from rich.table import Table
+
+    import lossd.losses  # noqa: F401  fills the registry
+    from lossd.spec import find, registry
+
+    console = Console(highlight=False)
+    if name is None:
+        table = Table("name", "class", "what it is", box=None, pad_edge=False)
+        for key in sorted(registry):
+            loss = registry[key]
+            table.add_row(key, loss.__name__, loss.doc().splitlines()[0])
+        console.print(table)
         return
+    try:
+        loss = find(name)
+    except UnknownLossError as error:
+        raise SystemExit(f"lossd losses: {error}") from error
+    console.print(f"[bold]{loss.__name__}[/]  ({name})\n\n{loss.doc()}\n", markup=True)
+    table = Table("tensor or parameter", "default", "meaning", box=None, pad_edge=False)
+    for key, tensor in loss.tensors.items():
+        table.add_row(key, "None" if tensor.optional else "", tensor.doc)
+    for key, param in loss.params.items():
+        domain = f" {param.domain}" if param.domain else ""
+        table.add_row(key, repr(param.default), param.doc + domain)
+    table.add_row("reduction", "'mean'", ", ".join(loss.reductions))
+    console.print(table)
+    console.print(f"\nreference: {loss.reference}")
+
+
+def _demo(out: Path) -> None:
+    try:
+        from lossd import demo
+    except ModuleNotFoundError as error:
+        raise SystemExit(f"lossd demo needs {error.name}: pip install 'lossd[demo]'") from error
+    try:
+        demo.main(out)
+    except demo.DemoError as error:
+        raise SystemExit(f"lossd demo: {error}") from error
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """Validate, plan, run the kernel, reduce: one call of one loss.
 
-    >>> import numpy as np
-    >>> from lossd.engine import evaluate
-    >>> result = evaluate("mse_loss", {"input": np.float32([1, 2]), "target": np.float32([0, 0])},
-    ...                   gradients=["input"])
-    >>> float(result.loss), result.gradients["input"].tolist()
-    (2.5, [1.0, 2.0])
+>>> import numpy as np
+>>> from lossd.engine import evaluate
+>>> result = evaluate("mse_loss", {"input": np.float32([1, 2]), "target": np.float32([0, 0])},
+...                   gradients=["input"])
+>>> float(result.loss), result.gradients["input"].tolist()
+(2.5, [1.0, 2.0])
 """
 
 import functools
@@ -17,15 +17,22 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from lossd_client.buffers import Pool
+from lossd_client.errors import DomainError, DTypeError, LabelError, ParameterError, ShapeError
 
 import lossd.losses  # noqa: F401  fills the registry
 from lossd.kernels import elementwise, labels, rowwise, runtime, slots
-from lossd_client.buffers import Pool
 from lossd.kernels.variant import Variant
 from lossd.spec import (
-    FLOATS, Classes, Elementwise, Layout, Loss, Shape, TensorType, find,
+    FLOATS,
+    Classes,
+    Elementwise,
+    Layout,
+    Loss,
+    Shape,
+    TensorType,
+    find,
 )  # fmt: skip
-from lossd_client.errors import DomainError, DTypeError, LabelError, ParameterError, ShapeError
 
 Array = npt.NDArray[Any]
 
@@ -64,7 +71,7 @@ def set_threads(count: int) -> None:
         ParameterError: not between 1 and the threads that were started (the processors, or
             `NUMBA_NUM_THREADS`).
     """
-    global _threads
+    global _threads  # noqa: PLW0603  one number for the process, as Numba's threads are
     if not 1 <= count <= runtime.MAX_THREADS:
         raise ParameterError(
             f"threads = {count} must be between 1 and {runtime.MAX_THREADS}", field="threads"
@@ -214,8 +221,8 @@ def _plan(
             f"{name}: reduction = {reduction!r} must be one of {', '.join(declared.reductions)}",
             field="reduction",
         )
-    for key in given:
-        _check_dtype(declared, key, given[key].dtype)
+    for key, tensor in given.items():
+        _check_dtype(declared, key, tensor.dtype)
     lowered = declared.lower(given)
     return Plan(name, lowered, given, reduction, gradients, upstream)
 
@@ -278,7 +285,7 @@ class Plan:
             upstream=upstream,
             multiplier=any(loss.tensors[n].role == "multiplier" for n in given),
         )
-        self.kernel = runtime.compiled(type(loss), self.variant)
+        self.kernel = runtime.kernel(type(loss), self.variant)  # type: ignore[arg-type]
         layout = self.layout
         driver = elementwise if isinstance(loss, Elementwise) else rowwise
         self.block_rows = driver.block_rows(layout.width)
@@ -316,7 +323,7 @@ class Plan:
             rows, divisor = self._labels(arrays["target"], arrays.get("weight"))
             a[slots.LABELS] = _address(rows)
             alive.append(rows)
-        if self.reduction == "sum" or self.reduction == "none":
+        if self.reduction in {"sum", "none"}:
             divisor = 1.0
         elif self.reduction == "batchmean":
             divisor = float(layout.batch)
@@ -353,15 +360,15 @@ class Plan:
             a[slots.GRADIENTS + position] = _address(gradient)
 
         if self.parallel and _threads > 1:
-            runtime.run_parallel(self.kernel, _address(a), self.blocks, _threads)
+            runtime.run_parallel(self.kernel.entry, _address(a), self.blocks, _threads)
         else:
-            runtime.run_serial(self.kernel, _address(a), self.blocks)
+            runtime.run_serial(self.kernel.entry, _address(a), self.blocks)
 
         if outside.any():
             self._report_outside(arrays)
         if losses is None:
             with np.errstate(all="ignore"):
-                losses = np.asarray((partial.sum() / divisor)).astype(self.dtype)
+                losses = np.asarray(partial.sum() / divisor).astype(self.dtype)
         gradients = {n: self._shaped(n, g) for n, g in made.items()}
         return Result(losses, gradients, layout.warning)
 

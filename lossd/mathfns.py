@@ -134,7 +134,7 @@ def _exp32(x: Any) -> Any:
     half = i >> np.int32(1)
     p = p * _float((half + np.int32(127)) << np.int32(23))
     p = p * _float((i - half + np.int32(127)) << np.int32(23))
-    return _select(x != x, x, p)
+    return _select(x != x, x, p)  # noqa: PLR0124  NaN
 
 
 @register_jitable
@@ -154,9 +154,7 @@ def _log_reduced32(f: Any, k: Any) -> Any:
 
 def _log32(x: Any) -> Any:
     tiny = x < np.float32(1.17549435e-38)
-    bits = _bits(_select(tiny, x * np.float32(8388608.0), x)) + np.int32(
-        0x3F800000 - 0x3F3504F3
-    )
+    bits = _bits(_select(tiny, x * np.float32(8388608.0), x)) + np.int32(0x3F800000 - 0x3F3504F3)
     k = (bits >> np.int32(23)) - np.int32(127)
     f = _float((bits & np.int32(0x7FFFFF)) + np.int32(0x3F3504F3)) - _ONE
     y = _log_reduced32(f, np.float32(_select(tiny, k - np.int32(23), k)))
@@ -190,7 +188,7 @@ def _softplus32(x: Any) -> Any:
 
 
 def _softplus64(x: Any) -> Any:
-    return math.log1p(math.exp(-abs(x))) + (x if x > 0.0 else 0.0)
+    return math.log1p(math.exp(-abs(x))) + (max(0.0, x))
 
 
 def _sigmoid(x: Any) -> Any:
@@ -274,9 +272,9 @@ def _compiled(function: Callable[..., Any], single: Any, double: Any) -> None:
         return {types.float32: single, types.float64: double}.get(x)
 
 
-_compiled(exp, _exp32, lambda x: math.exp(x))
-_compiled(log, _log32, lambda x: math.log(x))
-_compiled(log1p, _log1p32, lambda x: math.log1p(x))
+_compiled(exp, _exp32, lambda x: math.exp(x))  # noqa: PLW0108  Numba asks for a Python function
+_compiled(log, _log32, lambda x: math.log(x))  # noqa: PLW0108
+_compiled(log1p, _log1p32, lambda x: math.log1p(x))  # noqa: PLW0108
 _compiled(softplus, _softplus32, _softplus64)
 for _function, _formula in ((sigmoid, _sigmoid), (sign, _sign)):
     _compiled(_function, typed(_formula, np.float32), typed(_formula, np.float64))

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
-
 from lossd_client.errors import DTypeError, ParameterError, ShapeError, UnknownLossError
 
 Shape = tuple[int, ...]
@@ -57,6 +56,7 @@ class Param:
 
     @property
     def type(self) -> type[float] | type[int] | type[bool]:
+        """Its type, that of the default."""
         return type(self.default)
 
     @property
@@ -72,12 +72,9 @@ class Param:
             DTypeError: not a number (or not a bool where one is asked for).
             ParameterError: outside the domain.
         """
-        kind = self.type
-        accepted = {bool: (bool, np.bool_), int: (int, np.integer)}.get(
-            kind, (int, float, np.integer, np.floating)
-        )
-        if isinstance(value, np.ndarray) and value.ndim == 0:
-            value = value[()]
+        kind: Any = self.type
+        numbers = (int, float, np.integer, np.floating)
+        accepted: Any = {bool: (bool, np.bool_), int: (int, np.integer)}.get(kind, numbers)
         if not isinstance(value, accepted):
             raise DTypeError(
                 f"{loss}: {name} = {value!r} must be {kind.__name__}, not {type(value).__name__}",
@@ -93,7 +90,8 @@ class Param:
                 f"{loss}: {name} = {value!r} is outside its range: it must be {self.domain}",
                 field=name,
             )
-        return kind(value)
+        converted: float | int | bool = kind(value)
+        return converted
 
 
 def param(default: Any, doc: str, **domain: float) -> Any:
@@ -177,7 +175,9 @@ class Loss:
         if unknown:
             name = min(unknown)
             known = ", ".join([*self.params, *self.optional(), "reduction"])
-            raise ParameterError(f"{self.name} has no parameter {name!r}; it has: {known}", field=name)
+            raise ParameterError(
+                f"{self.name} has no parameter {name!r}; it has: {known}", field=name
+            )
         self.values: dict[str, float | int | bool] = {}
         for key, declared in self.params.items():
             value = declared.check(self.name, key, given[key]) if key in given else declared.default
@@ -257,6 +257,7 @@ class Elementwise(Loss):
     math: ClassVar[Pieces]
 
     def layout(self, given: Given) -> Layout:
+        """One row for each element."""
         names = self.required()
         shapes = [given[name].shape for name in names]
         first = shapes[0]
@@ -328,6 +329,7 @@ class Vectors(Rowwise):
     """
 
     def rows_of(self, given: Given) -> Layout:
+        """The layout of vectors and scalars that are broadcast together."""
         vectors = [n for n, t in self.tensors.items() if t.role == "vector"]
         scalars = [n for n, t in self.tensors.items() if t.role == "scalar"]
         shapes = [given[n].shape for n in vectors]
@@ -336,8 +338,9 @@ class Vectors(Rowwise):
             output = np.broadcast_shapes(common[:-1], *(given[n].shape for n in scalars))
         except ValueError:
             names = vectors + scalars
+            given_shapes = _named(names, [given[n].shape for n in names])
             raise ShapeError(
-                f"{self.name}: {_named(names, [given[n].shape for n in names])} do not fit together",
+                f"{self.name}: {given_shapes} do not fit together",
                 field=names[-1],
             ) from None
         full = (*output, common[-1])
@@ -360,6 +363,7 @@ class Classes(Rowwise):
     """
 
     def layout(self, given: Given) -> Layout:
+        """One row for each class index or distribution."""
         shape, target = given["input"].shape, given["target"].shape
         if not shape:
             raise ShapeError(

@@ -1,7 +1,7 @@
 """Write the files that are derived from others: protobuf code, the client's classes, the table.
 
-    python scripts/generate.py            write them
-    python scripts/generate.py --check    exit with 1 if one of them is not current
+python scripts/generate.py            write them
+python scripts/generate.py --check    exit with 1 if one of them is not current
 """
 
 import argparse
@@ -24,10 +24,12 @@ HEADER = "Made by `make gen` (scripts/generate.py) from lossd/losses. Do not edi
 
 
 def protobuf() -> Iterator[tuple[Path, str]]:
-    """protoc's output, importing from inside the client's package."""
+    """Protoc's output, importing from inside the client's package."""
     common = Path(next(iter(google.rpc.__path__))).parents[1]
     with tempfile.TemporaryDirectory() as folder:
-        sources = sorted(str(p.relative_to(ROOT / "protos")) for p in (ROOT / "protos").rglob("*.proto"))
+        sources = sorted(
+            str(p.relative_to(ROOT / "protos")) for p in (ROOT / "protos").rglob("*.proto")
+        )
         arguments = [f"-I{ROOT / 'protos'}", f"-I{common}"]
         arguments += [f"--python_out={folder}", f"--pyi_out={folder}"]
         subprocess.run(
@@ -35,7 +37,12 @@ def protobuf() -> Iterator[tuple[Path, str]]:
         )
         for made in sorted(Path(folder).rglob("*.py*")):
             text = made.read_text()
-            text = re.sub(r"^from lossd\.v1 import", "from lossd_client._gen.lossd.v1 import", text, flags=re.M)
+            text = re.sub(
+                r"^from lossd\.v1 import",
+                "from lossd_client._gen.lossd.v1 import",
+                text,
+                flags=re.MULTILINE,
+            )
             yield CLIENT / "_gen" / made.relative_to(folder), f"# Made by `make gen`.\n{text}"
     for package in ("", "lossd", "lossd/v1"):
         yield CLIENT / "_gen" / package / "__init__.py", '"""Made by `make gen`."""\n'
@@ -81,7 +88,13 @@ def _docstring(loss: type[Loss], tensors: list[str], arguments: list[str], inden
     text = "\n\n".join(section for section in sections if section)
     lines = text.splitlines()
     quote = 'r"""' if "\\" in text else '"""'
-    return "\n".join([indent + quote + lines[0], *(indent + l if l else "" for l in lines[1:]), indent + '"""'])
+    return "\n".join(
+        [
+            indent + quote + lines[0],
+            *(indent + line if line else "" for line in lines[1:]),
+            indent + '"""',
+        ]
+    )
 
 
 def _differentiable(loss: type[Loss]) -> list[str]:
@@ -100,10 +113,13 @@ def classes() -> str:
     for name in sorted(registry, key=lambda n: registry[n].__name__):
         loss = registry[name]
         declared, described = _arguments(loss)
-        described.append("client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.")
+        described.append(
+            "client: where to compute; by default at $LOSSD_TARGET, else localhost:50051."
+        )
         inputs, options = loss.required(), loss.optional()
         legacy = "size_average" in loss.signature
         signature = ", ".join(f"{n}: ArrayLike" for n in inputs)
+        defaults = ", ".join(f"{k!r}: {p.default!r}" for k, p in loss.params.items())
         parts.append(
             f"class {loss.__name__}(Loss):\n"
             + _docstring(loss, inputs, described, "    ")
@@ -113,7 +129,7 @@ def classes() -> str:
     inputs = {tuple(inputs)!r}
     differentiable = {tuple(_differentiable(loss))!r}
     options = {tuple(options)!r}
-    defaults: ClassVar[Mapping[str, Parameter]] = {{{", ".join(f"{k!r}: {p.default!r}" for k, p in loss.params.items())}}}
+    defaults: ClassVar[Mapping[str, Parameter]] = {{{defaults}}}
 """
             + "".join(f"    {k}: {_annotation(p)}\n" for k, p in loss.params.items())
             + "".join(f"    {k}: ArrayLike | None\n" for k in options)
@@ -160,7 +176,9 @@ def functions() -> str:
         declared, described = _arguments(loss)
         inputs = loss.required()
         described = [f"{n}: {loss.tensors[n].doc}" for n in inputs] + described
-        described.append("client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.")
+        described.append(
+            "client: where to compute; by default at $LOSSD_TARGET, else localhost:50051."
+        )
         passed = ", ".join(f"{n}={n}" for n in loss.signature)
         arguments = ", ".join([*(f"{n}: ArrayLike" for n in inputs), *declared])
         lines = "\n".join(f"        {line}" for line in described)
@@ -204,7 +222,7 @@ def table() -> str:
         inputs = ", ".join(f"`{n}`" for n in loss.required())
         gradients = ", ".join(f"`{n}`" for n in _differentiable(loss))
         cells = [f"**{loss.__name__}** `{name}`", summary, inputs]
-        cells += [", ".join(filter(None, (options, params))) or "–", gradients]
+        cells += [", ".join(filter(None, (options, params))) or "none", gradients]
         rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(
         [
@@ -251,7 +269,7 @@ def main() -> None:
             full.write_text(text)
     if check and stale:
         raise SystemExit("not current, run `make gen`: " + ", ".join(stale))
-    print("current" if not stale else "written: " + ", ".join(stale))  # noqa: T201
+    print("current" if not stale else "written: " + ", ".join(stale))
 
 
 if __name__ == "__main__":

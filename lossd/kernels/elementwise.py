@@ -16,7 +16,7 @@ def block_rows(width: int) -> int:
     return BLOCK
 
 
-def build(loss: type[Elementwise], variant: Variant, digest: str) -> Callable[..., None]:
+def build(loss: type[Elementwise], variant: Variant) -> Callable[..., None]:
     """The block function of an element-wise loss, to be compiled.
 
     It loads, computes, scales and stores in one pass. The inner loop runs over a fixed tile from
@@ -37,13 +37,14 @@ def build(loss: type[Elementwise], variant: Variant, digest: str) -> Callable[..
         arrays["out"] = ("slots.LOSSES", True)
     arrays |= {f"g{k}": (f"slots.GRADIENTS + {k}", True) for k in range(len(results))}
 
+    read = [name for name, (_, written) in arrays.items() if not written]
+    written = [name for name in arrays if name not in read]
     arguments = listed("x{}t[j]", range(len(variant.operands)))
     arguments += listed("c{}", range(variant.constants))
     inside = " & ".join(f"(x{k}t[j] >= low{k}) & (x{k}t[j] <= high{k})" for k in bounds)
     slope = "scale" + " * wt[j]" * variant.multiplier + " * ut[j]" * variant.upstream
     source = f"""
 def block(args, index):
-    digest
     a = carray(pointer(args, int64), slots.COUNT)
     count = min({BLOCK}, a[slots.ROWS] - index * {BLOCK})
     offset = index * {BLOCK * variant.dtype.itemsize}
@@ -61,7 +62,7 @@ def block(args, index):
         else:
 {"".join(lines(12, f"{name}t = pads[{k}]") for k, name in enumerate(arrays))}
             for j in range(rest):
-{lines(16, "{0}t[j] = {0}[base + j]", over=[n for n, (_, written) in arrays.items() if not written])}
+{lines(16, "{0}t[j] = {0}[base + j]", over=read)}
                 pass
         for j in range({TILE}):
             result = formula({arguments})
@@ -72,7 +73,7 @@ def block(args, index):
 {lines(12, f"good &= ({inside}) | (j >= rest)") if inside else ""}
         if rest < {TILE}:
             for j in range(rest):
-{lines(16, "{0}[base + j] = {0}t[j]", over=[n for n, (_, written) in arrays.items() if written])}
+{lines(16, "{0}[base + j] = {0}t[j]", over=written)}
                 pass
     total = 0.0
     for j in range({TILE}):
@@ -83,4 +84,4 @@ def block(args, index):
     scope: dict[str, Any] = {"formula": typed(loss.math, kind), "zero": kind(0)}
     for k, (low, high) in bounds.items():
         scope |= {f"low{k}": kind(low), f"high{k}": kind(high)}
-    return stamped(source, variant, digest, **scope)
+    return stamped(source, variant, **scope)

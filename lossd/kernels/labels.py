@@ -2,14 +2,10 @@
 
 from typing import Any
 
-from numba import njit
+from lossd.kernels import cache
 
 
-@njit(
-    ["UniTuple(int64, 2)(Array(int64, 1, 'C', readonly=True), int64[::1], int64, int64)"],
-    nogil=True,
-    cache=True,
-)  # type: ignore[untyped-decorator]
+@cache.compiled("UniTuple(int64, 2)(Array(int64, 1, 'C', readonly=True), int64[::1], int64, int64)")
 def prepare(target: Any, rows: Any, classes: int, ignored: int) -> tuple[int, int]:
     """Copy labels, -1 in place of `ignored`.
 
@@ -33,9 +29,7 @@ def prepare(target: Any, rows: Any, classes: int, ignored: int) -> tuple[int, in
     return bad, kept
 
 
-@njit(
-    ["float64(int64[::1], Array(float64, 1, 'C', readonly=True))"], nogil=True, cache=True
-)  # type: ignore[untyped-decorator]
+@cache.compiled("float64(int64[::1], Array(float64, 1, 'C', readonly=True))")
 def weight_sum(rows: Any, weight: Any) -> float:
     """Sum of the weights at the labels, rows of -1 left out."""
     total = 0.0

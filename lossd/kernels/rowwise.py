@@ -20,7 +20,7 @@ def block_rows(width: int) -> int:
     return max(1, BLOCK // max(width, 1))
 
 
-def build(loss: type[Rowwise], variant: Variant, digest: str) -> Callable[..., None]:
+def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
     """The block function of a row-wise loss, to be compiled.
 
     A row is walked up to three times (peaks, terms, slopes) while it is in cache. Components that
@@ -49,6 +49,9 @@ def build(loss: type[Rowwise], variant: Variant, digest: str) -> Callable[..., N
         "float64(x{}[label])" if labelled else "float64(x{}[row])", vectors if labelled else scalars
     )
     sums = listed("sum{}", range(n_terms))
+    wide_tops = listed("float64(top{})", range(n_peaks))
+    given = listed("given[{}]", range(variant.constants))
+    fixed = [k for k in range(len(roles)) if k not in moving]
     places = {f"x{k}": p for p, k in enumerate(moving)}
     places |= {f"g{k}": len(moving) + k for k in gradients}
 
@@ -85,10 +88,16 @@ def build(loss: type[Rowwise], variant: Variant, digest: str) -> Callable[..., N
                     pass
             for j in range({TILE}):
 {body}
-{"".join(
-    lines(16, f"v = values[{k}] if live[j] else {'low' if 'top' in add else 'zero'}",
-          add.format(k=k, v="v"))
-    for k in added)}
+{
+            "".join(
+                lines(
+                    16,
+                    f"v = values[{k}] if live[j] else {'low' if 'top' in add else 'zero'}",
+                    add.format(k=k, v="v"),
+                )
+                for k in added
+            )
+        }
             if not room:
                 for j in range(stop - full):
 {lines(20, "{0}[full + j] = {0}t[j]", over=stored)}
@@ -98,21 +107,48 @@ def build(loss: type[Rowwise], variant: Variant, digest: str) -> Callable[..., N
     # NaN wins a maximum, and stays
     peak_walk = f"""
 {lines(8, "lanes{0}[:] = low", over=range(n_peaks))}
-{walk(vectors, False, False, lines(16, f"values = peaks({xs}{constants})"),
-    add="lanes{k}[j] = {v} if ({v} > lanes{k}[j]) | ({v} != {v}) else lanes{k}[j]  # top")}
-{"".join(_lanes(8, f"lanes{k}", "low", "{t} = {v} if ({v} > {t}) | ({v} != {v}) else {t}", f"top{k}")
-         for k in range(n_peaks))}
+{
+        walk(
+            vectors,
+            False,
+            False,
+            lines(16, f"values = peaks({xs}{constants})"),
+            add="lanes{k}[j] = {v} if ({v} > lanes{k}[j]) | ({v} != {v}) else lanes{k}[j]  # top",
+        )
+    }
+{
+        "".join(
+            _lanes(
+                8, f"lanes{k}", "low", "{t} = {v} if ({v} > {t}) | ({v} != {v}) else {t}", f"top{k}"
+            )
+            for k in range(n_peaks)
+        )
+    }
 """
     term_walk = f"""
 {lines(8, "sum{0} = 0.0", over=range(n_terms))}
         for start in range(0, width, {RUN}):
 {lines(12, "lanes{0}[:] = zero", over=range(n_terms))}
-{_deeper(walk(
-    vectors, False, kept,
-    lines(16, f"values = terms({xs}{tops}{constants})") + lines(16, "g0t[j] = values[0]") * kept,
-    add="lanes{k}[j] += {v}", span=f"start, min(start + {RUN}, width)"))}
-{"".join(_lanes(12, f"lanes{k}", "0.0", "{t} += {v}", "partial")
-         + lines(12, f"sum{k} += partial") for k in range(n_terms))}
+{
+        _deeper(
+            walk(
+                vectors,
+                False,
+                kept,
+                lines(16, f"values = terms({xs}{tops}{constants})")
+                + lines(16, "g0t[j] = values[0]") * kept,
+                add="lanes{k}[j] += {v}",
+                span=f"start, min(start + {RUN}, width)",
+            )
+        )
+    }
+{
+        "".join(
+            _lanes(12, f"lanes{k}", "0.0", "{t} += {v}", "partial")
+            + lines(12, f"sum{k} += partial")
+            for k in range(n_terms)
+        )
+    }
 """
     slope_of = f"slopes({first}{xs}{listed('k{}', coefficients)}{constants})"
     slope_body = lines(16, f"values = {slope_of}") + "".join(
@@ -156,7 +192,6 @@ def build(loss: type[Rowwise], variant: Variant, digest: str) -> Callable[..., N
 """
     source = f"""
 def block(args, index):
-    digest
     a = carray(pointer(args, int64), slots.COUNT)
     width, inner = a[slots.WIDTH], a[slots.INNER]
     first = index * a[slots.BLOCK_ROWS]
@@ -166,7 +201,7 @@ def block(args, index):
     scale = carray(pointer(a[slots.SCALE], float64), 1)[0]
 {lines(4, "c{0} = kind(given[{0}])", over=range(variant.constants))}
     us, out = {view("a[slots.UPSTREAM]")}, {view("a[slots.LOSSES]")}
-{lines(4, f"x{{0}} = {view('a[slots.OPERANDS + {0}]')}", over=[k for k in range(len(roles)) if k not in moving])}
+{lines(4, f"x{{0}} = {view('a[slots.OPERANDS + {0}]')}", over=fixed)}
 {lines(4, f"lanes{{0}} = np.empty({TILE}, kind)", over=range(max(n_peaks, n_terms)))}
     live = np.zeros({TILE}, kind)
     live[: width % {TILE}] = 1
@@ -188,7 +223,7 @@ def block(args, index):
             pass
 {peak_walk if n_peaks else ""}
 {term_walk if n_terms else ""}
-        result = combine({row_scalars}{listed("float64(top{})", range(n_peaks))}{sums}{listed("given[{}]", range(variant.constants))})
+        result = combine({row_scalars}{wide_tops}{sums}{given})
         total += result[0]
 {lines(8, "out[row] = result[0]") * variant.each}
 {slope_walk if results else ""}
@@ -200,7 +235,6 @@ def block(args, index):
     return stamped(
         source,
         variant,
-        digest,
         peaks=typed(loss.peaks, kind) if loss.peaks else None,
         terms=typed(loss.terms, kind) if loss.terms else None,
         combine=typed(loss.combine, np.float64),
@@ -215,9 +249,7 @@ def _lanes(indent: int, lanes: str, start: str, step: str, total: str) -> str:
     chains = range(CHAINS)
     steps = "; ".join(step.format(t=f"t{c}", v=f"{lanes}[j + {c}]") for c in chains)
     joined = [
-        step.format(t=f"t{c}", v=f"t{c + width}")
-        for width in (4, 2, 1)
-        for c in range(width)
+        step.format(t=f"t{c}", v=f"t{c + width}") for width in (4, 2, 1) for c in range(width)
     ]
     return lines(
         indent,

@@ -1,9 +1,8 @@
-"""Compiling, caching and running kernels: the threading layer, the two drivers, the disk cache."""
+"""Running kernels: the threading layer, the serial and the parallel driver."""
 
 import contextlib
 import ctypes
 import functools
-import hashlib
 import sys
 import sysconfig
 import threading
@@ -11,14 +10,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import numba as nb
-from numba import cfunc, njit, prange, types
+from numba import prange, types
 
-from lossd.kernels import elementwise, rowwise
+from lossd.kernels import cache, elementwise, rowwise
 from lossd.kernels.slots import call_block
 from lossd.kernels.variant import Variant
 from lossd.spec import Elementwise, Loss
-
-PACKAGE: Final = Path(__file__).resolve().parents[1]
 
 
 def _load_tbb() -> None:
@@ -36,14 +33,14 @@ _load_tbb()
 nb.config.THREADING_LAYER_PRIORITY = ["tbb", "omp", "workqueue"]
 
 
-@njit("void(intp, intp, intp)", nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@cache.compiled("void(intp, intp, intp)")
 def run_serial(kernel: int, args: int, blocks: int) -> None:
     """Compute blocks one after the other."""
     for index in range(blocks):
         call_block(kernel, args, index)
 
 
-@njit("void(intp, intp, intp)", nogil=True, parallel=True, cache=True)  # type: ignore[untyped-decorator]
+@cache.compiled("void(intp, intp, intp)", parallel=True)
 def _run_parallel(kernel: int, args: int, blocks: int) -> None:
     for index in prange(blocks):
         call_block(kernel, args, index)
@@ -65,29 +62,11 @@ def run_parallel(kernel: int, args: int, blocks: int, threads: int) -> None:
 
 
 @functools.cache
-def digest() -> str:
-    """Digest of every source that a kernel is made from: another one, another cache entry.
-
-    Numba notices edits of the file of the function that it compiles, not of what that calls.
-    """
-    sources = [PACKAGE / "mathfns.py", PACKAGE / "spec.py"]
-    sources += sorted((PACKAGE / "kernels").glob("*.py")) + sorted((PACKAGE / "losses").glob("*.py"))
-    total = hashlib.sha256()
-    for source in sources:
-        total.update(source.read_bytes())
-    return total.hexdigest()
-
-
-@functools.cache
-def compiled(loss: type[Loss], variant: Variant) -> int:
-    """Address of a loss's kernel, from memory, disk or the compiler; valid as long as the process."""
+def kernel(loss: type[Loss], variant: Variant) -> cache.Kernel:
+    """A loss's kernel, from memory, disk or the compiler."""
     driver: Any = elementwise if issubclass(loss, Elementwise) else rowwise
-    block = driver.build(loss, variant, digest())
-    # Numba names the cache's files after the function: one index for each kernel
-    block.__qualname__ = f"{loss.__name__}-{variant}"
-    kernel = cfunc(types.void(types.intp, types.intp), cache=True, error_model="numpy")(block)
-    _kernels.append(kernel)
-    return int(kernel.address)
-
-
-_kernels: Final[list[Any]] = []  # keeps the machine code alive
+    block = driver.build(loss, variant)
+    block.__qualname__ = f"{loss.__module__}.{loss.__name__}-{variant}"  # names the cache's files
+    return cache.Kernel(
+        block, types.void(types.intp, types.intp), cache.digest(cache.source_of(loss))
+    )

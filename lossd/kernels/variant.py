@@ -40,12 +40,11 @@ class Variant:
         return "-".join([self.dtype.name, *self.operands, "d", *self.gradients, *flags])
 
 
-def stamped(source: str, variant: Variant, digest: str, **scope: Any) -> Callable[..., None]:
+def stamped(source: str, variant: Variant, **scope: Any) -> Callable[..., None]:
     """The function `block(args, index)` that a driver wrote out for one variant of one loss.
 
     Drivers write the source out because Numba cannot loop over tensors at compile time, and
     because one flat function compiles several times faster than the same in small parts.
-    `digest` becomes part of the cache key: an edit of any source makes another kernel.
     """
     kind = variant.dtype.type
     scope |= {
@@ -60,8 +59,9 @@ def stamped(source: str, variant: Variant, digest: str, **scope: Any) -> Callabl
         "uintp": nb.uintp,
     }
     names = ", ".join(scope)
-    code = f"def close({names}):\n    digest = {digest!r}\n{_indented(source)}    return block\n"
-    exec(compile(code, __file__, "exec"), made := {})
+    code = f"def close({names}):\n{_indented(source)}    return block\n"
+    made: dict[str, Any] = {"__name__": __name__}  # Numba loads cached code into this module
+    exec(compile(code, __file__, "exec"), made)
     return made["close"](**scope)  # type: ignore[no-any-return]
 
 

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from lossd_client.errors import ParameterError
+
 from lossd.mathfns import exp
 from lossd.spec import Classes, Given, Layout, Loss, param, tensor
 
@@ -38,7 +39,9 @@ class CrossEntropyLoss(Classes):
     )
     weight = tensor("class", "Factor w of each class, (C).", optional=True)
     ignore_index: int = param(-100, "Index of rows to leave out.")
-    label_smoothing: float = param(0.0, "Share of the target spread evenly over the classes.", ge=0, le=1)
+    label_smoothing: float = param(
+        0.0, "Share of the target spread evenly over the classes.", ge=0, le=1
+    )
 
     def lower(self, given: Given) -> Loss:
         if given["target"].dtype.kind == "f":
@@ -107,7 +110,7 @@ class _SoftCrossEntropy(CrossEntropyLoss):
                 "these are probabilities",
                 field="ignore_index",
             )
-        return super().layout(given, dtype)
+        return super().layout(given)
 
     def constants(self, layout: Layout) -> tuple[float, ...]:
         return 1 - self.label_smoothing, self.label_smoothing / max(layout.width, 1)

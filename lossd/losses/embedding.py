@@ -3,9 +3,10 @@
 import math
 from typing import Any
 
+from lossd_client.errors import ParameterError, ShapeError
+
 from lossd.mathfns import inlined, sign
 from lossd.spec import Elementwise, Given, Layout, Loss, Vectors, param, tensor
-from lossd_client.errors import ParameterError, ShapeError
 
 COSINE_EPS = 1e-12
 """Added to both squared norms of a cosine, as PyTorch does."""
@@ -14,7 +15,7 @@ COSINE_EPS = 1e-12
 @inlined
 def step(h: Any) -> Any:
     """Slope of max(h, 0): 1 at 0 as a clamp passes the gradient at equality; NaN for NaN."""
-    return 1 if h >= 0 else (0 if h < 0 else h)
+    return 1 if h >= 0 else (max(h, 0))
 
 
 class HingeEmbeddingLoss(Elementwise):
@@ -68,7 +69,9 @@ class MarginRankingLoss(Elementwise):
 
     input1 = tensor("element", "First scores, (*).", grad=True)
     input2 = tensor("element", "Second scores, (*).", grad=True)
-    target = tensor("element", "1 if the first ranks higher, -1 if the second does, (*).", grad=True)
+    target = tensor(
+        "element", "1 if the first ranks higher, -1 if the second does, (*).", grad=True
+    )
     margin: float = param(0.0, "By how much the scores must differ.")
 
     @staticmethod
@@ -89,7 +92,8 @@ class CosineEmbeddingLoss(Vectors):
     target that is neither 1 nor -1 gives 0.
 
     Example:
-        >>> nn.CosineEmbeddingLoss(client=client)([[1.0, 0], [1, 0]], [[0.0, 1], [2, 0]], [1, -1]).item()
+        >>> criterion = nn.CosineEmbeddingLoss(client=client)
+        >>> criterion([[1.0, 0], [1, 0]], [[0.0, 1], [2, 0]], [1, -1]).item()
         1.0
     """
 
@@ -177,9 +181,7 @@ class TripletMarginLoss(Vectors):
 
     name = "triplet_margin_loss"
     signature = ("margin", "p", "eps", "swap", "size_average", "reduce", "reduction")
-    formula = (
-        r"\ell = \max(0,\ \|a - p + \varepsilon\|_p - \|a - n + \varepsilon\|_p + m)"
-    )
+    formula = r"\ell = \max(0,\ \|a - p + \varepsilon\|_p - \|a - n + \varepsilon\|_p + m)"
     reference = (
         "Balntas et al., Learning local feature descriptors with triplets and shallow "
         "convolutional neural networks, 2016, doi:10.5244/C.30.119"

@@ -65,7 +65,9 @@ class BCEWithLogitsLoss(Elementwise):
     input = tensor("element", "Logits x, (*).", grad=True)
     target = tensor("element", "Probabilities y, (*).", grad=True)
     weight = tensor("multiplier", "Factor of each loss, broadcast to (*).", optional=True)
-    pos_weight = tensor("element", "Factor p of the positive part, broadcast to (*).", optional=True)
+    pos_weight = tensor(
+        "element", "Factor p of the positive part, broadcast to (*).", optional=True
+    )
 
     def lower(self, given: Given) -> Loss:
         return _PositiveWeighted(**self.values) if "pos_weight" in given else self

@@ -114,7 +114,9 @@ class HuberLoss(Elementwise):
         r"\ell = \tfrac{1}{2}(x - y)^2 \text{ where } |x - y| \le \delta,"
         r"\ \delta(|x - y| - \tfrac{1}{2}\delta) \text{ elsewhere}"
     )
-    reference = "Huber, Robust estimation of a location parameter, 1964, doi:10.1214/aoms/1177703732"
+    reference = (
+        "Huber, Robust estimation of a location parameter, 1964, doi:10.1214/aoms/1177703732"
+    )
     broadcast = "warn"
 
     input = tensor("element", "Predictions x, (*).", grad=True)

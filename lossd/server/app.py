@@ -10,6 +10,7 @@ from typing import Final
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+from lossd_client._gen.lossd.v1 import loss_service_pb2  # noqa: F401  registers the descriptors
 
 from lossd import __version__, engine
 from lossd.kernels import runtime
@@ -18,7 +19,6 @@ from lossd.server.limits import Budget
 from lossd.server.logs import log, set_up
 from lossd.server.service import NAME, LossService
 from lossd.server.settings import Settings
-from lossd_client._gen.lossd.v1 import loss_service_pb2  # noqa: F401  registers the descriptors
 
 _STATUS: Final = health_pb2.HealthCheckResponse
 

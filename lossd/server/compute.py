@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import numpy.typing as npt
+from lossd_client.errors import InternalError, LossdError
+from lossd_client.wire import Announcement, Request, Response
 
 from lossd import engine
 from lossd.server.logs import log
-from lossd_client.errors import InternalError, LossdError
-from lossd_client.wire import Announcement, Request, Response
 
 Array = npt.NDArray[Any]
 
@@ -51,7 +51,9 @@ class Computer:
             raise
         except Exception as error:
             log.exception("evaluation failed", extra={"loss": request.loss})
-            raise InternalError(f"{request.loss}: {type(error).__name__}; the log has more") from error
+            raise InternalError(
+                f"{request.loss}: {type(error).__name__}; the log has more"
+            ) from error
 
     async def warm(self, name: str) -> None:
         """Compile a loss's kernels."""

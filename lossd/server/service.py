@@ -4,6 +4,10 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import grpc
+from lossd_client import wire
+from lossd_client._gen.lossd.v1 import catalog_pb2, tensor_pb2
+from lossd_client.errors import LossdError, ProtocolError
+from lossd_client.wire import Announcement
 
 from lossd import __version__
 from lossd.server.compute import Computer, needed
@@ -11,10 +15,6 @@ from lossd.server.limits import Budget
 from lossd.server.status import status_of
 from lossd.server.streams import Stream
 from lossd.spec import FLOATS, Loss, Param, Tensor, registry
-from lossd_client import wire
-from lossd_client._gen.lossd.v1 import catalog_pb2, tensor_pb2
-from lossd_client.errors import LossdError, ProtocolError
-from lossd_client.wire import Announcement
 
 NAME: Final = "lossd.v1.LossService"
 
@@ -27,7 +27,7 @@ class LossService:
     def __init__(self, computer: Computer, budget: Budget) -> None:
         self._computer, self._budget = computer, budget
 
-    def handler(self) -> grpc.GenericRpcHandler:
+    def handler(self) -> Any:
         """What a gRPC server is given to serve this."""
         methods = {
             "ListLosses": grpc.unary_unary_rpc_method_handler(
@@ -43,10 +43,12 @@ class LossService:
     async def list_losses(
         self, request: catalog_pb2.ListLossesRequest, context: Context
     ) -> catalog_pb2.ListLossesResponse:
+        """Describe every loss."""
         losses = [_described(registry[name]) for name in sorted(registry)]
         return catalog_pb2.ListLossesResponse(losses=losses, server_version=__version__)
 
     async def evaluate(self, message: bytes, context: Context) -> bytes:
+        """Evaluate one loss on tensors in one message."""
         size = 0
         try:
             request = wire.read_request(memoryview(message))
@@ -66,6 +68,7 @@ class LossService:
             self._budget.give_back(size)
 
     async def evaluate_stream(self, messages: AsyncIterator[bytes], context: Context) -> None:
+        """Evaluate any number of losses on a stream."""
         await Stream(self._computer, self._budget).serve(messages, context)
 
 
@@ -93,7 +96,7 @@ def _tensor(name: str, tensor: Tensor) -> catalog_pb2.TensorInfo:
     return catalog_pb2.TensorInfo(
         name=name,
         description=tensor.doc,
-        dtypes=[tensor_pb2.DType.ValueType(number) for number in numbers],
+        dtypes=[tensor_pb2.DType.Name(number) for number in numbers],
         differentiable=tensor.grad,
         optional=tensor.optional,
         minimum=low,
@@ -103,7 +106,8 @@ def _tensor(name: str, tensor: Tensor) -> catalog_pb2.TensorInfo:
 
 def _parameter(name: str, param: Param) -> catalog_pb2.ParameterInfo:
     kind = {float: "number", int: "integer", bool: "boolean"}[param.type]
-    value = tensor_pb2.ParameterValue(**{kind: param.default})
+    given: dict[str, Any] = {kind: param.default}
+    value = tensor_pb2.ParameterValue(**given)
     return catalog_pb2.ParameterInfo(
         name=name, description=param.doc, default_value=value, domain=param.domain
     )

@@ -106,7 +106,9 @@ class Settings(BaseSettings):
             return []
         unknown = [name for name in value if name not in registry]
         if unknown:
-            raise ValueError(f"unknown loss {unknown[0]!r}; there are: {', '.join(sorted(registry))}")
+            raise ValueError(
+                f"unknown loss {unknown[0]!r}; there are: {', '.join(sorted(registry))}"
+            )
         return value
 
     @classmethod
@@ -136,7 +138,7 @@ class Settings(BaseSettings):
         path = before.parse_known_args(list(arguments))[0].config
         try:
             if path is not None:
-                with open(path, "rb") as file:
+                with Path(path).open("rb") as file:
                     tomllib.load(file)
             flags = CliSettingsSource[Any](cls, cli_parse_args=list(arguments))
             given = flags()
@@ -150,4 +152,6 @@ class Settings(BaseSettings):
                 f"  {'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}"
                 for e in error.errors()
             ]
-            raise SystemExit("\n".join(["lossd serve: settings that are wrong:", *lines])) from error
+            raise SystemExit(
+                "\n".join(["lossd serve: settings that are wrong:", *lines])
+            ) from error

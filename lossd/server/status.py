@@ -4,14 +4,13 @@ from typing import Final
 
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
-
 from lossd_client.errors import LossdError
 
 DOMAIN: Final = "lossd"
 
 
 def status_of(error: LossdError) -> bytes:
-    """A serialised `google.rpc.Status` with ErrorInfo, and BadRequest where an argument is named."""
+    """A serialised `google.rpc.Status` with ErrorInfo, and BadRequest for an argument at fault."""
     details = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)]
     if error.field:
         violation = error_details_pb2.BadRequest.FieldViolation(
@@ -23,4 +22,4 @@ def status_of(error: LossdError) -> bytes:
         packed.append(any_pb2.Any())
         packed[-1].Pack(detail)
     status = status_pb2.Status(code=error.code, message=str(error), details=packed)
-    return status.SerializeToString()
+    return bytes(status.SerializeToString())

@@ -9,14 +9,14 @@ from typing import Any, Final
 import grpc
 import numpy as np
 import numpy.typing as npt
+from lossd_client import wire
+from lossd_client.errors import LossdError, ProtocolError
+from lossd_client.wire import Announcement, Cancel, Chunk, Request
 
 from lossd.engine import pool
 from lossd.server.compute import Computer, needed
 from lossd.server.limits import Budget
 from lossd.server.status import status_of
-from lossd_client import wire
-from lossd_client.errors import LossdError, ProtocolError
-from lossd_client.wire import Announcement, Cancel, Chunk, Request
 
 REMEMBERED: Final = 4096
 """Ids of failed evaluations that are kept: chunks that were on their way are then let pass."""
@@ -104,7 +104,9 @@ class Stream:
         if evaluation is None:
             if id in self._failed:
                 return
-            raise ProtocolError(f"a chunk of {chunk.name!r} for evaluation {id}, which has not begun")
+            raise ProtocolError(
+                f"a chunk of {chunk.name!r} for evaluation {id}, which has not begun"
+            )
         if evaluation.task is not None or chunk.name not in evaluation.received:
             raise ProtocolError(f"a chunk of {chunk.name!r}, which awaits none", field=chunk.name)
         expected = evaluation.received[chunk.name]

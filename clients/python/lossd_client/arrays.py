@@ -47,18 +47,22 @@ class Tensor:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Length of each dimension."""
         return self.data.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
+        """Type of the elements."""
         return self.data.dtype
 
     @property
     def ndim(self) -> int:
+        """How many dimensions."""
         return self.data.ndim
 
     @property
     def size(self) -> int:
+        """How many elements."""
         return self.data.size
 
     def numpy(self) -> Array:
@@ -87,7 +91,9 @@ class Tensor:
             )
             raise RuntimeError(message)
         if gradient is None and self.data.ndim:
-            message = f"backward needs a gradient of shape {self.shape} for a loss that is no scalar"
+            message = (
+                f"backward needs a gradient of shape {self.shape} for a loss that is no scalar"
+            )
             raise RuntimeError(message)
         backward, self._backward = self._backward, None
         backward(None if gradient is None else np.asarray(gradient))
@@ -104,7 +110,7 @@ class Tensor:
         """Add to `grad`."""
         self.grad = gradient if self.grad is None else self.grad + gradient
 
-    def __array__(self, dtype: npt.DTypeLike = None, copy: bool | None = None) -> Array:
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
         if dtype is not None and np.dtype(dtype) != self.data.dtype:
             return self.data.astype(dtype)
         return self.data.copy() if copy else self.data

@@ -15,7 +15,9 @@ from lossd_client.wire import Array, Parameter, Request, Response
 DEFAULT_TARGET: Final = "localhost:50051"
 
 
-def connect(target: str | None = None, *, timeout: float | None = None, retries: int = 4) -> "Client":
+def connect(
+    target: str | None = None, *, timeout: float | None = None, retries: int = 4
+) -> "Client":
     """A client of the server at `target`.
 
     Args:
@@ -75,6 +77,9 @@ class Client(_Base):
         """Evaluate a loss by its functional name, on arrays.
 
         Args:
+            loss: functional name, such as "cross_entropy".
+            parameters: hyper-parameters that differ from their defaults, by name.
+            reduction: "mean", "sum", "none" (and "batchmean" for kl_div).
             tensors: arrays by torch.nn.functional's argument names, and "grad_output" where
                 gradients are to be multiplied by one.
             gradients: names of the tensors whose gradient is wanted; the response has them as

@@ -8,7 +8,7 @@ LossdError
 ├── DomainError           (ValueError)       a value outside a tensor's domain
 ├── LabelError            (IndexError)       a class index out of range
 ├── DTypeError            (TypeError)        a type that the tensor cannot have
-├── ProtocolError         (ValueError)       a message that cannot be read, or bytes that contradict its shape
+├── ProtocolError         (ValueError)       a message that cannot be read
 ├── ResourceError         (MemoryError)      larger than the server's limits
 ├── UnavailableError      (ConnectionError)  no server there, or the connection was lost
 ├── DeadlineError         (TimeoutError)     not answered in time
@@ -59,48 +59,72 @@ class LossdError(Exception):
 
 
 class UnknownLossError(LossdError, ValueError):
+    """No loss of that name."""
+
     reason, code = "UNKNOWN_LOSS", 5
 
 
 class ParameterError(LossdError, ValueError):
+    """A parameter that is unknown or outside its range."""
+
     reason, code = "INVALID_PARAMETER", 3
 
 
 class ShapeError(LossdError, ValueError):
+    """A rank or a shape that does not fit."""
+
     reason, code = "INVALID_SHAPE", 3
 
 
 class DomainError(LossdError, ValueError):
+    """A value outside a tensor's domain."""
+
     reason, code = "OUT_OF_DOMAIN", 3
 
 
 class LabelError(LossdError, IndexError):
+    """A class index out of range."""
+
     reason, code = "LABEL_OUT_OF_RANGE", 11
 
 
 class DTypeError(LossdError, TypeError):
+    """A type that the tensor cannot have."""
+
     reason, code = "INVALID_DTYPE", 3
 
 
 class ProtocolError(LossdError, ValueError):
+    """A message that cannot be read, or bytes that contradict their shape."""
+
     reason, code = "MALFORMED_MESSAGE", 3
 
 
 class ResourceError(LossdError, MemoryError):
+    """Larger than the server's limits."""
+
     reason, code = "LIMIT_EXCEEDED", 8
 
 
 class UnavailableError(LossdError, ConnectionError):
+    """No server there, or the connection was lost."""
+
     reason, code = "UNAVAILABLE", 14
 
 
 class DeadlineError(LossdError, TimeoutError):
+    """Not answered in time."""
+
     reason, code = "DEADLINE_EXCEEDED", 4
 
 
 class CancelledError(LossdError, RuntimeError):
+    """The call was cancelled, or its client was closed."""
+
     reason, code = "CANCELLED", 1
 
 
 class InternalError(LossdError, RuntimeError):
+    """A fault of the server."""
+
     reason, code = "INTERNAL", 13

@@ -49,7 +49,9 @@ class Loss:
         return checked(self._client)
 
     def __repr__(self) -> str:
-        changed = [f"{k}={getattr(self, k)!r}" for k, v in self.defaults.items() if getattr(self, k) != v]
+        changed = [
+            f"{k}={getattr(self, k)!r}" for k, v in self.defaults.items() if getattr(self, k) != v
+        ]
         given = [f"{k}=…" for k in self.options if getattr(self, k) is not None]
         mode = [] if self.reduction == "mean" else [f"reduction={self.reduction!r}"]
         return f"{type(self).__name__}({', '.join(changed + given + mode)})"
@@ -169,10 +171,7 @@ def _legacy_reduction(size_average: bool | None, reduce: bool | None) -> str | N
     """The reduction that the deprecated pair means, None where neither is given."""
     if size_average is None and reduce is None:
         return None
-    if reduce is False:
-        reduction = "none"
-    else:
-        reduction = "sum" if size_average is False else "mean"
+    reduction = "none" if reduce is False else "sum" if size_average is False else "mean"
     warnings.warn(
         f"size_average and reduce are deprecated; use reduction={reduction!r} instead",
         UserWarning,

@@ -184,7 +184,8 @@ class CosineEmbeddingLoss(Loss):
     Reference: https://docs.pytorch.org/docs/2.13/generated/torch.nn.CosineEmbeddingLoss.html
 
     Example:
-        >>> nn.CosineEmbeddingLoss(client=client)([[1.0, 0], [1, 0]], [[0.0, 1], [2, 0]], [1, -1]).item()
+        >>> criterion = nn.CosineEmbeddingLoss(client=client)
+        >>> criterion([[1.0, 0], [1, 0]], [[0.0, 1], [2, 0]], [1, -1]).item()
         1.0
     """
 

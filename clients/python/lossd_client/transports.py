@@ -15,7 +15,11 @@ import numpy as np
 from lossd_client import wire
 from lossd_client.buffers import Pool
 from lossd_client.errors import (
-    CancelledError, DeadlineError, LossdError, ProtocolError, UnavailableError,
+    CancelledError,
+    DeadlineError,
+    LossdError,
+    ProtocolError,
+    UnavailableError,
 )  # fmt: skip
 from lossd_client.wire import Announcement, Array, Chunk, Request, Response
 
@@ -59,15 +63,22 @@ class InProcess:
         self._compute = engine.compute
 
     def evaluate(self, request: Request, timeout: float | None) -> Response:
-        tensors = dict(request.tensors)
+        """Compute a request; it ends when it has, whatever the timeout."""
+        tensors: dict[str, Any] = dict(request.tensors)
         upstream = tensors.pop("grad_output", None)
         result = self._compute(
-            request.loss, tensors, request.parameters, request.reduction, request.gradients, upstream
+            request.loss,
+            tensors,
+            request.parameters,
+            request.reduction,
+            request.gradients,
+            upstream,
         )
         gradients = {f"grad.{name}": array for name, array in result.gradients.items()}
         return Response({"loss": result.loss, **gradients}, result.warning)
 
     async def evaluate_async(self, request: Request, timeout: float | None) -> Response:
+        """Compute a request on another thread."""
         try:
             call = asyncio.to_thread(self.evaluate, request, timeout)
             return await asyncio.wait_for(call, timeout)
@@ -290,6 +301,7 @@ class Remote:
         self._closed = False
 
     def evaluate(self, request: Request, timeout: float | None) -> Response:
+        """Send a request and wait for its answer; again, if the connection is lost."""
         deadline = _Deadline(timeout)
         for attempt in itertools.count():
             try:
@@ -301,6 +313,7 @@ class Remote:
         raise AssertionError
 
     async def evaluate_async(self, request: Request, timeout: float | None) -> Response:
+        """The same, awaited."""
         deadline = _Deadline(timeout)
         for attempt in itertools.count():
             try:
@@ -363,6 +376,7 @@ class Remote:
             return self._stream
 
     def close(self) -> None:
+        """Close the connection; what is under way fails with CancelledError."""
         with self._lock:
             self._closed = True
             if self._process != os.getpid():

@@ -54,6 +54,7 @@ class Announcement:
 
     @property
     def nbytes(self) -> int:
+        """Bytes of the elements."""
         return math.prod(self.shape) * self.dtype.itemsize
 
 
@@ -166,7 +167,9 @@ def _tensors(
         chunked = isinstance(tensor, Announcement)
         head = _tensor_head(name, dtype_number(name, tensor.dtype), tensor.shape, chunked)
         begin = offset + len(_TENSOR) + 5
-        body = [head] if chunked else _payload(head, as_bytes(tensor), begin)
+        body: list[bytes | memoryview] = [head]
+        if not isinstance(tensor, Announcement):
+            body = _payload(head, as_bytes(tensor), begin)
         length = sum(map(len, body))
         parts += [_TENSOR, _long(length), *body]
         offset = begin + length
@@ -175,7 +178,7 @@ def _tensors(
 
 def as_bytes(array: Array) -> memoryview:
     """The bytes of an array in C order, not copied where it has that order."""
-    return memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 def _parameter(name: str, value: Parameter) -> bytes:
@@ -335,8 +338,9 @@ def _read_tensor(data: memoryview, start: int, end: int) -> tuple[str, Array | A
                 shape.append(_signed(a))
             case 3:
                 _expect(kind, _BYTES, 3)
-                while a < b:
-                    length, a = _read_varint(data, a, b)
+                position = a
+                while position < b:
+                    length, position = _read_varint(data, position, b)
                     shape.append(_signed(length))
             case 4:
                 _expect(kind, _VARINT, 4)
@@ -345,7 +349,9 @@ def _read_tensor(data: memoryview, start: int, end: int) -> tuple[str, Array | A
                 _expect(kind, _BYTES, 15)
                 content = (a, b)
     if number not in DTYPES:
-        raise DTypeError(f"tensor {name!r} has the unknown or unsupported type {number}", field=name)
+        raise DTypeError(
+            f"tensor {name!r} has the unknown or unsupported type {number}", field=name
+        )
     dtype, dimensions = DTYPES[number], tuple(shape)
     if any(length < 0 for length in dimensions) or len(dimensions) > 32:
         raise ProtocolError(f"tensor {name!r} has the impossible shape {dimensions}", field=name)
@@ -515,7 +521,7 @@ _BY_CODE: Final = {
 
 def error_for(code: int, message: str, reason: str = "", field: str = "") -> LossdError:
     """The error of a gRPC status, by its reason, or by its code where the reason is unknown."""
-    kind = _BY_REASON.get(reason) or _BY_CODE.get(code, LossdError)
+    kind: type[LossdError] = _BY_REASON.get(reason) or _BY_CODE.get(code) or LossdError
     return kind(message, field=field)
 
 
@@ -534,7 +540,9 @@ def read_status(status: bytes) -> LossdError:
             if url.endswith(b"google.rpc.ErrorInfo"):
                 reason = _first_text(value)
             elif url.endswith(b"google.rpc.BadRequest"):
-                violation = next((value[c:d] for n, _, c, d in _fields(value, 0, len(value)) if n == 1))
+                violation = next(
+                    (value[c:d] for n, _, c, d in _fields(value, 0, len(value)) if n == 1)
+                )
                 at_fault = _first_text(violation)
     return error_for(code, message, reason, at_fault)
 

@@ -1,0 +1,72 @@
+# Every habit of this project. `make help` lists them; all of them set up what they need.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+RUN    := $(BIN)/python
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow test-all bench bench-quick lint types fmt gen check-gen serve container-test lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# One stamp for each set of packages: set up once, again when a list changes.
+SOURCES := pyproject.toml clients/python/pyproject.toml constraints.txt
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit("lossd needs Python >= 3.11; this is " + sys.version.split()[0] + ": make PYTHON=python3.12 ..." if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
+
+$(VENV)/.demo: $(BIN)/python $(SOURCES)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e clients/python -e '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.demo
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group test --group lint --group gen
+	@touch $@
+
+demo: $(VENV)/.demo ## losses and gradients from a real server, on real data, in about a minute
+	$(BIN)/lossd demo
+
+test: $(VENV)/.dev ## the tests (a few minutes)
+	$(RUN) -m pytest -m 'not slow'
+
+test-slow: $(VENV)/.dev ## the tests that take long: every one of the 2^32 floats
+	$(RUN) -m pytest -m slow --timeout 3600
+
+bench: $(VENV)/.dev ## the benchmark against torch, raw gRPC and the memory limit; writes docs/benchmarks.md
+	$(RUN) -m benchmarks --out build/bench --markdown docs/benchmarks.md
+
+bench-quick: $(VENV)/.dev ## a minute of the benchmark, nothing written to docs
+	$(RUN) -m benchmarks --quick --out build/bench
+
+lint: $(VENV)/.dev ## ruff: style and mistakes
+	$(RUN) -m ruff format --check .
+	$(RUN) -m ruff check .
+
+types: $(VENV)/.dev ## mypy, strict
+	$(RUN) -m mypy
+
+fmt: $(VENV)/.dev ## put the code in shape
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+gen: $(VENV)/.dev ## write protobuf code, client classes and tables from their sources
+	$(RUN) scripts/generate.py
+
+check-gen: $(VENV)/.dev ## tell whether the generated files are current
+	$(RUN) scripts/generate.py --check
+
+serve: $(VENV)/.demo ## a server on localhost:50051; FLAGS="--listen unix:/tmp/lossd.sock" for others
+	$(BIN)/lossd serve $(FLAGS)
+
+container-test: $(VENV)/.demo ## build the image and run docker-compose.yml for real, with Docker or podman
+	scripts/container-test
+
+lock: $(VENV)/.dev ## record the versions in this environment as the tested ones
+	$(RUN) -m pip list --format=freeze --exclude-editable --exclude pip --exclude setuptools | sed 's/+cpu$$//' | sort -f > constraints.txt
+
+clean: ## remove what was built
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache

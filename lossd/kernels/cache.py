@@ -1,0 +1,136 @@
+"""Compiled code on disk: found by what it was made from, wherever it lies.
+
+Numba's own cache does not serve kernels: its key pickles what a function closes over, which differs
+from process to process for functions made at run time (https://github.com/numba/numba/issues/6264);
+it notices edits of one file only; and it refuses a folder that it cannot write to, such as that of
+a container with a read-only root. Here the key is a digest of every source involved.
+
+The folder is `$NUMBA_CACHE_DIR/lossd`, else `__pycache__` beside this file, else
+`~/.cache/lossd`: the first that can be written to, or at least be read.
+"""
+
+import functools
+import hashlib
+import inspect
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numba
+from numba import njit
+from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.core.ccallback import CFunc
+from numba.core.typing import Signature
+
+PACKAGE: Final = Path(__file__).resolve().parents[1]
+
+
+@functools.cache
+def digest(*modules: str) -> str:
+    """Digest of every source that kernels are made from, and of further files."""
+    sources = [PACKAGE / "mathfns.py", PACKAGE / "spec.py"]
+    sources += sorted((PACKAGE / "kernels").glob("*.py")) + sorted(
+        (PACKAGE / "losses").glob("*.py")
+    )
+    total = hashlib.sha256(numba.__version__.encode())
+    for source in [*sources, *map(Path, modules)]:
+        total.update(source.read_bytes())
+    return total.hexdigest()
+
+
+@functools.cache
+def folder() -> Path:
+    """Where compiled code is kept."""
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    places = [Path(chosen) / "lossd"] if chosen else []
+    places += [Path(__file__).with_name("__pycache__"), Path.home() / ".cache" / "lossd"]
+    return next(filter(_writable, places), next(filter(Path.is_dir, places), places[0]))
+
+
+def _writable(place: Path) -> bool:
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(place, os.W_OK)
+
+
+class _Place:
+    """What Numba asks about a cache's folder."""
+
+    def __init__(self, stamp: str) -> None:
+        self._stamp = stamp
+
+    def get_cache_path(self) -> str:
+        return str(folder())
+
+    def get_source_stamp(self) -> str:
+        return self._stamp  # an index of another stamp is discarded
+
+    def get_disambiguator(self) -> str:
+        return "kernel"
+
+    def ensure_cache_path(self) -> None:
+        """Nothing to do: `folder` made it, or cannot."""
+
+
+class _Data(CompileResultCacheImpl):
+    """How Numba packs compiled code, without its search for a folder."""
+
+    def __init__(self, function: Callable[..., Any], stamp: str) -> None:
+        self._locator = _Place(stamp)
+        self._filename_base = self.get_filename_base(function.__qualname__, "")
+
+
+class Cache(FunctionCache):
+    """The cache of one function. `stamp` is the digest of what it is made from."""
+
+    def __init__(self, function: Callable[..., Any], stamp: str) -> None:
+        self._stamp = stamp
+        self._impl_class = functools.partial(_Data, stamp=stamp)
+        super().__init__(function)
+
+    def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
+        return sig, codegen.magic_tuple(), self._stamp
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep compiled code, where the folder can be written to."""
+        if os.access(folder(), os.W_OK):
+            super().save_overload(sig, data)
+
+
+class Kernel(CFunc):
+    """A block function as a C function, from disk or the compiler.
+
+    Attributes:
+        entry: its address, valid as long as this object.
+        from_disk: whether it did not have to be compiled.
+    """
+
+    def __init__(self, block: Callable[..., None], signature: Signature, stamp: str) -> None:
+        parts = (signature.args, signature.return_type)
+        super().__init__(block, parts, {}, {"error_model": "numpy"})
+        self._cache = Cache(block, stamp)
+        self.compile()
+
+        self.from_disk = self._cache_hits > 0  # type: ignore[attr-defined]
+        self.entry: int = self.address  # type: ignore[assignment]
+
+
+def compiled(signature: str, **options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Like `numba.njit(signature, cache=True)`, with the cache of this module."""
+
+    def compile_now(function: Callable[..., Any]) -> Any:
+        dispatcher = njit(nogil=True, **options)(function)
+        dispatcher._cache = Cache(function, digest())
+        dispatcher.compile(signature)
+        dispatcher.disable_compile()
+        return dispatcher
+
+    return compile_now
+
+
+def source_of(thing: Any) -> str:
+    """The file that a class or function stands in."""
+    return inspect.getfile(thing)
