@@ -1,0 +1,60 @@
+"""The examples do what they say."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from lossd import demo
+from lossd_client import connect, selfcheck
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_torch_training_matches_pure_torch() -> None:
+    with demo.running_server("--warm", "none") as address, connect(address) as client:
+        steps = np.array(load("train_torch").compare(client, epochs=5))
+    assert len(steps) == 75
+    assert steps[-1, 0] < 0.8 * steps[0, 0]
+    # Rounding differences of single steps grow while training; they start at one ulp
+    np.testing.assert_allclose(steps[0, 0], steps[0, 1], rtol=3e-7)
+    np.testing.assert_allclose(steps[:, 0], steps[:, 1], rtol=1e-4)
+
+
+def test_demo_runs_to_its_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    demo.main(tmp_path)
+    out = capsys.readouterr().out
+    assert "held-out accuracy" in out
+    assert "server stopped" in out
+    assert (tmp_path / "loss-curve.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_worked_examples_are_pytorchs_values() -> None:
+    with connect("inproc:") as client:
+        rows = list(selfcheck.run(client))
+    assert len(rows) == 14
+    assert [row.call for row in rows if not row.equal] == []
+
+
+def test_selfcheck_tells_what_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = selfcheck.Example("MSELoss", selfcheck.EXAMPLES[0].compute, 0.0833)
+    monkeypatch.setattr(selfcheck, "EXAMPLES", (wrong,))
+    monkeypatch.setattr(sys, "argv", ["selfcheck", "--target", "inproc:"])
+    with pytest.raises(SystemExit) as ended:
+        selfcheck.main()
+    assert ended.value.code == 1
+    assert "DIFFERENT" in capsys.readouterr().out
