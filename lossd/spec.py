@@ -153,6 +153,7 @@ class Loss:
         signature: the constructor's arguments in torch.nn's order.
         reductions: the accepted reductions.
         reference: where the definition stands.
+        advice: what a client warns of, by reduction.
     """
 
     name: ClassVar[str] = ""
@@ -160,6 +161,7 @@ class Loss:
     reductions: ClassVar[tuple[str, ...]] = ("none", "mean", "sum")
     reference: ClassVar[str] = ""
     formula: ClassVar[str] = ""
+    advice: ClassVar[dict[str, str]] = {}
     tensors: ClassVar[dict[str, Tensor]] = {}
     params: ClassVar[dict[str, Param]] = {}
 

@@ -131,6 +131,11 @@ def classes() -> str:
     options = {tuple(options)!r}
     defaults: ClassVar[Mapping[str, Parameter]] = {{{defaults}}}
 """
+            + (
+                f"    advice: ClassVar[Mapping[str, str]] = {loss.advice!r}\n"
+                if loss.advice
+                else ""
+            )
             + "".join(f"    {k}: {_annotation(p)}\n" for k, p in loss.params.items())
             + "".join(f"    {k}: ArrayLike | None\n" for k in options)
             + f"""

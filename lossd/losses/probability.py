@@ -108,6 +108,10 @@ class KLDivLoss(Elementwise):
     name = "kl_div"
     signature = ("size_average", "reduce", "reduction", "log_target")
     reductions = ("none", "mean", "batchmean", "sum")
+    advice = {
+        "mean": "kl_div: reduction='mean' divides by the number of elements, which is not the "
+        "divergence; use 'batchmean'"
+    }
     formula = r"\ell = y\,(\log y - x)"
     reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.KLDivLoss.html"
 

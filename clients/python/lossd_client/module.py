@@ -20,6 +20,8 @@ class Loss:
         inputs: names of the tensors of a call.
         differentiable: names of those for which there is a gradient.
         options: names of the tensors that are constructor arguments.
+        defaults: the parameters, with their defaults.
+        advice: what a call warns of, by reduction.
     """
 
     name: ClassVar[str]
@@ -27,6 +29,7 @@ class Loss:
     differentiable: ClassVar[tuple[str, ...]]
     options: ClassVar[tuple[str, ...]] = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {}
+    advice: ClassVar[Mapping[str, str]] = {}
 
     def _configure(
         self,
@@ -88,6 +91,8 @@ class Loss:
 
     def _later(self, request: Request, finish: Callable[[Response], Any]) -> Any:
         """Send and finish: at once, or as a coroutine for an AsyncClient."""
+        if self.reduction in self.advice:
+            warnings.warn(self.advice[self.reduction], UserWarning, stacklevel=4)
         client = self.client
         if isinstance(client, AsyncClient):
             return _finished(client.send(request), finish)

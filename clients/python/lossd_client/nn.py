@@ -434,6 +434,9 @@ class KLDivLoss(Loss):
     differentiable = ("input", "target")
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {"log_target": False}
+    advice: ClassVar[Mapping[str, str]] = {
+        "mean": "kl_div: reduction='mean' divides by the number of elements, which is not the divergence; use 'batchmean'"
+    }
     log_target: bool
 
     def __init__(
