@@ -22,9 +22,7 @@ def train(criterion: Criterion, epochs: int) -> list[float]:
     torch.manual_seed(0)
     images, labels = (torch.from_numpy(a) for a in load_digits(return_X_y=True))
     images = (images / 16).float()
-    model = torch.nn.Sequential(
-        torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 10)
-    )
+    model = torch.nn.Sequential(torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 10))
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     losses = []
     for _ in range(epochs):

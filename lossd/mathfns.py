@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core.typing import Context, Signature
 from numba.extending import intrinsic, overload, register_jitable
 
 _LN2_HI = np.float32(0.693359375)  # 9 bits: n * hi is exact for every exponent n
@@ -31,35 +30,17 @@ _ONE = np.float32(1.0)
 _HALF = np.float32(0.5)
 _ZERO = np.float32(0.0)
 _INF = np.float32(np.inf)
+_ROUND = np.float32(12582912.0)  # 1.5·2^23: adding it rounds to an integer
 
 
-def _llvm(name: str, arity: int) -> Callable[..., Any]:
-    """An LLVM floating-point intrinsic as a function usable in compiled code."""
+@intrinsic
+def _fma(typingctx: Any, x: Any, y: Any, z: Any) -> Any:
+    """x·y + z with one rounding."""
 
-    def build(context: Context, builder: ir.IRBuilder, signature: Signature, args: Any) -> Any:
-        kind = context.get_value_type(signature.return_type)
-        callee = builder.module.declare_intrinsic(
-            name, [kind], ir.FunctionType(kind, [kind] * arity)
-        )
-        return builder.call(callee, args)
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.fma(*args)
 
-    if arity == 1:
-
-        @intrinsic
-        def unary(typingctx: Any, x: Any) -> Any:
-            return x(x), build
-
-        return unary  # type: ignore[no-any-return]
-
-    @intrinsic
-    def ternary(typingctx: Any, x: Any, y: Any, z: Any) -> Any:
-        return x(x, x, x), build
-
-    return ternary  # type: ignore[no-any-return]
-
-
-_rint = _llvm("llvm.rint", 1)
-_fma = _llvm("llvm.fma", 3)
+    return x(x, x, x), build
 
 
 @intrinsic
@@ -82,14 +63,21 @@ def _float(typingctx: Any, x: Any) -> Any:
     return types.float32(types.int32), build
 
 
-@intrinsic
-def _to_int(typingctx: Any, x: Any) -> Any:
-    """A float32 that holds an integer as int32."""
+def _integer(operation: str) -> Callable[..., Any]:
+    """An operation on two int32. Numba's own widen to int64, which halves the vectors."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.fptosi(args[0], ir.IntType(32))
+        return getattr(builder, operation)(*args)
 
-    return types.int32(types.float32), build
+    @intrinsic
+    def binary(typingctx: Any, a: Any, b: Any) -> Any:
+        return types.int32(types.int32, types.int32), build
+
+    return binary  # type: ignore[no-any-return]
+
+
+_add, _sub, _and = _integer("add"), _integer("sub"), _integer("and_")
+_shift_left, _shift_right = _integer("shl"), _integer("ashr")
 
 
 @intrinsic
@@ -119,10 +107,10 @@ def _minimum(typingctx: Any, x: Any, bound: Any) -> Any:
 
 
 def _exp32(x: Any) -> Any:
-    # exp(x) = 2^n · exp(r), |r| ≤ ln2/2; the comparison sends NaN to a finite stand-in
-    c = _select(x > np.float32(-104.0), x, np.float32(-104.0))
-    c = _select(c < np.float32(89.0), c, np.float32(89.0))
-    n = _rint(c * _LOG2_E)
+    # exp(x) = 2^n · exp(r), |r| ≤ ln2/2; NaN passes through
+    c = _minimum(_maximum(x, np.float32(-104.0)), np.float32(89.0))
+    rounded = _fma(c, _LOG2_E, _ROUND)  # its low bits are n
+    n = rounded - _ROUND
     r = _fma(n, -_LN2_LO, _fma(n, -_LN2_HI, c))
     q = _fma(np.float32(1.3950725e-3), r, np.float32(8.369025e-3))
     q = _fma(q, r, np.float32(4.1666202e-2))
@@ -130,11 +118,16 @@ def _exp32(x: Any) -> Any:
     q = _fma(q, r, _HALF)
     p = _fma(q, r * r, r) + _ONE
     # 2^n in two factors: the result may be subnormal or just below overflow
-    i = _to_int(n)
-    half = i >> np.int32(1)
-    p = p * _float((half + np.int32(127)) << np.int32(23))
-    p = p * _float((i - half + np.int32(127)) << np.int32(23))
-    return _select(x != x, x, p)  # noqa: PLR0124  NaN
+    i = _sub(_bits(rounded), _bits(_ROUND))
+    half = _shift_right(i, np.int32(1))
+    p = p * _power_of_two(half)
+    return p * _power_of_two(_sub(i, half))
+
+
+@register_jitable
+def _power_of_two(n: Any) -> Any:
+    """2^n for -127 < n < 128."""
+    return _float(_shift_left(_add(n, np.int32(127)), np.int32(23)))
 
 
 @register_jitable
@@ -152,24 +145,27 @@ def _log_reduced32(f: Any, k: Any) -> Any:
     return _fma(k, _LN2_HI, f + _fma(k, _LN2_LO, t))
 
 
+@register_jitable
+def _split(x: Any) -> Any:
+    """K and f with x = 2^k · (1 + f), 1 + f in [√½, √2], for a normal positive x."""
+    bits = _add(_bits(x), np.int32(0x3F800000 - 0x3F3504F3))
+    k = _sub(_shift_right(bits, np.int32(23)), np.int32(127))
+    return k, _float(_add(_and(bits, np.int32(0x7FFFFF)), np.int32(0x3F3504F3))) - _ONE
+
+
 def _log32(x: Any) -> Any:
     tiny = x < np.float32(1.17549435e-38)
-    bits = _bits(_select(tiny, x * np.float32(8388608.0), x)) + np.int32(0x3F800000 - 0x3F3504F3)
-    k = (bits >> np.int32(23)) - np.int32(127)
-    f = _float((bits & np.int32(0x7FFFFF)) + np.int32(0x3F3504F3)) - _ONE
-    y = _log_reduced32(f, np.float32(_select(tiny, k - np.int32(23), k)))
+    k, f = _split(_select(tiny, x * np.float32(8388608.0), x))
+    y = _log_reduced32(f, np.float32(k) - _select(tiny, np.float32(23.0), _ZERO))
     y = _select(x < _INF, y, x)  # inf and NaN answer themselves
     y = _select(x != _ZERO, y, -_INF)
     return _select(x < _ZERO, np.float32(np.nan), y)
 
 
 def _log1p32(x: Any) -> Any:
-    u = x + _ONE
-    bits = _bits(u) + np.int32(0x3F800000 - 0x3F3504F3)
-    k = (bits >> np.int32(23)) - np.int32(127)
-    m = _float((bits & np.int32(0x7FFFFF)) + np.int32(0x3F3504F3)) - _ONE
+    k, m = _split(x + _ONE)
     # (1 + x)·2^-k - 1 in one rounding, so that nothing of a small x is lost in 1 + x
-    scale = _float((np.int32(127) - _select(k < np.int32(64), k, np.int32(64))) << np.int32(23))
+    scale = _power_of_two(_sub(np.int32(0), _select(k < np.int32(64), k, np.int32(64))))
     f = _select(k < np.int32(26), _fma(x, scale, scale - _ONE), m)
     y = _log_reduced32(f, np.float32(k))
     y = _select(x < _INF, y, x)

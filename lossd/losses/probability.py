@@ -1,6 +1,6 @@
 """Losses between probabilities, log-probabilities or logits, element by element."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from lossd.mathfns import exp, log, log1p, sigmoid, softplus
 from lossd.spec import Elementwise, Given, Loss, param, tensor
@@ -108,7 +108,7 @@ class KLDivLoss(Elementwise):
     name = "kl_div"
     signature = ("size_average", "reduce", "reduction", "log_target")
     reductions = ("none", "mean", "batchmean", "sum")
-    advice = {
+    advice: ClassVar[dict[str, str]] = {
         "mean": "kl_div: reduction='mean' divides by the number of elements, which is not the "
         "divergence; use 'batchmean'"
     }
