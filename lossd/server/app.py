@@ -51,8 +51,8 @@ class Server:
                 ("grpc.http2.max_ping_strikes", 0),
             ]
         )
-        service = LossService(self._computer, self._budget)
-        self._grpc.add_generic_rpc_handlers((service.handler(),))
+        self._service = LossService(self._computer, self._budget)
+        self._grpc.add_generic_rpc_handlers((self._service.handler(),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
         if self.settings.reflection:
             names = (NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
@@ -76,6 +76,7 @@ class Server:
         """Refuse new calls, let those under way finish, then end."""
         await self._report(_STATUS.NOT_SERVING)
         log.info("draining", extra={"seconds": self.settings.drain_seconds})
+        self._service.drain()
         await self._grpc.stop(self.settings.drain_seconds)
         self._computer.close()
         for address in self.addresses:

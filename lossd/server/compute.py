@@ -41,19 +41,17 @@ class Computer:
             LossdError: what is wrong with the request.
             InternalError: a fault of ours, which is logged.
         """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, _evaluate, request)
+
+    def evaluate_now(self, request: Request) -> Response | None:
+        """The answer to a small request whose kernel is at hand; None for others.
+
+        Raises:
+            LossdError: as `evaluate`.
+        """
         size = sum(tensor.nbytes for tensor in request.tensors.values())
-        try:
-            if size <= INLINE and _ready(request):
-                return _evaluate(request)
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pool, _evaluate, request)
-        except LossdError:
-            raise
-        except Exception as error:
-            log.exception("evaluation failed", extra={"loss": request.loss})
-            raise InternalError(
-                f"{request.loss}: {type(error).__name__}; the log has more"
-            ) from error
+        return _evaluate(request) if size <= INLINE and _ready(request) else None
 
     async def warm(self, name: str) -> None:
         """Compile a loss's kernels."""
@@ -79,8 +77,19 @@ def _ready(request: Request) -> bool:
 def _evaluate(request: Request) -> Response:
     tensors = _arrays(request)
     upstream = tensors.pop("grad_output", None)
-    result = engine.compute(
-        request.loss, tensors, request.parameters, request.reduction, request.gradients, upstream
-    )
+    try:
+        result = engine.compute(
+            request.loss,
+            tensors,
+            request.parameters,
+            request.reduction,
+            request.gradients,
+            upstream,
+        )
+    except LossdError:
+        raise
+    except Exception as error:
+        log.exception("evaluation failed", extra={"loss": request.loss})
+        raise InternalError(f"{request.loss}: {type(error).__name__}; the log has more") from error
     gradients = {f"grad.{name}": array for name, array in result.gradients.items()}
     return Response({"loss": result.loss, **gradients}, result.warning)

@@ -26,6 +26,12 @@ class LossService:
 
     def __init__(self, computer: Computer, budget: Budget) -> None:
         self._computer, self._budget = computer, budget
+        self._streams: set[Stream] = set()
+
+    def drain(self) -> None:
+        """End streams as they become idle."""
+        for stream in list(self._streams):
+            stream.drain()
 
     def handler(self) -> Any:
         """What a gRPC server is given to serve this."""
@@ -69,7 +75,12 @@ class LossService:
 
     async def evaluate_stream(self, messages: AsyncIterator[bytes], context: Context) -> None:
         """Evaluate any number of losses on a stream."""
-        await Stream(self._computer, self._budget).serve(messages, context)
+        stream = Stream(self._computer, self._budget)
+        self._streams.add(stream)
+        try:
+            await stream.serve(messages, context)
+        finally:
+            self._streams.discard(stream)
 
 
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}

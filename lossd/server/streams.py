@@ -38,7 +38,7 @@ class _Evaluation:
 
 
 class Stream:
-    """Serves one stream until its client ends it."""
+    """Serves one stream until its client ends it, or until it is idle while the server drains."""
 
     def __init__(self, computer: Computer, budget: Budget) -> None:
         self._computer, self._budget = computer, budget
@@ -46,19 +46,25 @@ class Stream:
         self._failed: deque[int] = deque(maxlen=REMEMBERED)
         self._outgoing: deque[tuple[int, Iterator[bytes]]] = deque()
         self._wake = asyncio.Event()
+        self._writing = asyncio.Lock()  # gRPC takes one message at a time
+        self._task: asyncio.Task[Any] | None = None
+        self._ended = self._draining = False
 
     async def serve(
         self, messages: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]
     ) -> None:
         """Read messages and write answers; memory is given back however the stream ends."""
+        self._task = asyncio.current_task()
         writer = asyncio.create_task(self._write(context))
         try:
             async for message in messages:
-                self._receive(message)
+                answer = self._receive(message)
+                if answer is not None:
+                    async with self._writing:
+                        await context.write(answer)
             running = [e.task for e in self._evaluations.values() if e.task is not None]
             await asyncio.gather(*running)
-            self._outgoing.append((0, iter(())))  # the end: nothing follows it
-            self._finished = True
+            self._ended = True
             self._wake.set()
             await writer
         finally:
@@ -66,18 +72,25 @@ class Stream:
             for id in list(self._evaluations):
                 self._end(id)
 
-    _finished = False
+    def drain(self) -> None:
+        """End as soon as no evaluation is under way."""
+        self._draining = True
+        self._end_if_idle()
 
-    def _receive(self, message: bytes) -> None:
+    def _end_if_idle(self) -> None:
+        if self._draining and not self._evaluations and not self._outgoing and self._task:
+            self._task.cancel()
+
+    def _receive(self, message: bytes) -> bytes | None:
+        """Take a message; an answer that can be given at once."""
         try:
             id, item = wire.read_stream_request(message)
         except LossdError as error:
-            self._answer(0, error)
-            return
+            return wire.write_stream(0, status_of(error))
         try:
             match item:
                 case Request():
-                    self._begin(id, item)
+                    return self._begin(id, item)
                 case Chunk():
                     self._add(id, item)
                 case Cancel():
@@ -85,19 +98,25 @@ class Stream:
                 case LossdError():
                     raise item
         except LossdError as error:
-            self._fail(id, error)
+            return self._failure(id, error)
+        return None
 
-    def _begin(self, id: int, request: Request) -> None:
+    def _begin(self, id: int, request: Request) -> bytes | None:
         if id in self._evaluations:
             raise ProtocolError(f"evaluation {id} is under way already")
+        announced = {n: t for n, t in request.tensors.items() if isinstance(t, Announcement)}
+        if not announced:
+            response = self._computer.evaluate_now(request)
+            if response is not None:
+                return wire.write_stream(id, response)
         size = needed(request)
         self._budget.take(size)
         evaluation = self._evaluations[id] = _Evaluation(request, size, dict(request.tensors))
-        for name, tensor in request.tensors.items():
-            if isinstance(tensor, Announcement):
-                evaluation.tensors[name] = pool.empty(tensor.shape, tensor.dtype)
-                evaluation.received[name] = 0
+        for name, tensor in announced.items():
+            evaluation.tensors[name] = pool.empty(tensor.shape, tensor.dtype)
+            evaluation.received[name] = 0
         self._start_if_complete(id, evaluation)
+        return None
 
     def _add(self, id: int, chunk: Chunk) -> None:
         evaluation = self._evaluations.get(id)
@@ -137,7 +156,8 @@ class Stream:
         try:
             response = await self._computer.evaluate(evaluation.request)
         except LossdError as error:
-            self._fail(id, error)
+            if self._evaluations.get(id) is evaluation:
+                self._send(id, iter([self._failure(id, error)]))
             return
         if self._evaluations.get(id) is not evaluation:
             return  # cancelled meanwhile
@@ -152,19 +172,18 @@ class Stream:
 
         self._send(id, messages())
 
-    def _fail(self, id: int, error: LossdError) -> None:
+    def _failure(self, id: int, error: LossdError) -> bytes:
+        """End an evaluation; the message that tells why."""
         self._end(id)
         self._failed.append(id)
-        self._answer(id, error)
-
-    def _answer(self, id: int, error: LossdError) -> None:
-        self._send(0, iter([wire.write_stream(id, status_of(error))]))
+        return wire.write_stream(id, status_of(error))
 
     def _end(self, id: int) -> None:
         """Forget an evaluation and give its memory back."""
         evaluation = self._evaluations.pop(id, None)
         if evaluation is not None:
             self._budget.give_back(evaluation.reserved)
+        self._end_if_idle()
 
     def _send(self, id: int, messages: Iterator[bytes]) -> None:
         self._outgoing.append((id, messages))
@@ -174,14 +193,16 @@ class Stream:
         """Write what is outgoing, a message of each answer in turn."""
         while True:
             while self._outgoing:
-                id, messages = self._outgoing.popleft()
+                id, messages = self._outgoing[0]
                 message = next(messages, None)
                 if message is None:
+                    self._outgoing.popleft()
                     self._end(id)
                     continue
-                await context.write(message)
-                self._outgoing.append((id, messages))
-            if self._finished:
+                async with self._writing:
+                    await context.write(message)
+                self._outgoing.rotate(-1)
+            if self._ended:
                 return
             self._wake.clear()
             await self._wake.wait()

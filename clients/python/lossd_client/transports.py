@@ -182,7 +182,8 @@ class _Stream:
         self._next = 0
         self.error: LossdError | None = None
         self._call = channel.stream_stream(METHOD)(self._messages())
-        threading.Thread(target=self._read, name="lossd-client-reader", daemon=True).start()
+        self._reading = threading.Lock()
+        self._reader: threading.Thread | None = None
 
     def submit(self, request: Request, done: Callable[[], object]) -> tuple[int, _Waiting]:
         """Send a request; its id, and what holds the answer once `done` is called."""
@@ -194,6 +195,34 @@ class _Stream:
             waiting = self._pending[id] = _Waiting(messages_of(id, request), done)
         self._queue.put(waiting)
         return id, waiting
+
+    def wait(self, waiting: _Waiting, done: threading.Lock, timeout: float | None) -> bool:
+        """Wait for an answer; whether it came in time.
+
+        A thread that waits alone and without a deadline reads the stream itself, which saves a
+        hop between threads. Otherwise a thread of its own reads, from then on.
+        """
+        if timeout is None and self._reader is None and self._reading.acquire(blocking=False):
+            try:
+                while waiting.answer is None and self._read_one():
+                    pass
+            finally:
+                self._reading.release()
+            if self._pending:
+                self.start_reader()
+            return True
+        self.start_reader()
+        return done.acquire(timeout=-1 if timeout is None else max(timeout, 0))
+
+    def start_reader(self) -> None:
+        """Have a thread of its own read the stream."""
+        with self._lock:
+            if self._reader is not None:
+                return
+            self._reader = threading.Thread(
+                target=self._read, name="lossd-client-reader", daemon=True
+            )
+        self._reader.start()
 
     def cancel(self, id: int) -> None:
         """Give an evaluation up."""
@@ -228,18 +257,28 @@ class _Stream:
                 active.append(waiting)
 
     def _read(self) -> None:
+        with self._reading:
+            while self._read_one():
+                pass
+
+    def _read_one(self) -> bool:
+        """Read a message and give it to whom it is for; False at the stream's end."""
         import grpc
 
         try:
-            for message in self._call:
-                id, item = wire.read_stream_response(message)
-                self._take(id, item)
-            self._fail(unavailable(self._target, "the server ended the stream"))
+            message = next(self._call, None)
+            if message is None:
+                self._fail(unavailable(self._target, "the server ended the stream"))
+                return False
+            self._take(*wire.read_stream_response(message))
         except grpc.RpcError as error:
             self._fail(self._translated(error))
+            return False
         except LossdError as error:
             self._fail(error)
             self._call.cancel()
+            return False
+        return True
 
     def _take(self, id: int, item: Response | Chunk | LossdError) -> None:
         waiting = self._pending.get(id)
@@ -334,9 +373,8 @@ class Remote:
         stream, done = self._connected(), threading.Lock()
         done.acquire()
         id, waiting = stream.submit(request, done.release)
-        left = deadline.left()
         try:
-            in_time = done.acquire(timeout=-1 if left is None else max(left, 0))
+            in_time = stream.wait(waiting, done, deadline.left())
         except BaseException:  # Ctrl-C
             stream.cancel(id)
             raise
@@ -348,6 +386,7 @@ class Remote:
     async def _try_async(self, request: Request, deadline: "_Deadline") -> Response:
         stream, done, loop = self._connected(), asyncio.Event(), asyncio.get_running_loop()
         id, waiting = stream.submit(request, lambda: loop.call_soon_threadsafe(done.set))
+        stream.start_reader()
         try:
             await asyncio.wait_for(done.wait(), deadline.left())
         except TimeoutError as error:
