@@ -9,6 +9,7 @@
 """
 
 import functools
+import math
 import os
 import warnings
 from collections.abc import Collection, Mapping
@@ -43,7 +44,8 @@ saves (benchmarks/thresholds.py measures it)."""
 PADDING: Final = rowwise.TILE
 """Arrays with one value for each class are this much longer, for tiles that read beyond a row."""
 
-_ONES: Final = np.ones(1)
+_SCALE: Final = slots.COUNT  # where it stands in a call's memory
+_PARTIAL: Final = slots.COUNT + 1
 _PLANS: Final = 1024  # plans kept for calls of the same form
 
 pool: Final = Pool()
@@ -294,7 +296,9 @@ class Plan:
         self.labelled = isinstance(loss, Classes) and loss.tensors["target"].role == "label"
         self.constants = np.zeros(slots.CONSTANTS_MAX)
         self.constants[: len(constants)] = constants
-        self.template = np.zeros(slots.COUNT, np.int64)
+        self.divisor = float({"mean": layout.rows, "batchmean": layout.batch}.get(reduction, 1))
+        self.bounded = any(loss.tensors[n].within for n in self.operands)
+        self.template = np.zeros(_PARTIAL + 2 * self.blocks, np.int64)
         self.template[slots.ROWS] = layout.rows
         self.template[slots.WIDTH] = layout.width
         self.template[slots.INNER] = layout.inner
@@ -315,62 +319,58 @@ class Plan:
 
     def run(self, arrays: Mapping[str, Array], grad_output: npt.ArrayLike | None) -> Result:
         """Compute the call on these arrays."""
-        a = self.template.copy()
-        alive: list[Array] = [a]  # whatever the kernel reads through an address
-        layout = self.layout
-        divisor = float(layout.rows)
+        # One block of memory: the slots, then scale, partial and outside
+        args = self.template.copy()
+        floats = args.view(np.float64)
+        here = _address(args)
+        alive: list[Array] = []  # whatever else the kernel reads through an address
+        divisor = self.divisor
         if self.labelled:
-            rows, divisor = self._labels(arrays["target"], arrays.get("weight"))
-            a[slots.LABELS] = _address(rows)
+            rows, counted = self._labels(arrays["target"], arrays.get("weight"))
+            args[slots.LABELS] = _address(rows)
             alive.append(rows)
-        if self.reduction in {"sum", "none"}:
-            divisor = 1.0
-        elif self.reduction == "batchmean":
-            divisor = float(layout.batch)
-
+            divisor = counted if self.reduction == "mean" else divisor
         for position, name in enumerate(self.operands):
             operand = self._operand(name, arrays.get(name))
-            a[slots.OPERANDS + position] = _address(operand)
+            args[slots.OPERANDS + position] = _address(operand)
             alive.append(operand)
         if self.variant.multiplier:
-            weight = self._broadcast("weight", arrays["weight"], layout.output)
-            a[slots.MULTIPLIER] = _address(weight)
+            weight = self._broadcast("weight", arrays["weight"], self.layout.output)
+            args[slots.MULTIPLIER] = _address(weight)
             alive.append(weight)
 
-        with np.errstate(all="ignore"):
-            scale = np.ones(1) / divisor
+        scale = 1 / divisor if divisor else math.inf
         if grad_output is not None:
             upstream = self._upstream(grad_output)
             if self.variant.upstream:
-                a[slots.UPSTREAM] = _address(upstream)
+                args[slots.UPSTREAM] = _address(upstream)
                 alive.append(upstream)
             else:
-                scale *= upstream
-        partial = np.empty(self.blocks)
-        outside = np.zeros(self.blocks, np.int64)
-        a[slots.SCALE], a[slots.PARTIAL], a[slots.OUTSIDE] = (
-            _address(scale), _address(partial), _address(outside),
-        )  # fmt: skip
+                scale *= float(upstream)
+        floats[_SCALE] = scale
+        args[slots.SCALE] = here + 8 * _SCALE
+        args[slots.PARTIAL] = here + 8 * _PARTIAL
+        args[slots.OUTSIDE] = here + 8 * (_PARTIAL + self.blocks)
         losses = None
         if self.variant.each:
-            losses = pool.empty(layout.output, self.dtype)
-            a[slots.LOSSES] = _address(losses)
+            losses = pool.empty(self.layout.output, self.dtype)
+            args[slots.LOSSES] = _address(losses)
         made = {n: pool.empty(self._gradient_shape(n), self.dtype) for n in self.gradients}
         for position, gradient in enumerate(made.values()):
-            a[slots.GRADIENTS + position] = _address(gradient)
+            args[slots.GRADIENTS + position] = _address(gradient)
 
         if self.parallel and _threads > 1:
-            runtime.run_parallel(self.kernel.entry, _address(a), self.blocks, _threads)
+            runtime.run_parallel(self.kernel.entry, here, self.blocks, _threads)
         else:
-            runtime.run_serial(self.kernel.entry, _address(a), self.blocks)
+            runtime.run_serial(self.kernel.entry, here, self.blocks)
 
-        if outside.any():
+        if self.bounded and args[_PARTIAL + self.blocks :].any():
             self._report_outside(arrays)
         if losses is None:
-            with np.errstate(all="ignore"):
-                losses = np.asarray(partial.sum() / divisor).astype(self.dtype)
+            total = float(floats[_PARTIAL : _PARTIAL + self.blocks].sum())
+            losses = np.array(_quotient(total, divisor), self.dtype)
         gradients = {n: self._shaped(n, g) for n, g in made.items()}
-        return Result(losses, gradients, layout.warning)
+        return Result(losses, gradients, self.layout.warning)
 
     def _labels(self, target: Array, weight: Array | None) -> tuple[Array, float]:
         """Labels as int64 with -1 where ignored, and what the mean divides by."""
@@ -475,6 +475,13 @@ def _compute_type(loss: Loss, given: Mapping[str, TensorType]) -> np.dtype[Any]:
         t.dtype for n, t in given.items() if t.dtype.kind == "f" and loss.tensors[n].role != "label"
     ]
     return np.result_type(*floats)
+
+
+def _quotient(total: float, divisor: float) -> float:
+    """A division as IEEE 754 has it: 0 / 0 is NaN."""
+    if divisor:
+        return total / divisor
+    return math.nan if total == 0 or math.isnan(total) else math.copysign(math.inf, total)
 
 
 @functools.lru_cache(64)

@@ -1,0 +1,74 @@
+# The server (default target) and the thin client (target `client`).
+#
+#   docker build -t lossd .
+#   docker run --rm -p 127.0.0.1:50051:50051 lossd
+#
+# deploy/README.md tells about settings, read-only roots and fleets of different processors.
+
+ARG BASE=python:3.11-slim-bookworm
+
+# ---- both distributions as wheels ------------------------------------------------------------
+FROM ${BASE} AS wheels
+COPY . /src
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip wheel --no-deps --wheel-dir /wheels /src /src/clients/python
+
+# ---- the server's environment, and its compiled kernels --------------------------------------
+FROM ${BASE} AS build
+# The tests of the libraries and tbb's debugging variants are most of what nothing ever loads.
+RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
+    --mount=type=bind,source=constraints.txt,target=/constraints.txt \
+    --mount=type=cache,target=/root/.cache/pip \
+    python -m venv --without-pip /opt/lossd \
+ && pip --python /opt/lossd/bin/python install -c /constraints.txt /wheels/*.whl \
+ && find /opt/lossd/lib -type d -name tests -prune -exec rm -r {} + \
+ && find /opt/lossd/lib -name '*_debug*.so*' -delete
+
+# Kernels are compiled for the processor that builds, unless these name another one: see
+# deploy/README.md. A server on another processor than these were compiled for compiles its own.
+ARG NUMBA_CPU_NAME
+ARG NUMBA_CPU_FEATURES
+RUN NUMBA_CACHE_DIR=/var/cache/lossd /opt/lossd/bin/python -c \
+    "from lossd import engine, spec; [engine.compile_kernels(name) for name in spec.registry]"
+
+# ---- the thin client: numpy, grpcio and protobuf ---------------------------------------------
+FROM ${BASE} AS client-build
+RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
+    --mount=type=bind,source=constraints.txt,target=/constraints.txt \
+    --mount=type=cache,target=/root/.cache/pip \
+    python -m venv --without-pip /opt/lossd \
+ && pip --python /opt/lossd/bin/python install -c /constraints.txt /wheels/lossd_client-*.whl \
+ && find /opt/lossd/lib -type d -name tests -prune -exec rm -r {} +
+
+FROM ${BASE} AS client
+LABEL org.opencontainers.image.title="lossd-client" \
+      org.opencontainers.image.description="Checks a lossd server against PyTorch's values" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=client-build /opt/lossd /opt/lossd
+ENV PATH=/opt/lossd/bin:$PATH PYTHONUNBUFFERED=1
+USER 10001:10001
+ENTRYPOINT ["python", "-m", "lossd_client.selfcheck"]
+
+# ---- the server ------------------------------------------------------------------------------
+FROM ${BASE} AS server
+LABEL org.opencontainers.image.title="lossd" \
+      org.opencontainers.image.description="PyTorch's losses and their gradients as a service" \
+      org.opencontainers.image.licenses="Apache-2.0"
+RUN groupadd --gid 10001 lossd \
+ && useradd --uid 10001 --gid lossd --no-create-home --home-dir /nonexistent lossd \
+ && install -d -o lossd -g lossd /run/lossd
+COPY --from=build /opt/lossd /opt/lossd
+COPY --from=build --chown=10001:10001 /var/cache/lossd /var/cache/lossd
+# No home: where the baked kernels' folder is read-only, no other folder is to be preferred to it.
+ENV PATH=/opt/lossd/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    HOME=/nonexistent \
+    NUMBA_CACHE_DIR=/var/cache/lossd \
+    LOSSD_LISTEN=0.0.0.0:50051,unix:/run/lossd/lossd.sock
+USER 10001:10001
+EXPOSE 50051
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=5s --timeout=5s --start-period=2m --retries=3 \
+    CMD ["python", "-m", "lossd.healthcheck"]
+ENTRYPOINT ["lossd"]
+CMD ["serve"]

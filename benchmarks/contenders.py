@@ -1,0 +1,100 @@
+"""Who is measured: calls that give a loss and its gradient, and the limits they are held against.
+
+Each is a function without arguments. Gradients are of the first tensor, as a training loop
+without torch asks for them; torch has `requires_grad` on that tensor alone.
+"""
+
+from typing import Any, Final
+
+import numba as nb
+import numpy as np
+import torch
+from lossd_client import nn, wire
+from lossd_client.client import Client
+from lossd_client.wire import Request, Response
+from numba import njit, prange
+
+from benchmarks.timing import Contender
+from benchmarks.workloads import Array, Workload
+from lossd import engine
+from lossd.spec import registry
+
+
+def lossd_call(workload: Workload, tensors: dict[str, Array], client: Client) -> Contender:
+    """Loss and gradient through the public interface, computed at a client's target."""
+    kind = getattr(nn, registry[workload.loss].__name__)
+    criterion = kind(reduction=workload.reduction, client=client)
+    arrays = list(tensors.values())
+    return lambda: criterion.value_and_grad(*arrays)
+
+
+def torch_call(workload: Workload, tensors: dict[str, Array]) -> Contender:
+    """Loss and gradient with torch.nn, forward and backward."""
+    criterion = getattr(torch.nn, registry[workload.loss].__name__)(reduction=workload.reduction)
+    inputs = [torch.from_numpy(array) for array in tensors.values()]
+    first = inputs[0].requires_grad_()
+
+    def call() -> tuple[float, Array]:
+        first.grad = None
+        loss = criterion(*inputs)
+        loss.backward()
+        return loss.item(), first.grad.numpy()
+
+    return call
+
+
+def copy_call(tensors: dict[str, Array], threads: int) -> Contender:
+    """The memory limit: read each large tensor once, write one array, into a buffer used again."""
+    arrays = [array.reshape(-1) for array in large(tensors)]
+    out = np.empty_like(arrays[0])
+    parallel = threads > 1 and out.size >= engine.PARALLEL_FROM
+    kernel = (_COPIES if parallel else _SERIAL_COPIES)[len(arrays)]
+
+    def call() -> None:
+        nb.set_num_threads(threads)
+        kernel(*arrays, out)
+
+    return call
+
+
+def large(tensors: dict[str, Array]) -> list[Array]:
+    """The tensors of the first one's size: those that cost memory bandwidth."""
+    first = next(iter(tensors.values()))
+    return [array for array in tensors.values() if array.shape == first.shape]
+
+
+def wire_bytes(workload: Workload, tensors: dict[str, Array], answer: Any) -> tuple[bytes, int]:
+    """What lossd sends for a call, and how many bytes come back."""
+    first = next(iter(tensors))
+    value, gradient = answer
+    asked = Request(workload.loss, tensors, {}, workload.reduction, (first,))
+    head, chunks = wire.split(tensors)
+    asked.tensors = head
+    messages = [wire.write_stream(1, asked), *(wire.write_stream(1, c) for c in chunks)]
+    head, chunks = wire.split({"loss": np.array(value, np.float32), f"grad.{first}": gradient})
+    returned = len(wire.write_stream(1, Response(head)))
+    returned += sum(len(wire.write_stream(1, chunk)) for chunk in chunks)
+    return b"".join(messages), returned
+
+
+# Sums, not plain copies: LLVM would call memcpy for those, which is another thing to measure.
+
+
+def _copy1(a: Array, out: Array) -> None:
+    for i in prange(out.size):
+        out[i] = a[i] + a[i]
+
+
+def _copy2(a: Array, b: Array, out: Array) -> None:
+    for i in prange(out.size):
+        out[i] = a[i] + b[i]
+
+
+def _copy3(a: Array, b: Array, c: Array, out: Array) -> None:
+    for i in prange(out.size):
+        out[i] = a[i] + b[i] + c[i]
+
+
+_KERNELS: Final[dict[int, Any]] = {1: _copy1, 2: _copy2, 3: _copy3}
+_COPIES: Final = {n: njit(parallel=True, nogil=True)(f) for n, f in _KERNELS.items()}
+_SERIAL_COPIES: Final = {n: njit(nogil=True)(f) for n, f in _KERNELS.items()}

@@ -1,0 +1,105 @@
+"""The processes that the suite talks to: a lossd server and a raw echo server."""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+START: Final = 300.0  # seconds that a server may take to start; kernels may have to be compiled
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where a server listens."""
+
+    unix: str
+    tcp: str
+
+
+@contextmanager
+def lossd_server(losses: Sequence[str], threads: int, log: Path) -> Iterator[Addresses]:
+    """A server process with the kernels of these losses ready."""
+    with _addresses() as addresses:
+        command = ["lossd.cli", "serve", "--listen", addresses.tcp, "--listen", addresses.unix]
+        command += ["--threads", str(threads), "--warm", ",".join(losses)]
+        with _process(command, log) as process, grpc.insecure_channel(addresses.unix) as channel:
+            _ready(process, channel, log)
+            _serving(channel, log)
+            yield addresses
+
+
+@contextmanager
+def echo_server(log: Path) -> Iterator[Addresses]:
+    """A process that answers bytes with bytes (benchmarks/raw.py)."""
+    with _addresses() as addresses:
+        command = ["benchmarks.raw", addresses.tcp, addresses.unix]
+        with _process(command, log) as process, grpc.insecure_channel(addresses.unix) as channel:
+            _ready(process, channel, log)
+            yield addresses
+
+
+@contextmanager
+def _addresses() -> Iterator[Addresses]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory(prefix="lossd-bench-") as folder:
+        yield Addresses(f"unix:{folder}/socket", f"127.0.0.1:{port}")
+
+
+@contextmanager
+def _process(module_and_arguments: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("LOSSD_")}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *module_and_arguments],
+            stdout=output,
+            stderr=output,
+            env=environment,
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _ready(process: subprocess.Popen[bytes], channel: grpc.Channel, log: Path) -> None:
+    connected = grpc.channel_ready_future(channel)
+    for _ in range(int(START)):
+        try:
+            connected.result(timeout=1)
+        except grpc.FutureTimeoutError:
+            if process.poll() is not None:
+                break
+        else:
+            return
+    connected.cancel()
+    raise RuntimeError(f"a server did not start; {log} says:\n{log.read_text()[-2000:]}")
+
+
+def _serving(channel: grpc.Channel, log: Path) -> None:
+    """Wait until kernels are compiled."""
+    serving = health_pb2.HealthCheckResponse.SERVING
+    stub = health_pb2_grpc.HealthStub(channel)
+    try:
+        for answer in stub.Watch(health_pb2.HealthCheckRequest(), timeout=START):
+            if answer.status == serving:
+                return
+    except grpc.RpcError as error:
+        raise RuntimeError(
+            f"the server is not SERVING; {log} says:\n{log.read_text()[-2000:]}"
+        ) from error

@@ -1,0 +1,118 @@
+"""What must be reached, against what was measured."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from benchmarks.suite import Row
+
+MILLION: Final = 1 << 20
+FROM_ELEMENTS: Final = 4096  # below, a call is all overhead
+CHUNKED: Final = 1 << 20  # bytes of a request from which throughput counts, and not latency
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A target and what was measured; `met` is None where it was not."""
+
+    target: str
+    measured: str
+    met: bool | None
+
+
+def verdicts(rows: Sequence[Row]) -> list[Verdict]:
+    """Each target, in the issue's order."""
+    large = [r for r in rows if r.workload.elementwise and r.workload.elements >= MILLION]
+    small = [r for r in rows if _is(r, "cross_entropy", "64x10")]
+    chunked = [r for r in rows if r.sent > CHUNKED]
+    calls = [r for r in rows if r.workload.elements >= FROM_ELEMENTS]
+    return [
+        _mean("Element-wise, ≥ 1M elements: torch / lossd, geometric mean ≥ 4", large, 4.0),
+        _worst(
+            "Element-wise, ≥ 1M elements: lossd / copy limit, worst ≤ 1.5",
+            large,
+            lambda r: r.ratio("lossd", "copy"),
+            most=1.5,
+        ),
+        *(
+            _worst(
+                f"Cross entropy {size}: torch / lossd ≥ {least}",
+                [r for r in rows if _is(r, "cross_entropy", size)],
+                lambda r: r.ratio("torch", "lossd"),
+                least=least,
+            )
+            for size, least in (("4096x1000", 3), ("512x32000", 6), ("128x128000", 8))
+        ),
+        _worst(
+            f"From {FROM_ELEMENTS:,} elements on: torch / lossd, worst ≥ 1",
+            calls,
+            lambda r: r.ratio("torch", "lossd"),
+            least=1,
+        ),
+        _worst(
+            "Small call in-process (cross entropy 64x10 through nn): < 60 µs",
+            small,
+            lambda r: r.seconds("lossd") * 1e6,
+            most=60,
+            unit=" µs",
+        ),
+        _worst(
+            "Small call over unix / raw grpcio ping-pong ≤ 1.5",
+            small,
+            lambda r: r.ratio("unix", "raw_unix"),
+            most=1.5,
+        ),
+        _worst(
+            "Over TCP with gradients (requests > 1 MiB): share of raw grpcio echo, worst ≥ 60 %",
+            chunked,
+            lambda r: 100 * r.ratio("raw_tcp", "tcp"),
+            least=60,
+            unit=" %",
+        ),
+    ]
+
+
+def geometric_mean(values: Sequence[float]) -> float:
+    """NaN where there are none."""
+    return math.exp(math.fsum(map(math.log, values)) / len(values)) if values else math.nan
+
+
+def _is(row: Row, loss: str, size: str) -> bool:
+    return row.workload.loss == loss and row.workload.size == size
+
+
+def _name(row: Row) -> str:
+    return f"{row.workload.loss} {row.workload.size}"
+
+
+def _mean(target: str, rows: Sequence[Row], least: float) -> Verdict:
+    ratios = [x for r in rows if not math.isnan(x := r.ratio("torch", "lossd"))]
+    if not ratios:
+        return Verdict(target, "not measured", None)
+    mean = geometric_mean(ratios)
+    return Verdict(target, f"{mean:.2f} over {len(ratios)} rows", mean >= least)
+
+
+def _worst(
+    target: str,
+    rows: Sequence[Row],
+    figure: Callable[[Row], float],
+    *,
+    least: float = -math.inf,
+    most: float = math.inf,
+    unit: str = "",
+) -> Verdict:
+    """A target that each row must reach: the worst is named, the geometric mean beside it."""
+    measured = [(x, r) for r in rows if not math.isnan(x := figure(r))]
+    if not measured:
+        return Verdict(target, "not measured", None)
+    pick = min if least > -math.inf else max
+    value, row = pick(measured, key=lambda pair: pair[0])
+    text = f"{value:.3g}{unit}"
+    if len(measured) > 1:
+        mean = geometric_mean([x for x, _ in measured])
+        text += f" ({_name(row)}; geometric mean {mean:.3g}{unit})"
+        missed = sum(not least <= x <= most for x, _ in measured)
+        text += f", missed by {missed} of {len(measured)} rows" * (missed > 0)
+    return Verdict(target, text, least <= value <= most)

@@ -1,0 +1,144 @@
+"""What is measured: the shapes of each family, and how a tensor is drawn, declared once by role.
+
+A new loss of a known family needs nothing here, unless its tensors have a domain of their own
+(signs, probabilities): then one line in `SPECIAL`. A wrong draw shows, as the suite compares
+lossd's results with torch's before it measures.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+import lossd.losses  # noqa: F401  fills the registry
+from lossd.spec import Classes, Elementwise, Loss, Shape, Tensor, Vectors, registry
+
+Array = npt.NDArray[Any]
+Rng = np.random.Generator
+
+FAMILIES: Final[dict[type[Loss], tuple[Shape, ...]]] = {
+    Elementwise: tuple((1 << power,) for power in (12, 16, 20, 22, 24, 25)),
+    Classes: (
+        (64, 10), (4096, 10), (4096, 100), (4096, 1000), (512, 32000), (128, 128000),
+        (8, 21, 256, 256),
+    ),
+    Vectors: ((32, 128), (1024, 128), (65536, 128)),
+}  # fmt: skip
+"""Shapes of the first tensor, float32: up to 128 MiB each."""
+
+QUICK: Final = frozenset({"65536", "1M", "64x10", "4096x1000", "1024x128"})
+"""The sizes of a quick run."""
+
+
+def _normal(rng: Rng, shape: Shape) -> Array:
+    return rng.standard_normal(shape, np.float32)
+
+
+def _unit(rng: Rng, shape: Shape) -> Array:
+    """Within (0, 1), away from the ends, where logarithms are large."""
+    return rng.random(shape, np.float32) * np.float32(0.998) + np.float32(0.001)
+
+
+def _log_unit(rng: Rng, shape: Shape) -> Array:
+    return np.log(_unit(rng, shape))
+
+
+def _signs(rng: Rng, shape: Shape) -> Array:
+    return rng.integers(0, 2, shape, np.int8).astype(np.float32) * 2 - 1
+
+
+Draw = Callable[[Rng, Shape], Array]
+
+SPECIAL: Final[dict[tuple[str, str], Draw]] = {
+    ("binary_cross_entropy_with_logits", "target"): _unit,
+    ("kl_div", "input"): _log_unit,
+    ("kl_div", "target"): _unit,
+    ("hinge_embedding_loss", "target"): _signs,
+    ("margin_ranking_loss", "target"): _signs,
+    ("nll_loss", "input"): _log_unit,
+}
+"""Tensors that their role alone does not tell how to draw."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A loss and the shape of its first tensor."""
+
+    loss: str
+    shape: Shape
+
+    @property
+    def size(self) -> str:
+        """The shape's name on the command line and in tables."""
+        return size_name(self.shape)
+
+    @property
+    def elements(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def elementwise(self) -> bool:
+        return issubclass(registry[self.loss], Elementwise)
+
+    @property
+    def reduction(self) -> str:
+        """The loss's usual one: kl_div's 'mean' is not the divergence, and warned of."""
+        return "batchmean" if "batchmean" in registry[self.loss].reductions else "mean"
+
+    def tensors(self) -> dict[str, Array]:
+        """The tensors of a call, the same ones in every run."""
+        rng = np.random.default_rng(20)
+        declared = registry[self.loss].tensors
+        return {n: self._draw(rng, n, t) for n, t in declared.items() if not t.optional}
+
+    def _draw(self, rng: Rng, name: str, tensor: Tensor) -> Array:
+        if special := SPECIAL.get((self.loss, name)):
+            return special(rng, self.shape)
+        match tensor.role:
+            case "element" | "vector":
+                return (_unit if tensor.within == (0, 1) else _normal)(rng, self.shape)
+            case "scalar":
+                return _signs(rng, self.shape[:-1])
+            case "label":
+                return rng.integers(0, self.shape[1], self.shape[:1] + self.shape[2:])
+        raise NotImplementedError(
+            f"benchmarks/workloads.py does not know how to draw {name!r} of {self.loss}: "
+            f"the role {tensor.role!r} is new"
+        )
+
+
+def size_name(shape: Shape) -> str:
+    """(1 << 20,) is "1M", (64, 10) is "64x10"."""
+    if len(shape) == 1 and shape[0] >= 1 << 20:
+        return f"{shape[0] >> 20}M"
+    return "x".join(map(str, shape))
+
+
+def all_sizes() -> list[str]:
+    """The names of all sizes, in order."""
+    return [size_name(shape) for shapes in FAMILIES.values() for shape in shapes]
+
+
+def shapes_of(loss: str) -> tuple[Shape, ...]:
+    """The shapes at which a loss is measured.
+
+    Raises:
+        NotImplementedError: its family has none yet.
+    """
+    for family, shapes in FAMILIES.items():
+        if issubclass(registry[loss], family):
+            return shapes
+    raise NotImplementedError(f"benchmarks/workloads.py has no shapes for the family of {loss}")
+
+
+def chosen(losses: list[str] | None, sizes: frozenset[str] | None) -> list[Workload]:
+    """The workloads of these losses (all by default) at these sizes (all by default)."""
+    return [
+        Workload(loss, shape)
+        for loss in losses or registry
+        for shape in shapes_of(loss)
+        if sizes is None or size_name(shape) in sizes
+    ]

@@ -1,0 +1,331 @@
+"""What every loss of the registry is tested on: one entry per loss.
+
+An entry says how to draw the loss's tensors for a shape, and on which shapes, options and
+parameters. `draw` gets keyword options of its own (`weight="zeros"`, `soft=True`), so that
+every optional tensor and every kind of target appears.
+"""
+
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lossd.spec import registry
+
+Array = npt.NDArray[Any]
+Tensors = dict[str, Array]
+Shape = tuple[int, ...]
+Options = Mapping[str, Any]
+
+# one less, as many and one more than a tile (64 in a row, 512 element-wise) and a block (8192)
+FLAT: list[Shape] = [(n,) for n in (0, 1, 63, 64, 65, 511, 512, 513, 8191, 8192, 8193)]
+ELEMENTWISE: list[Shape] = [*FLAT, (), (3, 5, 7), (2, 0, 3)]
+VECTORS: list[Shape] = [
+    (7,), (1, 1), (5, 2), (4, 63), (4, 64), (4, 65), (3, 512), (131, 63), (2, 2049), (1, 8193),
+    (0, 4), (8193, 1),
+]  # fmt: skip
+CLASSES: list[Shape] = [
+    (10,), (1,), (7, 1), (7, 2), (7, 10), (7, 63), (7, 64), (7, 65), (5, 1000), (131, 63),
+    (2, 2049), (1, 8193), (8193, 1), (0, 10), (3, 10, 4), (2, 65, 3), (2, 5, 0), (2, 10, 3, 5),
+    (2, 64, 2, 3),
+]  # fmt: skip
+FEW_CLASSES: list[Shape] = [(10,), (7, 1), (7, 65), (3, 1000), (0, 10), (3, 10, 4), (2, 64, 2, 3)]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One set of tensors and parameters of a loss."""
+
+    loss: str
+    shape: Shape
+    parameters: Options = field(default_factory=dict)
+    options: Options = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        settings = {**self.options, **self.parameters}
+        text = "".join(f"-{name}={value}" for name, value in settings.items())
+        return f"{self.loss}-{'x'.join(map(str, self.shape)) or 'scalar'}{text}"
+
+    def rng(self) -> np.random.Generator:
+        """The same stream of numbers for the same case."""
+        return np.random.default_rng(zlib.crc32(str(self).encode()))
+
+    def tensors(self, dtype: npt.DTypeLike) -> Tensors:
+        """Fresh tensors; floating ones in `dtype`."""
+        drawn = ENTRIES[self.loss].draw(self.rng(), self.shape, **self.options)
+        return {k: v.astype(dtype) if v.dtype.kind == "f" else v for k, v in drawn.items()}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How one loss is tested."""
+
+    draw: Callable[..., Tensors]
+    gradients: tuple[str, ...]  # tensors for which PyTorch gives a gradient
+    shapes: list[Shape]
+    grid: list[Options] = field(default_factory=list)  # parameters, each set on `middle`
+    middle: Shape = (3, 5, 7)
+    options: list[Options] = field(default_factory=list)  # options, each set on `middle`
+    more: list[Case] = field(default_factory=list)
+    soft_gradients: tuple[str, ...] = ()  # with a floating target, where that is another kind
+
+
+def regression(rng: np.random.Generator, shape: Shape, other: Shape | None = None) -> Tensors:
+    x, y = 2 * rng.normal(size=shape), 2 * rng.normal(size=shape if other is None else other)
+    return {"input": np.asarray(x), "target": np.asarray(y)}
+
+
+def probabilities(rng: np.random.Generator, shape: Shape, weight: Shape | None = None) -> Tensors:
+    drawn = {"input": rng.uniform(0.001, 0.999, shape), "target": rng.uniform(0, 1, shape)}
+    hard = rng.uniform(size=shape) < 0.5  # every second target is 0 or 1
+    drawn["target"] = np.where(hard, np.round(drawn["target"]), drawn["target"])
+    if weight is not None:
+        drawn["weight"] = rng.uniform(0, 2, weight)
+    return {name: np.asarray(value) for name, value in drawn.items()}
+
+
+def logits(
+    rng: np.random.Generator,
+    shape: Shape,
+    weight: Shape | None = None,
+    pos_weight: Shape | None = None,
+) -> Tensors:
+    drawn = probabilities(rng, shape, weight)
+    drawn["input"] = np.asarray(8 * rng.normal(size=shape))
+    if pos_weight is not None:
+        drawn["pos_weight"] = np.asarray(rng.uniform(0.2, 3, pos_weight))
+    return drawn
+
+
+def divergence(
+    rng: np.random.Generator, shape: Shape, log_target: bool = False, other: Shape | None = None
+) -> Tensors:
+    x, y = rng.uniform(-6, -0.01, shape), rng.uniform(0.01, 1, shape if other is None else other)
+    return {"input": np.asarray(x), "target": np.asarray(np.log(y) if log_target else y)}
+
+
+def pairs(rng: np.random.Generator, shape: Shape, other: Shape | None = None) -> Tensors:
+    y = rng.integers(0, 2, shape if other is None else other) * 2.0 - 1
+    return {"input": np.asarray(rng.normal(size=shape)), "target": np.asarray(y)}
+
+
+def rankings(rng: np.random.Generator, shape: Shape, others: tuple[Shape, ...] = ()) -> Tensors:
+    one, two, three = others or (shape, shape, shape)
+    return {
+        "input1": np.asarray(rng.normal(size=one)),
+        "input2": np.asarray(rng.normal(size=two)),
+        "target": np.asarray(rng.integers(0, 2, three) * 2.0 - 1),
+    }
+
+
+def cosines(rng: np.random.Generator, shape: Shape, others: tuple[Shape, ...] = ()) -> Tensors:
+    one, two, three = others or (shape, shape, shape[:-1])
+    return {
+        "input1": rng.normal(size=one),
+        "input2": rng.normal(size=two) + 0.3,
+        "target": np.asarray(rng.integers(0, 2, three) * 2.0 - 1),
+    }
+
+
+def triplets(rng: np.random.Generator, shape: Shape, others: tuple[Shape, ...] = ()) -> Tensors:
+    names = ("anchor", "positive", "negative")
+    shapes = others or (shape, shape, shape)
+    points = [rng.normal(size=s) + 0.1 * k for k, s in enumerate(shapes)]
+    return dict(zip(names, points, strict=True))
+
+
+def classes(
+    rng: np.random.Generator,
+    shape: Shape,
+    weight: str = "",
+    ignored: int | None = None,
+    soft: bool = False,
+) -> Tensors:
+    axis = 1 if len(shape) > 1 else 0
+    width, rows = shape[axis], shape[:axis] + shape[axis + 1 :]
+    drawn: Tensors = {"input": 4 * rng.normal(size=shape)}
+    if soft:
+        raw = rng.uniform(size=shape)
+        drawn["target"] = raw / np.maximum(raw.sum(axis, keepdims=True), 1e-9)
+    else:
+        label = rng.integers(0, width, rows)
+        if ignored is not None:
+            label = np.where(rng.uniform(size=rows) < 0.3, ignored, label)
+        drawn["target"] = np.asarray(label)
+    if weight:
+        drawn["weight"] = rng.uniform(0.2, 3, width)
+        if weight == "zeros":
+            drawn["weight"][::3] = 0
+    return drawn
+
+
+def log_probabilities(rng: np.random.Generator, shape: Shape, **options: Any) -> Tensors:
+    drawn = classes(rng, shape, **options)
+    x = drawn["input"]
+    axis = 1 if len(shape) > 1 else 0
+    drawn["input"] = x - np.log(np.exp(x).sum(axis, keepdims=True))
+    return drawn
+
+
+def _spread(loss: str, shapes: list[Shape], options: Options, **parameters: Any) -> list[Case]:
+    return [Case(loss, shape, parameters, options) for shape in shapes]
+
+
+_CLASS_OPTIONS: list[Options] = [
+    {"weight": "random"},
+    {"weight": "zeros"},
+    {"ignored": -100},
+    {"weight": "zeros", "ignored": -100},
+]
+
+ENTRIES: dict[str, Entry] = {
+    "l1_loss": Entry(regression, ("input", "target"), ELEMENTWISE, options=[{"other": (5, 1)}]),
+    "mse_loss": Entry(regression, ("input", "target"), ELEMENTWISE, options=[{"other": (5, 1)}]),
+    "smooth_l1_loss": Entry(
+        regression,
+        ("input", "target"),
+        ELEMENTWISE,
+        [{"beta": b} for b in (0.0, 1e-3, 0.3, 3.0, np.inf)],
+        options=[{"other": (5, 1)}],
+    ),
+    "huber_loss": Entry(
+        regression,
+        ("input", "target"),
+        ELEMENTWISE,
+        [{"delta": d} for d in (1e-3, 0.3, 3.0, np.inf)],
+        options=[{"other": (5, 1)}],
+    ),
+    "binary_cross_entropy": Entry(
+        probabilities,
+        ("input", "target"),
+        ELEMENTWISE,
+        options=[{"weight": s} for s in ((), (7,), (5, 1), (3, 5, 7))],
+        more=[Case("binary_cross_entropy", (8193,), {}, {"weight": (8193,)})],
+    ),
+    "binary_cross_entropy_with_logits": Entry(
+        logits,
+        ("input", "target"),
+        ELEMENTWISE,
+        options=[
+            {"weight": (7,)},
+            {"pos_weight": (7,)},
+            {"pos_weight": (5, 1)},
+            {"pos_weight": ()},
+            {"weight": (3, 5, 7), "pos_weight": (3, 1, 7)},
+        ],
+        more=_spread("binary_cross_entropy_with_logits", [(513,), (8193,)], {"pos_weight": (1,)}),
+    ),
+    "kl_div": Entry(
+        divergence,
+        ("input", "target"),
+        ELEMENTWISE,
+        more=[
+            *_spread("kl_div", [(513,), (8193,), (3, 5, 7)], {"log_target": True}, log_target=True),
+            Case("kl_div", (3, 5, 7), {}, {"other": (5, 1)}),
+            Case("kl_div", (1, 7), {}, {"other": (5, 1)}),
+        ],
+    ),
+    "hinge_embedding_loss": Entry(
+        pairs,
+        ("input",),
+        ELEMENTWISE,
+        [{"margin": m} for m in (0.0, 0.3, 2.5, -0.5)],
+        options=[{"other": (5, 1)}],
+    ),
+    "margin_ranking_loss": Entry(
+        rankings,
+        ("input1", "input2", "target"),
+        ELEMENTWISE,
+        [{"margin": m} for m in (0.3, 2.5, -0.5)],
+        options=[{"others": ((3, 1, 7), (1, 5, 1), (1, 1, 1))}],
+    ),
+    "cosine_embedding_loss": Entry(
+        cosines,
+        ("input1", "input2"),
+        VECTORS,
+        [{"margin": m} for m in (0.3, -0.5, 1.0)],
+        (9, 7),
+        options=[{"others": ((9, 7), (1, 7), (9,))}, {"others": ((1, 7), (1, 1), (9,))}],
+    ),
+    "triplet_margin_loss": Entry(
+        triplets,
+        ("anchor", "positive", "negative"),
+        VECTORS,
+        [
+            *({"margin": m} for m in (0.3, 5.0)),
+            {"eps": 1e-2},
+            *({"p": p, "margin": 3.0} for p in (0.0, 0.5, 1.0, 1.5, 3.0, -1.0, np.inf, -np.inf)),
+            *({"p": p, "swap": True} for p in (2.0, 0.0, 0.5, 1.0, 3.0, -1.0, np.inf, -np.inf)),
+        ],
+        (9, 7),
+        options=[{"others": ((9, 7), (1, 7), (9, 1))}],
+        more=[
+            Case("triplet_margin_loss", (2, 3, 5)),
+            *(Case("triplet_margin_loss", (2, 129), {"p": p}) for p in (0.5, 1.0, np.inf)),
+        ],
+    ),
+    "nll_loss": Entry(
+        log_probabilities,
+        ("input",),
+        CLASSES,
+        [{"ignore_index": 2}],
+        (9, 10),
+        _CLASS_OPTIONS,
+        more=[
+            Case("nll_loss", (3, 10, 4), {"ignore_index": -1}, {"ignored": -1}),
+            Case("nll_loss", (2, 10, 3, 5), {}, {"weight": "zeros"}),
+        ],
+    ),
+    "cross_entropy": Entry(
+        classes,
+        ("input",),
+        CLASSES,
+        [{"ignore_index": 2}, {"label_smoothing": 0.1}, {"label_smoothing": 1.0}],
+        (9, 10),
+        _CLASS_OPTIONS,
+        more=[
+            Case("cross_entropy", (3, 10, 4), {"ignore_index": -1}, {"ignored": -1}),
+            *(
+                Case("cross_entropy", shape, {"label_smoothing": smoothing}, options)
+                for smoothing in (0.1, 1.0)
+                for options in _CLASS_OPTIONS[1:]
+                for shape in ((9, 10), (3, 10, 4))
+            ),
+            *_spread("cross_entropy", FEW_CLASSES, {"weight": "random"}, label_smoothing=0.1),
+            *_spread("cross_entropy", FEW_CLASSES, {"soft": True}),
+            *(
+                Case("cross_entropy", shape, {"label_smoothing": smoothing}, options)
+                for smoothing in (0.0, 0.1, 1.0)
+                for options in ({"soft": True, "weight": "zeros"},)
+                for shape in ((9, 10), (2, 64, 2, 3), (2, 2049))
+            ),
+            Case("cross_entropy", (9, 10), {"label_smoothing": 0.1}, {"soft": True}),
+        ],
+        soft_gradients=("input", "target", "weight"),
+    ),
+}
+
+
+def cases_of(loss: str) -> list[Case]:
+    """Every case of a loss."""
+    entry = ENTRIES[loss]
+    return [
+        *(Case(loss, shape) for shape in entry.shapes),
+        *(Case(loss, entry.middle, parameters) for parameters in entry.grid),
+        *(Case(loss, entry.middle, {}, options) for options in entry.options),
+        *entry.more,
+    ]
+
+
+def gradients_of(loss: str, tensors: Mapping[str, Any]) -> tuple[str, ...]:
+    """The tensors of a call for which PyTorch gives a gradient."""
+    entry = ENTRIES[loss]
+    soft = entry.soft_gradients and np.asarray(tensors["target"]).dtype.kind == "f"
+    names = entry.soft_gradients if soft else entry.gradients
+    return tuple(name for name in names if name in tensors)
+
+
+CASES: list[Case] = [case for loss in registry if loss in ENTRIES for case in cases_of(loss)]

@@ -1,0 +1,126 @@
+"""Calling lossd, PyTorch and the oracle alike, and the tolerances of their comparison."""
+
+import warnings
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from lossd.engine import Result
+
+from .cases import Case
+from .oracles import Answer, Number
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far a result may be off, in units of eps · scale (see oracles.py).
+
+    loss:  against the oracle.
+    slope: against the oracle, for each element of a gradient.
+    torch: against PyTorch, which rounds as often as lossd does, on its own way there, and whose
+        float32 sums stay in float32.
+    """
+
+    loss: float
+    slope: float
+    torch: float
+
+
+TOLERANCES: Final[dict[Any, Tolerance]] = {
+    np.dtype(np.float32): Tolerance(loss=4, slope=4, torch=8),
+    # sums of float64 are not kept in anything wider: their own rounding comes on top
+    np.dtype(np.float64): Tolerance(loss=12, slope=4, torch=12),
+}
+
+
+def upstream_for(case: Case, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
+    """A gradient of what follows the loss; 1 and 0 are among its values."""
+    drawn = np.asarray(case.rng().normal(size=shape))
+    if drawn.size > 4:
+        drawn.flat[0], drawn.flat[1] = 1.0, 0.0
+    return drawn.astype(dtype)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What PyTorch answers."""
+
+    loss: Array
+    gradients: dict[str, Array]
+
+
+def by_torch(
+    name: str,
+    tensors: Mapping[str, Array],
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    reduction: str = "mean",
+    gradients: Collection[str] = (),
+    grad_output: Array | None = None,
+) -> Reference:
+    """`evaluate` by torch.nn.functional, its warnings left out."""
+    given = {}
+    for key, array in tensors.items():
+        copy = np.array(array, np.int64 if array.dtype.kind in "iu" else array.dtype, order="C")
+        given[key] = torch.from_numpy(copy).requires_grad_(key in gradients)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        loss = getattr(torch.nn.functional, name)(
+            **given, **(parameters or {}), reduction=reduction
+        )
+    if loss.requires_grad:
+        upstream = torch.ones_like(loss) if grad_output is None else torch.tensor(grad_output)
+        loss.backward(upstream)
+    made = {}
+    for key in gradients:
+        # no gradient at all (p = 0) is a gradient of 0
+        grad = given[key].grad
+        made[key] = np.zeros_like(tensors[key]) if grad is None else grad.numpy()
+    return Reference(loss.detach().numpy(), made)
+
+
+def assert_near(got: Array, expected: Number, units: float, what: str) -> None:
+    """Compare with an expected value and its scale; what is not finite must be the same."""
+    value, scale = (np.asarray(part) for part in expected)
+    assert got.shape == value.shape, what
+    with np.errstate(all="ignore"):
+        rounded = value.astype(got.dtype)
+        allowed = units * np.maximum(
+            np.finfo(got.dtype).eps * scale, np.finfo(got.dtype).smallest_subnormal
+        )
+        same = (got == rounded) | (np.isnan(got) & np.isnan(rounded))
+        error = abs(got - value)
+        good = same | (error <= allowed)
+    if not np.all(good):
+        at = np.unravel_index(int(np.argmin(good)), good.shape)
+        raise AssertionError(
+            f"{what}[{', '.join(map(str, at))}] = {got[at]!r}, expected {rounded[at]!r}: off by "
+            f"{error[at] / allowed[at] * units:.3g} eps·scale, allowed are {units:g} "
+            f"({int(np.sum(~good))} of {good.size} are off)"
+        )
+
+
+def assert_conforms(got: Result, expected: Answer, dtype: npt.DTypeLike) -> None:
+    """Compare a result with the oracle's answer."""
+    tolerance = TOLERANCES[np.dtype(dtype)]
+    assert got.loss.dtype == dtype
+    assert_near(got.loss, expected.loss, tolerance.loss, "loss")
+    for name, gradient in got.gradients.items():
+        assert gradient.dtype == dtype
+        assert_near(gradient, expected.gradients[name], tolerance.slope, f"gradient of {name}")
+
+
+def assert_agrees(got: Result, reference: Reference, scales: Answer, dtype: npt.DTypeLike) -> None:
+    """Compare a result with PyTorch's, in units of the oracle's scales."""
+    units = TOLERANCES[np.dtype(dtype)].torch
+    assert_near(got.loss, (reference.loss, scales.torch_scale), units, "torch: loss")
+    assert got.gradients.keys() == reference.gradients.keys()
+    for name, gradient in got.gradients.items():
+        expected = reference.gradients[name], scales.gradients[name][1]
+        assert_near(gradient, expected, units, f"torch: gradient of {name}")

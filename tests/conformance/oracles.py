@@ -1,0 +1,332 @@
+"""The losses once more, written plainly from their formulas, in the widest type NumPy has.
+
+Nothing here is shared with lossd. Each function answers a loss per row and the derivative of that
+loss with respect to each component; `oracle` weighs and reduces them. Beside each number stands
+its scale: the sum of the magnitudes of the terms that enter it, so that one rounding of one term
+changes the number by at most eps · scale. Tests compare in units of eps · scale: a tolerance
+relative to the result alone would be wrong wherever terms cancel.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Number = tuple[Array, Array]  # value and scale
+
+WIDE = np.longdouble
+COSINE_EPS = WIDE(np.float32(1e-12))  # torch's, a float there, added to the squared norms
+
+
+@dataclass(frozen=True)
+class Rows:
+    """One loss for each row (or element), before reduction.
+
+    losses: value and scale.
+    slopes: derivative of each row's loss, value and scale, with the components last.
+    divisor: what the mean divides by; the number of rows unless given.
+    layout: brings a slope back from components-last to its tensor's layout.
+    cancelled: magnitude of what PyTorch's formula for the loss adds and takes away again.
+    """
+
+    losses: Number
+    slopes: Mapping[str, Number]
+    divisor: Any = None
+    layout: Callable[[Array], Array] = field(default=lambda slope: slope)
+    cancelled: Any = 0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What `oracle` expects: values and scales; torch_scale is the scale of PyTorch's loss."""
+
+    loss: Number
+    gradients: Mapping[str, Number]
+    torch_scale: Array
+
+
+def oracle(
+    name: str,
+    tensors: Mapping[str, Array],
+    parameters: Mapping[str, Any],
+    reduction: str,
+    upstream: Array | None,
+) -> Answer:
+    """Loss and gradients of the functional loss `name`."""
+    wide = {k: v.astype(WIDE) if v.dtype.kind == "f" else v for k, v in tensors.items()}
+    with np.errstate(all="ignore"):
+        rows = FORMULAS[name](**wide, **parameters)
+        losses, scale, cancelled = np.broadcast_arrays(*rows.losses, rows.cancelled)
+        divisor: Any = 1
+        if reduction == "mean":
+            divisor = losses.size if rows.divisor is None else rows.divisor
+        if reduction == "batchmean":
+            divisor = wide["input"].shape[0] if wide["input"].ndim else 1
+        divisor = WIDE(divisor)
+        if reduction != "none":
+            losses, scale, cancelled = losses.sum(), scale.sum(), cancelled.sum()
+        given = WIDE(1) if upstream is None else upstream.astype(WIDE)
+        factor = np.broadcast_to(given / divisor, rows.losses[0].shape)
+        gradients = {
+            n: (
+                _summed_to(rows.layout, slope * _spread(factor, slope), wide[n].shape),
+                _summed_to(rows.layout, scale * abs(_spread(factor, slope)), wide[n].shape),
+            )
+            for n, (slope, scale) in rows.slopes.items()
+            if n in tensors
+        }
+        scale, cancelled = scale / abs(divisor), cancelled / abs(divisor)
+        return Answer((losses / divisor, scale), gradients, scale + cancelled)
+
+
+def _spread(factor: Array, slope: Array) -> Array:
+    """One factor per row, for slopes that have components."""
+    return factor.reshape(factor.shape + (1,) * (slope.ndim - factor.ndim))
+
+
+def _summed_to(layout: Callable[[Array], Array], slope: Array, shape: tuple[int, ...]) -> Array:
+    """The gradient of a tensor that was broadcast: summed over what it was repeated along."""
+    if len(shape) == 1 < slope.ndim and shape == slope.shape[-1:]:
+        return slope.sum(tuple(range(slope.ndim - 1)))  # one value per component
+    slope = layout(slope)
+    slope = slope.sum(tuple(range(slope.ndim - len(shape))))
+    repeated = tuple(axis for axis, n in enumerate(shape) if n == 1 and slope.shape[axis] != 1)
+    return slope.sum(repeated, keepdims=True)
+
+
+def _exact(value: Array) -> Number:
+    """A number whose terms do not cancel."""
+    return value, abs(value)
+
+
+def _above(h: Array, then: Any) -> Array:
+    """`then` where a hinge is active: max(h, 0) has slope 1 at 0."""
+    return np.where(h >= 0, then, 0 * then)
+
+
+def l1_loss(input: Array, target: Array) -> Rows:
+    d = input - target
+    return Rows(_exact(abs(d)), {"input": _exact(np.sign(d)), "target": _exact(-np.sign(d))})
+
+
+def mse_loss(input: Array, target: Array) -> Rows:
+    d = input - target
+    return Rows(_exact(d**2), {"input": _exact(2 * d), "target": _exact(-2 * d)})
+
+
+def huber_loss(input: Array, target: Array, delta: float = 1.0) -> Rows:
+    d = input - target
+    near = abs(d) <= delta
+    losses = np.where(near, d**2 / 2, delta * (abs(d) - delta / 2))
+    scale = np.where(near, d**2 / 2, delta * (abs(d) + delta / 2))
+    slope = np.where(near, d, delta * np.sign(d))
+    return Rows((losses, scale), {"input": _exact(slope), "target": _exact(-slope)})
+
+
+def smooth_l1_loss(input: Array, target: Array, beta: float = 1.0) -> Rows:
+    d = input - target
+    near = abs(d) < beta
+    losses = np.where(near, d**2 / 2 / beta, abs(d) - beta / 2)
+    scale = np.where(near, losses, abs(d) + beta / 2)
+    slope = np.where(near, d / beta, np.sign(d))
+    return Rows((losses, scale), {"input": _exact(slope), "target": _exact(-slope)})
+
+
+def binary_cross_entropy(input: Array, target: Array, weight: Any = 1) -> Rows:
+    x, y, w = input, target, weight
+    log_x, log_rest = np.maximum(np.log(x), -100), np.maximum(np.log1p(-x), -100)
+    losses = -w * (y * log_x + (1 - y) * log_rest)
+    slope = w * (x - y) / np.maximum(x * (1 - x), 1e-12)
+    in_target = w * (np.log1p(-x) - np.log(x)), w * (abs(np.log1p(-x)) + abs(np.log(x)))
+    return Rows(_exact(losses), {"input": _exact(slope), "target": in_target})
+
+
+def binary_cross_entropy_with_logits(
+    input: Array, target: Array, weight: Any = 1, pos_weight: Any = 1
+) -> Rows:
+    x, y, w, p = input, target, weight, pos_weight
+    positive, negative = np.logaddexp(0, -x), np.logaddexp(0, x)  # -log of the sigmoid, of its rest
+    sigmoid = np.exp(-positive)
+    losses = w * (p * y * positive + (1 - y) * negative)
+    slope = w * ((p * y + 1 - y) * sigmoid - p * y)
+    scale = w * ((p * y + 1 - y) * sigmoid + p * y)
+    in_target = w * (p * positive - negative), w * (p * positive + negative)
+    # PyTorch subtracts the sigmoid's log from (1 - y) x: nearly equal where x < 0 and y = 0
+    cancelled = w * (1 - y) * abs(x)
+    slopes = {"input": (slope, scale), "target": in_target}
+    return Rows(_exact(losses), slopes, cancelled=cancelled)
+
+
+def kl_div(input: Array, target: Array, log_target: bool = False) -> Rows:
+    x = input
+    y, log_y = (np.exp(target), target) if log_target else (target, np.log(target))
+    losses = y * (log_y - x), y * (abs(log_y) + abs(x))
+    in_target = log_y - x + 1, abs(log_y) + abs(x) + 1
+    if log_target:
+        in_target = y * in_target[0], y * in_target[1]
+    return Rows(losses, {"input": _exact(-y + 0 * x), "target": in_target})
+
+
+def hinge_embedding_loss(input: Array, target: Array, margin: float = 1.0) -> Rows:
+    x, y = input, target
+    h = margin - x
+    similar, apart = y != -1, y != 1
+    losses = similar * x + apart * np.maximum(h, 0)
+    scale = similar * abs(x) + apart * _above(h, abs(margin) + abs(x))
+    slope = similar - apart * _above(h, 1.0), similar + 1.0 * apart
+    return Rows((losses, scale), {"input": slope})
+
+
+def margin_ranking_loss(input1: Array, input2: Array, target: Array, margin: float = 0.0) -> Rows:
+    d, y = input1 - input2, target
+    h = margin - y * d
+    losses = np.maximum(h, 0), _above(h, abs(y * d) + abs(margin))
+    slope, in_target = _above(h, y + 0 * d), _above(h, d + 0 * y)
+    slopes = {"input1": _exact(-slope), "input2": _exact(slope), "target": _exact(-in_target)}
+    return Rows(losses, slopes)
+
+
+def cosine_embedding_loss(input1: Array, input2: Array, target: Array, margin: float = 0.0) -> Rows:
+    x1, x2, y = input1, input2, target
+    square1, square2 = (x1**2).sum(-1) + COSINE_EPS, (x2**2).sum(-1) + COSINE_EPS
+    norms = np.sqrt(square1 * square2)
+    cos, cos_scale = (x1 * x2).sum(-1) / norms, abs(x1 * x2).sum(-1) / norms
+    h = cos - margin
+    losses = np.where(y == 1, 1 - cos, np.where(y == -1, np.maximum(h, 0), 0))
+    scale = np.where(
+        y == 1, 1 + cos_scale, np.where(y == -1, _above(h, cos_scale + abs(margin)), 0)
+    )
+    sign = np.where(y == 1, -1, np.where(y == -1, _above(h, 1.0), 0))[..., None]
+    norms, cos, cos_scale = norms[..., None], cos[..., None], cos_scale[..., None]
+
+    def slope(own: Array, other: Array, square: Array) -> Number:
+        square = square[..., None]
+        value = sign * (other / norms - cos * own / square)
+        return value, abs(sign) * (abs(other) / norms + cos_scale * abs(own) / square)
+
+    slopes = {"input1": slope(x1, x2, square1), "input2": slope(x2, x1, square2)}
+    return Rows((losses, scale), slopes)
+
+
+def _norm(v: Array, p: float) -> tuple[Array, Array, Array]:
+    """The p-norm over the last dimension, its gradient, and the gradient's scale."""
+    size = abs(v)
+    if p == 0:
+        return (size != 0).sum(-1).astype(WIDE), 0 * v, 0 * v
+    if np.isinf(p):
+        norm = size.max(-1) if p > 0 else size.min(-1)
+        reached = size == norm[..., None]
+        slope = np.sign(v) * reached / reached.sum(-1, keepdims=True)
+        return norm, slope, abs(slope)
+    norm = (size**p).sum(-1) ** WIDE(1 / WIDE(p))
+    slope = np.where(size > 0, np.sign(v) * (size / norm[..., None]) ** (p - 1), 0)
+    return norm, slope, abs(slope) * max(1, abs(p - 1))  # a power multiplies roundings
+
+
+def triplet_margin_loss(
+    anchor: Array,
+    positive: Array,
+    negative: Array,
+    margin: float = 1.0,
+    p: float = 2.0,
+    eps: float = 1e-6,
+    swap: bool = False,
+) -> Rows:
+    anchor, positive, negative = np.broadcast_arrays(anchor, positive, negative)
+    near, near_slope, near_scale = _norm(anchor - positive + eps, p)
+    far, far_slope, far_scale = _norm(anchor - negative + eps, p)
+    other, other_slope, other_scale = _norm(positive - negative + eps, p)
+    share = np.ones_like(far)  # of the slope that goes to |a - n|, not to |p - n|
+    if swap:
+        share = np.where(far < other, 1, np.where(other < far, 0, 0.5)).astype(WIDE)
+        far = np.minimum(far, other)
+    h = margin + near - far
+    losses = np.maximum(h, 0), _above(h, margin + near + far)
+    active = _above(h, np.ones_like(h))[..., None]
+    to_far, to_other = active * share[..., None], active * (1 - share[..., None])
+    near_slope, near_scale = active * near_slope, active * near_scale
+    far_slope, far_scale = to_far * far_slope, to_far * far_scale
+    other_slope, other_scale = to_other * other_slope, to_other * other_scale
+    return Rows(
+        losses,
+        {
+            "anchor": (near_slope - far_slope, near_scale + far_scale),
+            "positive": (-near_slope - other_slope, near_scale + other_scale),
+            "negative": (far_slope + other_slope, far_scale + other_scale),
+        },
+    )
+
+
+def _class_axis(input: Array) -> int:
+    return 1 if input.ndim > 1 else 0
+
+
+def _one_hot(target: Array, width: int, kept: Array) -> Array:
+    label = np.where(kept, target, 0)
+    return (label[..., None] == np.arange(width)) * kept[..., None]
+
+
+def nll_loss(
+    input: Array, target: Array, weight: Array | None = None, ignore_index: int = -100
+) -> Rows:
+    axis = _class_axis(input)
+    x = np.moveaxis(input, axis, -1)
+    w = np.ones(x.shape[-1]) if weight is None else weight
+    chosen = w * _one_hot(target, x.shape[-1], target != ignore_index)
+    return Rows(
+        _exact(-(chosen * x).sum(-1)),
+        {"input": _exact(-chosen)},
+        chosen.sum(),
+        lambda slope: np.moveaxis(slope, -1, axis),
+    )
+
+
+def cross_entropy(
+    input: Array,
+    target: Array,
+    weight: Array | None = None,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+) -> Rows:
+    axis = _class_axis(input)
+    x = np.moveaxis(input, axis, -1)
+    width = x.shape[-1]
+    w = np.ones(width, WIDE) if weight is None else weight
+    soft = target.dtype.kind == "f"
+    kept = np.ones(x.shape[:-1], bool) if soft else target != ignore_index
+    y = np.moveaxis(target, axis, -1) if soft else _one_hot(target, width, kept)
+    divisor = None if soft else (w * y).sum()
+    y = (1 - label_smoothing) * y + WIDE(label_smoothing) / width * kept[..., None]
+
+    depth = x.max(-1, keepdims=True) - x
+    log_sum = np.log(np.exp(-depth).sum(-1, keepdims=True))
+    nll = depth + log_sum
+    nll_scale = depth + log_sum + 1  # 1: what a rounding of the sum does to its logarithm
+    p = np.exp(-nll)
+    p_scale = p * (1 + depth)  # depth: what its rounding does to its exponential
+    t = w * y
+    total = t.sum(-1, keepdims=True)
+    keep = 1 - label_smoothing
+    return Rows(
+        ((t * nll).sum(-1), (t * nll_scale).sum(-1)),
+        {
+            "input": (total * p - t, total * p_scale + t),
+            "target": (keep * w * nll, keep * w * nll_scale),
+            "weight": (y * nll, y * nll_scale),
+        },
+        divisor,
+        lambda slope: np.moveaxis(slope, -1, axis),
+    )
+
+
+FORMULAS: dict[str, Callable[..., Rows]] = {
+    formula.__name__: formula
+    for formula in (
+        l1_loss, mse_loss, smooth_l1_loss, huber_loss, cross_entropy, nll_loss,
+        binary_cross_entropy, binary_cross_entropy_with_logits, kl_div, hinge_embedding_loss,
+        margin_ranking_loss, triplet_margin_loss, cosine_embedding_loss,
+    )
+}  # fmt: skip

@@ -1,0 +1,103 @@
+"""Value and gradient of every loss, against PyTorch, the oracle and finite differences."""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from lossd.engine import Result, evaluate
+from lossd.spec import registry
+
+from .cases import CASES, ENTRIES, Case, gradients_of
+from .compare import assert_agrees, assert_conforms, by_torch, upstream_for
+from .oracles import FORMULAS, oracle
+
+Doubles = npt.NDArray[np.float64]
+DTYPES = (np.float32, np.float64)
+
+# reduction='none' without an upstream gradient is a kernel of its own: one case of each loss
+ALONE = [max((c for c in CASES if c.loss == name), key=lambda c: len(c.shape)) for name in ENTRIES]
+
+
+def forms(case: Case) -> list[tuple[str, bool]]:
+    """The reductions to test a case with, and whether an upstream gradient comes in."""
+    scalars = [r for r in registry[case.loss].reductions if r != "none"]
+    made = [(r, False) for r in scalars] + [("mean", True), ("none", True)]
+    return [*made, ("none", False)] if case in ALONE else made
+
+
+FORMS = [
+    pytest.param(case, *form, id=f"{case}-{form[0]}{'-upstream' * form[1]}")
+    for case in CASES
+    for form in forms(case)
+]
+
+
+def test_every_loss_has_cases_and_an_oracle() -> None:
+    assert set(ENTRIES) == set(registry), "tests/conformance/cases.py needs an entry for each loss"
+    assert set(FORMULAS) == set(registry), "tests/conformance/oracles.py needs each loss's formula"
+
+
+@pytest.mark.filterwarnings("ignore:.*are broadcast")
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("case", "reduction", "with_upstream"), FORMS)
+def test_matches_oracle_and_torch(
+    case: Case, reduction: str, with_upstream: bool, dtype: npt.DTypeLike
+) -> None:
+    tensors = case.tensors(dtype)
+    gradients = gradients_of(case.loss, tensors)
+    upstream = None
+    if with_upstream:
+        alone = oracle(case.loss, tensors, case.parameters, reduction, None)
+        upstream = upstream_for(case, alone.loss[0].shape, dtype)
+    expected = oracle(case.loss, tensors, case.parameters, reduction, upstream)
+
+    form = {
+        "parameters": case.parameters,
+        "reduction": reduction,
+        "gradients": gradients,
+        "grad_output": upstream,
+    }
+    got = evaluate(case.loss, tensors, **form)
+    assert got.gradients.keys() == set(gradients)
+    assert_conforms(got, expected, dtype)
+    assert_agrees(got, by_torch(case.loss, tensors, **form), expected, dtype)
+
+
+def differences(function: Callable[[Doubles], float], x: Doubles) -> Doubles:
+    """The gradient of `function` at x by central differences of fourth order."""
+    step = 1e-5  # the method is off by about step⁴, the values by eps / step = 2e-11
+    made = np.empty_like(x)
+    for at in np.ndindex(x.shape):
+        values = []
+        for k in (-2, -1, 1, 2):
+            moved = x.copy()
+            moved[at] += k * step
+            values.append(function(moved))
+        made[at] = (values[0] - 8 * values[1] + 8 * values[2] - values[3]) / (12 * step)
+    return made
+
+
+# small enough to move every element; zero-size tensors have none
+SMALL = [c for c in CASES if 1 < np.prod(c.shape) <= 105]
+
+
+@pytest.mark.filterwarnings("ignore:.*are broadcast")
+@pytest.mark.parametrize("case", SMALL, ids=str)
+def test_gradients_match_finite_differences(case: Case) -> None:
+    tensors = case.tensors(np.float64)
+    for name, declared in registry[case.loss].tensors.items():
+        if declared.within:  # away from the ends, so that elements may move both ways
+            low, high = declared.within
+            tensors[name] = low + (high - low) * (0.01 + 0.98 * tensors[name])
+    gradients = gradients_of(case.loss, tensors)
+
+    def result(changed: dict[str, Doubles]) -> Result:
+        given = tensors | changed
+        return evaluate(case.loss, given, parameters=case.parameters, gradients=gradients)
+
+    for name, gradient in result({}).gradients.items():
+        numeric = differences(lambda x, n=name: float(result({n: x}).loss), tensors[name])
+        scale = max(1.0, float(abs(gradient).max()))
+        np.testing.assert_allclose(gradient, numeric, rtol=1e-7, atol=1e-9 * scale, err_msg=name)

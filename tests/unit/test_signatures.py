@@ -1,0 +1,43 @@
+"""Declared constructor signatures are those of torch.nn."""
+
+import inspect
+
+import pytest
+import torch.nn
+
+import lossd.losses  # noqa: F401  fills the registry
+from lossd.spec import registry
+
+
+@pytest.mark.parametrize("name", registry)
+def test_constructor_signature_is_torchs(name: str) -> None:
+    declared = registry[name]
+    arguments = inspect.signature(getattr(torch.nn, declared.__name__)).parameters
+    assert declared.signature == tuple(arguments)
+
+
+@pytest.mark.parametrize("name", registry)
+def test_defaults_are_torchs(name: str) -> None:
+    declared = registry[name]
+    arguments = inspect.signature(getattr(torch.nn, declared.__name__)).parameters
+    for key, param in declared.params.items():
+        assert param.default == arguments[key].default
+        assert param.type is type(arguments[key].default)
+    for key in declared.optional():
+        assert arguments[key].default is None
+    assert declared.params.keys() | declared.optional() <= set(declared.signature)
+
+
+@pytest.mark.parametrize("name", registry)
+def test_every_argument_means_something(name: str) -> None:
+    declared = registry[name]
+    known = {*declared.params, *declared.optional(), "size_average", "reduce", "reduction"}
+    assert set(declared.signature) <= known
+
+
+@pytest.mark.parametrize("name", registry)
+def test_tensors_are_named_as_in_torch_functional(name: str) -> None:
+    declared = registry[name]
+    arguments = inspect.signature(getattr(torch.nn.functional, name)).parameters
+    assert declared.required() == list(arguments)[: len(declared.required())]
+    assert {*declared.optional(), *declared.params} <= set(arguments)
