@@ -56,7 +56,7 @@ LABEL org.opencontainers.image.title="lossd" \
       org.opencontainers.image.licenses="Apache-2.0"
 RUN groupadd --gid 10001 lossd \
  && useradd --uid 10001 --gid lossd --no-create-home --home-dir /nonexistent lossd \
- && install -d -o lossd -g lossd /run/lossd
+ && install -d -m 1777 /run/lossd  # any uid can put its socket there
 COPY --from=build /opt/lossd /opt/lossd
 COPY --from=build --chown=10001:10001 /var/cache/lossd /var/cache/lossd
 # No home: where the baked kernels' folder is read-only, no other folder is to be preferred to it.
@@ -66,6 +66,7 @@ ENV PATH=/opt/lossd/bin:$PATH \
     NUMBA_CACHE_DIR=/var/cache/lossd \
     LOSSD_LISTEN=0.0.0.0:50051,unix:/run/lossd/lossd.sock
 USER 10001:10001
+VOLUME /run/lossd
 EXPOSE 50051
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=5s --start-period=2m --retries=3 \

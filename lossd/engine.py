@@ -22,7 +22,7 @@ from lossd_client.buffers import Pool
 from lossd_client.errors import DomainError, DTypeError, LabelError, ParameterError, ShapeError
 
 import lossd.losses  # noqa: F401  fills the registry
-from lossd.kernels import elementwise, labels, rowwise, runtime, slots
+from lossd.kernels import columns, elementwise, labels, rowwise, runtime, slots
 from lossd.kernels.variant import Variant
 from lossd.spec import (
     FLOATS,
@@ -30,6 +30,7 @@ from lossd.spec import (
     Elementwise,
     Layout,
     Loss,
+    Rowwise,
     Shape,
     TensorType,
     find,
@@ -286,11 +287,13 @@ class Plan:
             each=reduction == "none",
             upstream=upstream,
             multiplier=any(loss.tensors[n].role == "multiplier" for n in given),
+            columns=isinstance(loss, Rowwise) and _side_by_side(loss, self.layout),
         )
         self.kernel = runtime.kernel(type(loss), self.variant)  # type: ignore[arg-type]
         layout = self.layout
-        driver = elementwise if isinstance(loss, Elementwise) else rowwise
-        self.block_rows = driver.block_rows(layout.width)
+        driver: Any = elementwise if isinstance(loss, Elementwise) else rowwise
+        driver = columns if self.variant.columns else driver
+        self.block_rows = driver.block_rows(layout.width, layout.inner)
         self.blocks = -(-layout.rows // self.block_rows)
         self.parallel = self.blocks > 1 and layout.rows * layout.width >= PARALLEL_FROM
         self.labelled = isinstance(loss, Classes) and loss.tensors["target"].role == "label"
@@ -468,6 +471,12 @@ class Plan:
                     f"{self.name}: {name}{place} = {value:g} is outside [{low:g}, {high:g}]",
                     field=name,
                 )
+
+
+def _side_by_side(loss: Rowwise, layout: Layout) -> bool:
+    """Whether lanes hold rows, and not components of one row."""
+    walks = loss.peaks or loss.terms or loss.slopes
+    return layout.inner > 1 or bool(walks and layout.width <= columns.NARROW)
 
 
 def _compute_type(loss: Loss, given: Mapping[str, TensorType]) -> np.dtype[Any]:

@@ -11,7 +11,7 @@ TILE: Final = 512  # elements whose losses are added side by side, each in its l
 BLOCK: Final = 8192  # elements of a block: the unit of parallel work and of the sum
 
 
-def block_rows(width: int) -> int:
+def block_rows(width: int, inner: int) -> int:
     """Losses computed by one call of a kernel."""
     return BLOCK
 

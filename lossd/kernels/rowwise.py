@@ -1,12 +1,10 @@
-"""Kernels of row-wise losses."""
+"""Kernels of row-wise losses whose components are next to each other."""
 
 from collections.abc import Callable
 from typing import Final
 
-import numpy as np
-
+from lossd.kernels.pieces import functions, take_apart
 from lossd.kernels.variant import Variant, lines, listed, stamped, view
-from lossd.mathfns import typed
 from lossd.spec import Rowwise
 
 TILE: Final = 64  # components that are worked on side by side, each in its lane
@@ -15,7 +13,7 @@ CHAINS: Final = 8  # sums that lanes are brought together in
 BLOCK: Final = 8192  # components of a block, at least one row
 
 
-def block_rows(width: int) -> int:
+def block_rows(width: int, inner: int) -> int:
     """Losses computed by one call of a kernel: depends on the shape alone, as the sum must."""
     return max(1, BLOCK // max(width, 1))
 
@@ -23,37 +21,25 @@ def block_rows(width: int) -> int:
 def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
     """The block function of a row-wise loss, to be compiled.
 
-    A row is walked up to three times (peaks, terms, slopes) while it is in cache. Components that
-    are not next to each other are gathered into a row first, and their gradients scattered after.
+    A row is walked up to three times (peaks, terms, slopes) while it is in cache.
     """
-    kind = variant.dtype.type
-    roles = [loss.tensors[name].role for name in variant.operands]
-    vectors = [k for k, role in enumerate(roles) if role in ("vector", "class")]
-    moving = [k for k in vectors if roles[k] == "vector"]
-    scalars = [k for k, role in enumerate(roles) if role == "scalar"]
-    labelled = any(t.role == "label" for t in loss.tensors.values())
-    differentiable = [name for name, t in loss.tensors.items() if t.grad]
-    results = [differentiable.index(name) for name in variant.gradients]
+    pieces = take_apart(loss, variant)
+    vectors, labelled, kept = pieces.vectors, pieces.labelled, pieces.kept
+    n_peaks, n_terms, results = pieces.peaks, pieces.terms, pieces.results
     gradients = range(len(results))
-    n_peaks, n_terms, n_results = _arity(
-        loss, len(vectors), len(vectors if labelled else scalars), variant.constants
-    )
-    kept = loss.keep and results[:1] == [0]
 
     xs = listed("x{}t[j]", vectors)
     tops = listed("top{}", range(n_peaks))
     constants = listed("c{}", range(variant.constants))
-    coefficients = range(2 if labelled else 1, n_results)
     first = ("g0t[j], " if kept else "zero, ") * loss.keep
-    row_scalars = listed(
-        "float64(x{}[label])" if labelled else "float64(x{}[row])", vectors if labelled else scalars
+    seen = (
+        listed("float64(x{}[label])", vectors)
+        if labelled
+        else listed("float64(x{}[row])", pieces.scalars)
     )
-    sums = listed("sum{}", range(n_terms))
-    wide_tops = listed("float64(top{})", range(n_peaks))
-    given = listed("given[{}]", range(variant.constants))
-    fixed = [k for k in range(len(roles)) if k not in moving]
-    places = {f"x{k}": p for p, k in enumerate(moving)}
-    places |= {f"g{k}": len(moving) + k for k in gradients}
+    seen += listed("float64(top{})", range(n_peaks)) + listed("sum{}", range(n_terms))
+    seen += listed("given[{}]", range(variant.constants))
+    fixed = [k for k in range(len(variant.operands)) if k not in pieces.moving]
 
     def walk(
         read: list[int], load: bool, store: bool, body: str, add: str = "", span: str = "0, width"
@@ -150,51 +136,39 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
         )
     }
 """
-    slope_of = f"slopes({first}{xs}{listed('k{}', coefficients)}{constants})"
+    slope_of = f"slopes({first}{xs}{listed('k{}', pieces.coefficients)}{constants})"
     slope_body = lines(16, f"values = {slope_of}") + "".join(
         lines(16, f"g{k}t[j] = values[{r}] * slope") for k, r in enumerate(results)
     )
-    flat_body = lines(16, "g{0}t[j] = zero", over=gradients)
     slope_walk = f"""
         slope = kind(scale{" * us[row]" * variant.upstream})
-{lines(8, "k{0} = kind(result[{0}])", over=coefficients)}
-{walk(vectors, kept, True, slope_body) if loss.slopes else walk([], False, True, flat_body)}
+{lines(8, "k{0} = kind(result[{0}])", over=pieces.coefficients)}
+{walk(vectors, kept, True, slope_body) if loss.slopes else ""}
 {lines(8, "g0[label] -= kind(result[1]) * slope") * (labelled and results[:1] == [0])}
 """
-    gather = "".join(
-        f"""
-            x{k} = space[{places[f"x{k}"]} * padded : {places[f"x{k}"] + 1} * padded]
-            source = {view(f"a[slots.OPERANDS + {k}] + at * size")}
-            for c in range(width):
-                x{k}[c] = source[c * inner]
+    # Without slopes a gradient is zero but at the label: cleared for the whole block at once
+    clear = f"""
+{
+        lines(
+            4,
+            f"g{{0}} = {view('a[slots.GRADIENTS + {0}] + first * width * size')}",
+            "g{0}[: (last - first) * width] = zero",
+            over=gradients,
+        )
+    }
 """
-        for k in moving
-    )
-    scatter = "".join(
-        f"""
-            destination = {view(f"a[slots.GRADIENTS + {k}] + at * size")}
-            for c in range(width):
-                destination[c * inner] = g{k}[c]
-"""
-        for k in gradients
-    )
-    spaces = "".join(
-        lines(12, f"g{k} = space[{places[f'g{k}']} * padded : {places[f'g{k}'] + 1} * padded]")
-        for k in gradients
-    )
     ignored = f"""
         if label < 0:
-            for c in range(width):
-{lines(16, "g{0}[c * inner] = zero", over=gradients)}
-                pass
+{lines(12, "g{0}[:width] = zero", over=gradients) if loss.slopes else ""}
 {lines(12, "out[row] = zero") * variant.each}
             continue
 """
     source = f"""
 def block(args, index):
     a = carray(pointer(args, int64), slots.COUNT)
-    width, inner = a[slots.WIDTH], a[slots.INNER]
+    width = a[slots.WIDTH]
     first = index * a[slots.BLOCK_ROWS]
+    last = min(first + a[slots.BLOCK_ROWS], a[slots.ROWS])
     size = {variant.dtype.itemsize}
     labels = carray(pointer(a[slots.LABELS], int64), a[slots.ROWS])
     given = carray(pointer(a[slots.CONSTANTS], float64), slots.CONSTANTS_MAX)
@@ -206,42 +180,29 @@ def block(args, index):
     live = np.zeros({TILE}, kind)
     live[: width % {TILE}] = 1
     padded = -(-width // {TILE}) * {TILE}
-    last = min(first + a[slots.BLOCK_ROWS], a[slots.ROWS])
     pads = np.zeros(({len(vectors) + len(results)}, {TILE} if width % {TILE} else 0), kind)
-    space = np.empty({len(places)} * padded if inner > 1 else 0, kind)
+{clear if not loss.slopes else ""}
     total = 0.0
     for row in range(first, last):
-        at = row * width if inner == 1 else row // inner * width * inner + row % inner
-        room = inner > 1 or at + padded <= last * width
+        at = row * width
+        room = at + padded <= last * width
         label = {"labels[row]" if labelled else "0"}
 {lines(8, f"g{{0}} = {view('a[slots.GRADIENTS + {0}] + at * size')}", over=gradients)}
 {ignored if labelled else ""}
-{lines(8, f"x{{0}} = {view('a[slots.OPERANDS + {0}] + at * size')}", over=moving)}
-        if inner > 1:
-{gather}
-{spaces}
-            pass
+{lines(8, f"x{{0}} = {view('a[slots.OPERANDS + {0}] + at * size')}", over=pieces.moving)}
 {peak_walk if n_peaks else ""}
 {term_walk if n_terms else ""}
-        result = combine({row_scalars}{wide_tops}{sums}{given})
+        result = combine({seen})
         total += result[0]
 {lines(8, "out[row] = result[0]") * variant.each}
 {slope_walk if results else ""}
-        if inner > 1:
-{scatter}
-            pass
     carray(pointer(a[slots.PARTIAL], float64), index + 1)[index] = total
 """
-    return stamped(
-        source,
-        variant,
-        peaks=typed(loss.peaks, kind) if loss.peaks else None,
-        terms=typed(loss.terms, kind) if loss.terms else None,
-        combine=typed(loss.combine, np.float64),
-        slopes=typed(loss.slopes, kind) if loss.slopes else None,
-        zero=kind(0),
-        low=kind(-np.inf),
-    )
+    return stamped(source, variant, **functions(loss, variant.dtype.type))
+
+
+def _deeper(source: str) -> str:
+    return "".join(f"    {line}\n" for line in source.splitlines())
 
 
 def _lanes(indent: int, lanes: str, start: str, step: str, total: str) -> str:
@@ -259,14 +220,3 @@ def _lanes(indent: int, lanes: str, start: str, step: str, total: str) -> str:
         "; ".join(joined),
         f"{total} = t0",
     )
-
-
-def _deeper(source: str) -> str:
-    return "".join(f"    {line}\n" for line in source.splitlines())
-
-
-def _arity(loss: type[Rowwise], vectors: int, scalars: int, constants: int) -> tuple[int, int, int]:
-    """How many peaks, terms and results the mathematics has: it is asked once, on ones."""
-    peaks = len(loss.peaks(*[1.0] * (vectors + constants))) if loss.peaks else 0
-    terms = len(loss.terms(*[1.0] * (vectors + peaks + constants))) if loss.terms else 0
-    return peaks, terms, len(loss.combine(*[1.0] * (scalars + peaks + terms + constants)))

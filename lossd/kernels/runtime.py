@@ -12,7 +12,7 @@ from typing import Any, Final
 import numba as nb
 from numba import prange, types
 
-from lossd.kernels import cache, elementwise, rowwise
+from lossd.kernels import cache, columns, elementwise, rowwise
 from lossd.kernels.slots import call_block
 from lossd.kernels.variant import Variant
 from lossd.spec import Elementwise, Loss
@@ -65,6 +65,7 @@ def run_parallel(kernel: int, args: int, blocks: int, threads: int) -> None:
 def kernel(loss: type[Loss], variant: Variant) -> cache.Kernel:
     """A loss's kernel, from memory, disk or the compiler."""
     driver: Any = elementwise if issubclass(loss, Elementwise) else rowwise
+    driver = columns if variant.columns else driver
     block = driver.build(loss, variant)
     block.__qualname__ = f"{loss.__module__}.{loss.__name__}-{variant}"  # names the cache's files
     return cache.Kernel(

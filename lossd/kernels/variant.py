@@ -25,6 +25,7 @@ class Variant:
     each: whether every loss is written (reduction='none').
     upstream: whether gradients are multiplied by a value for each loss.
     multiplier: whether losses are multiplied by an element-wise weight.
+    columns: whether rows are worked on side by side (kernels/columns.py).
     """
 
     dtype: np.dtype[Any]
@@ -34,9 +35,10 @@ class Variant:
     each: bool
     upstream: bool
     multiplier: bool = False
+    columns: bool = False
 
     def __str__(self) -> str:
-        flags = [f for f in ("each", "upstream", "multiplier") if getattr(self, f)]
+        flags = [f for f in ("each", "upstream", "multiplier", "columns") if getattr(self, f)]
         return "-".join([self.dtype.name, *self.operands, "d", *self.gradients, *flags])
 
 

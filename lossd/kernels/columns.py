@@ -1,0 +1,204 @@
+"""Kernels of row-wise losses whose rows are worked on side by side, one in each lane.
+
+For components that are not next to each other, as in (N, C, d1, …, dK), and for rows so short that
+lanes within a row would stay empty.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from lossd.kernels.pieces import functions, take_apart
+from lossd.kernels.variant import Variant, lines, listed, stamped, view
+from lossd.spec import Rowwise
+
+LANES: Final = 64  # rows that are worked on side by side
+NARROW: Final = 64  # components up to which rows are, although theirs are next to each other
+RUN: Final = 32  # components whose terms are added before they go on in float64
+BLOCK: Final = 8192  # components of a block, at least LANES rows
+
+
+def block_rows(width: int, inner: int) -> int:
+    """Losses computed by one call of a kernel: depends on the shape alone, as the sum must."""
+    group = inner if 1 < inner < LANES else LANES
+    return max(1, BLOCK // (group * max(width, 1))) * group
+
+
+def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
+    """The block function of a row-wise loss, to be compiled.
+
+    A group of rows is walked up to three times (peaks, terms, slopes), component by component.
+    Rows whose components are next to each other are transposed into a small space first, as is a
+    group of fewer than LANES rows.
+    """
+    pieces = take_apart(loss, variant)
+    gradients = range(len(pieces.results))
+    moving = [f"x{k}" for k in pieces.moving]
+    written = [f"g{k}" for k in gradients]
+    places = {name: place for place, name in enumerate([*moving, *written])}
+    fixed = [k for k in range(len(variant.operands)) if f"x{k}" not in moving]
+
+    def component(k: int) -> str:
+        return f"x{k}t[j]" if k in pieces.moving else f"x{k}[c]"
+
+    xs = "".join(f"{component(k)}, " for k in pieces.vectors)
+    constants = listed("c{}", range(variant.constants))
+    tops = listed("top{}[j]", range(pieces.peaks))
+
+    def walk(names: list[str], body: str, span: str = "0, width", deep: int = 0) -> str:
+        """Source of a loop over components and, inside, over lanes."""
+        pad = " " * deep
+        views = "".join(
+            f"{pad}            {n}t = {n}[c * step : c * step + {LANES}]\n" for n in names
+        )
+        inner = "".join(f"{pad}                {line}\n" for line in body.splitlines())
+        return f"""
+{pad}        for c in range({span}):
+{views}
+{pad}            for j in range({LANES}):
+{inner}
+"""
+
+    peak_walk = lines(8, "top{0}[:] = low", over=range(pieces.peaks)) + walk(
+        moving,
+        f"values = peaks({xs}{constants})\n"
+        + "".join(
+            f"top{k}[j] = values[{k}] if (values[{k}] > top{k}[j]) | (values[{k}] != values[{k}])"
+            f" else top{k}[j]\n"
+            for k in range(pieces.peaks)
+        ),
+    )
+    term_body = (
+        f"values = terms({xs}{tops}{constants})\n"
+        + "g0t[j] = values[0]\n" * pieces.kept
+        + lines(0, "part{0}[j] += values[{0}]", over=range(pieces.terms))
+    )
+    written_terms = ["g0"] * pieces.kept
+    term_walk = f"""
+{lines(8, "sum{0}[:] = 0.0", over=range(pieces.terms))}
+        for start in range(0, width, {RUN}):
+{lines(12, "part{0}[:] = zero", over=range(pieces.terms))}
+{walk(moving + written_terms, term_body, f"start, min(start + {RUN}, width)", deep=4)}
+            for j in range({LANES}):
+{lines(16, "sum{0}[j] += part{0}[j]", over=range(pieces.terms))}
+                pass
+"""
+    coefficients = listed("k{}[j]", pieces.coefficients)
+    first = ("g0t[j], " if pieces.kept else "zero, ") * loss.keep
+    slope_walk = walk(
+        moving + [g for g in written if g not in moving],
+        f"values = slopes({first}{xs}{coefficients}{constants})\n"
+        + "".join(f"g{k}t[j] = values[{r}] * slope[j]\n" for k, r in enumerate(pieces.results)),
+    )
+    clear = f"""
+        for c in range(width):
+{lines(12, "{0}[c * step : c * step + count] = zero", over=written)}
+"""
+    seen = (
+        "".join(
+            f"float64(x{k}[label * step + j]), "
+            if k in pieces.moving
+            else f"float64(x{k}[label]), "
+            for k in pieces.vectors
+        )
+        if pieces.labelled
+        else listed("float64(x{}[row + j])", pieces.scalars)
+    )
+    seen += listed("float64(top{}[j])", range(pieces.peaks))
+    seen += listed("sum{}[j]", range(pieces.terms))
+    seen += listed("given[{}]", range(variant.constants))
+    ignored = f"""
+            if label < 0:
+                slope[j] = zero
+{lines(16, "out[row + j] = zero") * variant.each}
+                continue
+"""
+    correct = f"""
+        for j in range(count):
+            label = labels[row + j]
+            if label >= 0:
+{lines(16, "g0[label * step + j] -= less[j] * slope[j]") * (pieces.results[:1] == [0])}
+                pass
+            else:
+                for c in range(width):
+{lines(20, "{0}[c * step + j] = zero", over=written)}
+                    pass
+"""
+    opened = "".join(
+        f"""
+        {name} = {view(f"a[slots.{group} + {name[1:]}] + at * size")}
+        if not direct:
+            source{name} = {name}
+            {name} = space[{place}]
+"""
+        for name, place in places.items()
+        for group in ["OPERANDS" if name in moving else "GRADIENTS"]
+    )
+    source = f"""
+def block(args, index):
+    a = carray(pointer(args, int64), slots.COUNT)
+    width, inner = a[slots.WIDTH], a[slots.INNER]
+    first = index * a[slots.BLOCK_ROWS]
+    last = min(first + a[slots.BLOCK_ROWS], a[slots.ROWS])
+    size = {variant.dtype.itemsize}
+    labels = carray(pointer(a[slots.LABELS], int64), a[slots.ROWS])
+    given = carray(pointer(a[slots.CONSTANTS], float64), slots.CONSTANTS_MAX)
+    scale = carray(pointer(a[slots.SCALE], float64), 1)[0]
+{lines(4, "c{0} = kind(given[{0}])", over=range(variant.constants))}
+    us, out = {view("a[slots.UPSTREAM]")}, {view("a[slots.LOSSES]")}
+{lines(4, f"x{{0}} = {view('a[slots.OPERANDS + {0}]')}", over=fixed)}
+{lines(4, f"top{{0}} = np.empty({LANES}, kind)", over=range(pieces.peaks))}
+{lines(4, f"part{{0}} = np.empty({LANES}, kind)", over=range(pieces.terms))}
+{lines(4, f"sum{{0}} = np.empty({LANES}, np.float64)", over=range(pieces.terms))}
+{lines(4, f"k{{0}} = np.zeros({LANES}, kind)", over=pieces.coefficients)}
+    slope, less = np.zeros({LANES}, kind), np.zeros({LANES}, kind)
+    space = np.zeros(({len(places)}, width * {LANES}), kind)
+    total = 0.0
+    row = first
+    while row < last:
+        count = min({LANES}, last - row)
+        at = row * width
+        if inner > 1:
+            count = min(count, inner - row % inner)
+            at = row // inner * width * inner + row % inner
+        direct = inner > 1 and {f"count == {LANES}" if pieces.walks else "True"}
+        step = inner if direct else {LANES}
+{opened}
+        if not direct:
+            if inner == 1:
+                for c in range(width):
+                    for j in range(count):
+{lines(24, f"{{0}}[c * {LANES} + j] = source{{0}}[j * width + c]", over=moving)}
+                        pass
+            else:
+                for c in range(width):
+                    for j in range(count):
+{lines(24, f"{{0}}[c * {LANES} + j] = source{{0}}[c * inner + j]", over=moving)}
+                        pass
+{peak_walk if pieces.peaks else ""}
+{term_walk if pieces.terms else ""}
+        for j in range(count):
+            label = {"labels[row + j]" if pieces.labelled else "0"}
+{ignored if pieces.labelled else ""}
+            result = combine({seen})
+            total += result[0]
+{lines(12, "out[row + j] = result[0]") * variant.each}
+            slope[j] = scale{" * us[row + j]" * variant.upstream}
+{lines(12, "k{0}[j] = result[{0}]", over=pieces.coefficients)}
+{lines(12, "less[j] = result[1]") * pieces.labelled}
+{(slope_walk if loss.slopes else clear) if written else ""}
+{correct if pieces.labelled and written else ""}
+        if not direct:
+            if inner == 1:
+                for c in range(width):
+                    for j in range(count):
+{lines(24, f"source{{0}}[j * width + c] = {{0}}[c * {LANES} + j]", over=written)}
+                        pass
+            else:
+                for c in range(width):
+                    for j in range(count):
+{lines(24, f"source{{0}}[c * inner + j] = {{0}}[c * {LANES} + j]", over=written)}
+                        pass
+        row += count
+    carray(pointer(a[slots.PARTIAL], float64), index + 1)[index] = total
+"""
+    return stamped(source, variant, **functions(loss, variant.dtype.type))

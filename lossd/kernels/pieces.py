@@ -1,0 +1,76 @@
+"""What the drivers of row-wise losses derive from a declaration and a variant."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lossd.kernels.variant import Variant
+from lossd.mathfns import typed
+from lossd.spec import Rowwise
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """A row-wise loss, taken apart. Operands and gradients go by their position.
+
+    vectors: operands with a value for each component; `moving` of them differ from row to row.
+    scalars: operands with one value for each row.
+    labelled: whether rows have a class index.
+    results: for each gradient, its position in what `slopes` gives.
+    peaks, terms: how many values these give.
+    coefficients: positions of the coefficients in what `combine` gives.
+    kept: whether the first term is kept where the first gradient goes.
+    walks: whether any piece looks at every component.
+    """
+
+    vectors: list[int]
+    moving: list[int]
+    scalars: list[int]
+    labelled: bool
+    results: list[int]
+    peaks: int
+    terms: int
+    coefficients: list[int]
+    kept: bool
+    walks: bool
+
+
+def take_apart(loss: type[Rowwise], variant: Variant) -> Pieces:
+    """The pieces of a loss. How many values each gives is asked once, on ones."""
+    roles = [loss.tensors[name].role for name in variant.operands]
+    vectors = [k for k, role in enumerate(roles) if role in ("vector", "class")]
+    scalars = [k for k, role in enumerate(roles) if role == "scalar"]
+    labelled = any(t.role == "label" for t in loss.tensors.values())
+    differentiable = [name for name, t in loss.tensors.items() if t.grad]
+    results = [differentiable.index(name) for name in variant.gradients]
+
+    rows, constants = len(vectors), variant.constants
+    peaks = len(loss.peaks(*[1.0] * (rows + constants))) if loss.peaks else 0
+    terms = len(loss.terms(*[1.0] * (rows + peaks + constants))) if loss.terms else 0
+    seen = rows if labelled else len(scalars)
+    combined = len(loss.combine(*[1.0] * (seen + peaks + terms + constants)))
+    return Pieces(
+        vectors=vectors,
+        moving=[k for k in vectors if roles[k] == "vector"],
+        scalars=scalars,
+        labelled=labelled,
+        results=results,
+        peaks=peaks,
+        terms=terms,
+        coefficients=list(range(2 if labelled else 1, combined)),
+        kept=loss.keep and results[:1] == [0],
+        walks=bool(loss.peaks or loss.terms or loss.slopes),
+    )
+
+
+def functions(loss: type[Rowwise], kind: Any) -> dict[str, Any]:
+    """The mathematics in the types that kernels call it with, and constants of that type."""
+    return {
+        "peaks": typed(loss.peaks, kind) if loss.peaks else None,
+        "terms": typed(loss.terms, kind) if loss.terms else None,
+        "combine": typed(loss.combine, np.float64),
+        "slopes": typed(loss.slopes, kind) if loss.slopes else None,
+        "zero": kind(0),
+        "low": kind(-np.inf),
+    }
