@@ -11,18 +11,19 @@ ARG BASE=python:3.11-slim-bookworm
 FROM ${BASE} AS wheels
 COPY . /src
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip wheel --no-deps --wheel-dir /wheels /src /src/clients/python
+    pip wheel --no-deps --wheel-dir /wheels /src /src/clients/python \
+ && cp /src/constraints.txt /wheels
 
 # ---- the server's environment, and its compiled kernels --------------------------------------
 FROM ${BASE} AS build
-# The tests of the libraries and tbb's debugging variants are most of what nothing ever loads.
-RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
-    --mount=type=bind,source=constraints.txt,target=/constraints.txt \
-    --mount=type=cache,target=/root/.cache/pip \
+COPY --from=wheels /wheels /wheels
+# Nothing loads the libraries' tests, nor tbb's debugging variants and the copies of its files that
+# a wheel has in place of links.
+RUN --mount=type=cache,target=/root/.cache/pip \
     python -m venv --without-pip /opt/lossd \
- && pip --python /opt/lossd/bin/python install -c /constraints.txt /wheels/*.whl \
+ && pip --python /opt/lossd/bin/python install -c /wheels/constraints.txt /wheels/*.whl \
  && find /opt/lossd/lib -type d -name tests -prune -exec rm -r {} + \
- && find /opt/lossd/lib -name '*_debug*.so*' -delete
+ && rm -f /opt/lossd/lib/*_debug.so* /opt/lossd/lib/*.so /opt/lossd/lib/*.so.*.*
 
 # Kernels are compiled for the processor that builds, unless these name another one: see
 # deploy/README.md. A server on another processor than these were compiled for compiles its own.
@@ -33,11 +34,10 @@ RUN NUMBA_CACHE_DIR=/var/cache/lossd /opt/lossd/bin/python -c \
 
 # ---- the thin client: numpy, grpcio and protobuf ---------------------------------------------
 FROM ${BASE} AS client-build
-RUN --mount=type=bind,from=wheels,source=/wheels,target=/wheels \
-    --mount=type=bind,source=constraints.txt,target=/constraints.txt \
-    --mount=type=cache,target=/root/.cache/pip \
+COPY --from=wheels /wheels /wheels
+RUN --mount=type=cache,target=/root/.cache/pip \
     python -m venv --without-pip /opt/lossd \
- && pip --python /opt/lossd/bin/python install -c /constraints.txt /wheels/lossd_client-*.whl \
+ && pip --python /opt/lossd/bin/python install -c /wheels/constraints.txt /wheels/lossd_client-*.whl \
  && find /opt/lossd/lib -type d -name tests -prune -exec rm -r {} +
 
 FROM ${BASE} AS client

@@ -134,25 +134,20 @@ def compute(
 ) -> Result:
     """What `evaluate` does, on arrays; what there is to warn of is in the result."""
     key = _key(loss, arrays, parameters, reduction, gradients, grad_output)
-    plan = _plans.get(key)
-    if plan is None:
-        plan = _plan(*key)
-        while len(_plans) >= _PLANS:
-            _plans.pop(next(iter(_plans)), None)
-        _plans[key] = plan
+    plan = _plans.get(key) or _plan(*key)
     return plan.run(arrays, grad_output)
 
 
-def is_compiled(
+def planned(
     loss: str,
     arrays: Mapping[str, Array],
     parameters: Mapping[str, Any],
     reduction: str,
     gradients: Collection[str],
     grad_output: npt.ArrayLike | None,
-) -> bool:
-    """Whether `compute` of the same arguments has its plan and kernel at hand."""
-    return _key(loss, arrays, parameters, reduction, gradients, grad_output) in _plans
+) -> "Plan | None":
+    """The plan of an earlier call like this one, its kernel at hand: `run` computes at once."""
+    return _plans.get(_key(loss, arrays, parameters, reduction, gradients, grad_output))
 
 
 def compile_kernels(name: str) -> None:
@@ -226,8 +221,11 @@ def _plan(
         )
     for key, tensor in given.items():
         _check_dtype(declared, key, tensor.dtype)
-    lowered = declared.lower(given)
-    return Plan(name, lowered, given, reduction, gradients, upstream)
+    plan = Plan(name, declared.lower(given), given, reduction, gradients, upstream)
+    while len(_plans) >= _PLANS:
+        _plans.pop(next(iter(_plans)), None)
+    _plans[name, types, parameters, reduction, gradients, upstream] = plan
+    return plan
 
 
 def _check_names(loss: Loss, given: Mapping[str, TensorType]) -> None:
@@ -307,6 +305,7 @@ class Plan:
         self.template[slots.INNER] = layout.inner
         self.template[slots.BLOCK_ROWS] = self.block_rows
         self.template[slots.CONSTANTS] = self.constants.ctypes.data
+        self.unit_weights = _unit_weights(layout.width, self.dtype)
         self.full = {n: layout.shapes.get(n, ()) for n in self.operands}
 
     def _checked(self, gradients: tuple[str, ...]) -> tuple[str, ...]:
@@ -338,7 +337,7 @@ class Plan:
             args[slots.OPERANDS + position] = _address(operand)
             alive.append(operand)
         if self.variant.multiplier:
-            weight = self._broadcast("weight", arrays["weight"], self.layout.output)
+            weight = self._broadcast(arrays["weight"], self.layout.output)
             args[slots.MULTIPLIER] = _address(weight)
             alive.append(weight)
 
@@ -370,7 +369,8 @@ class Plan:
         if self.bounded and args[_PARTIAL + self.blocks :].any():
             self._report_outside(arrays)
         if losses is None:
-            total = float(floats[_PARTIAL : _PARTIAL + self.blocks].sum())
+            partial = floats[_PARTIAL : _PARTIAL + self.blocks]
+            total = float(partial[0] if self.blocks == 1 else partial.sum())
             losses = np.array(_quotient(total, divisor), self.dtype)
         gradients = {n: self._shaped(n, g) for n, g in made.items()}
         return Result(losses, gradients, self.layout.warning)
@@ -378,6 +378,8 @@ class Plan:
     def _labels(self, target: Array, weight: Array | None) -> tuple[Array, float]:
         """Labels as int64 with -1 where ignored, and what the mean divides by."""
         target = np.ascontiguousarray(target).reshape(-1)
+        if not target.flags.aligned:
+            target = target.copy()
         classes = self.layout.width
         if target.dtype == np.uint64 and target.size and target.max() > np.iinfo(np.int64).max:
             bad = int(np.argmax(target > np.iinfo(np.int64).max))
@@ -403,18 +405,20 @@ class Plan:
     def _operand(self, name: str, array: Array | None) -> Array:
         if self.loss.tensors[name].role != "class":
             assert array is not None
-            return self._broadcast(name, array, self.full[name])
+            return self._broadcast(array, self.full[name])
         if array is None:
-            return _unit_weights(self.layout.width, self.dtype)
+            return self.unit_weights
         padded = np.ones(self.layout.width + PADDING, self.dtype)
         padded[: self.layout.width] = array
         return padded
 
-    def _broadcast(self, name: str, array: Array, shape: Shape) -> Array:
-        if array.shape != shape and self.loss.tensors[name].role != "label":
+    def _broadcast(self, array: Array, shape: Shape) -> Array:
+        """An array in the shape and type of the kernel, itself if it has them."""
+        if array.shape != shape:
             array = np.broadcast_to(array, shape)
-        if array.dtype != self.dtype or not array.flags.c_contiguous or not array.flags.aligned:
-            array = np.ascontiguousarray(array, self.dtype)
+        flags = array.flags
+        if array.dtype != self.dtype or not (flags.c_contiguous and flags.aligned):
+            array = np.array(array, self.dtype, order="C")
         return array
 
     def _upstream(self, grad_output: npt.ArrayLike) -> Array:
@@ -430,7 +434,7 @@ class Plan:
                 f"{self.name}: grad_output has type {array.dtype}; it must be real",
                 field="grad_output",
             )
-        return np.ascontiguousarray(array, self.dtype)
+        return self._broadcast(array, expected)
 
     def _gradient_shape(self, name: str) -> Shape:
         return self.given["input"].shape if self._is_class(name) else self.full[name]

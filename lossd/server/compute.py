@@ -1,6 +1,7 @@
 """From a request to its answer, on the event loop or in the compute pool."""
 
 import asyncio
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -50,8 +51,13 @@ class Computer:
         Raises:
             LossdError: as `evaluate`.
         """
-        size = sum(tensor.nbytes for tensor in request.tensors.values())
-        return _evaluate(request) if size <= INLINE and _ready(request) else None
+        if sum(tensor.nbytes for tensor in request.tensors.values()) > INLINE:
+            return None
+        arguments = _arguments(request)
+        plan = engine.planned(*arguments)
+        if plan is None:
+            return None
+        return _answer(request, lambda: plan.run(arguments[1], arguments[5]))
 
     async def warm(self, name: str) -> None:
         """Compile a loss's kernels."""
@@ -62,30 +68,27 @@ class Computer:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _arrays(request: Request) -> dict[str, Array]:
-    return {n: t for n, t in request.tensors.items() if not isinstance(t, Announcement)}
+_Arguments = tuple[
+    str, dict[str, Array], Mapping[str, Any], str, Collection[str], npt.ArrayLike | None
+]
 
 
-def _ready(request: Request) -> bool:
-    tensors = _arrays(request)
-    upstream = tensors.pop("grad_output", None)
-    return engine.is_compiled(
-        request.loss, tensors, request.parameters, request.reduction, request.gradients, upstream
-    )
+def _arguments(request: Request) -> _Arguments:
+    """What `engine.compute` takes."""
+    arrays = {n: t for n, t in request.tensors.items() if not isinstance(t, Announcement)}
+    upstream = arrays.pop("grad_output", None)
+    return (
+        request.loss, arrays, request.parameters, request.reduction, request.gradients, upstream,
+    )  # fmt: skip
 
 
 def _evaluate(request: Request) -> Response:
-    tensors = _arrays(request)
-    upstream = tensors.pop("grad_output", None)
+    return _answer(request, lambda: engine.compute(*_arguments(request)))
+
+
+def _answer(request: Request, compute: Callable[[], engine.Result]) -> Response:
     try:
-        result = engine.compute(
-            request.loss,
-            tensors,
-            request.parameters,
-            request.reduction,
-            request.gradients,
-            upstream,
-        )
+        result = compute()
     except LossdError:
         raise
     except Exception as error:

@@ -23,8 +23,9 @@ class Tolerance:
 
     loss:  against the oracle.
     slope: against the oracle, for each element of a gradient.
-    torch: against PyTorch, which rounds as often as lossd does, on its own way there, and whose
-        float32 sums stay in float32.
+    torch: against PyTorch, which rounds as often as lossd does, on its own way there, and which
+        adds the classes of (N, C, d1) one after another in float32: up to C / 2 · eps, in
+        practice half the root of C.
     """
 
     loss: float
@@ -33,9 +34,9 @@ class Tolerance:
 
 
 TOLERANCES: Final[dict[Any, Tolerance]] = {
-    np.dtype(np.float32): Tolerance(loss=4, slope=4, torch=8),
+    np.dtype(np.float32): Tolerance(loss=4, slope=4, torch=16),
     # sums of float64 are not kept in anything wider: their own rounding comes on top
-    np.dtype(np.float64): Tolerance(loss=12, slope=4, torch=12),
+    np.dtype(np.float64): Tolerance(loss=12, slope=12, torch=16),
 }
 
 

@@ -589,10 +589,10 @@ def test_nan_in_gives_nan_out_there_and_nowhere_else(case: Case) -> None:
             for key, gradient in got.gradients.items():
                 if key == name and (case.loss, name) not in LINEAR:
                     assert np.isnan(gradient[place]), what
+                if key == "weight":
+                    continue  # a sum over all rows
                 kept = rows_of(case, gradient, alive)
-                if gradient.shape == clean["weight" if key == "weight" else name].shape:
-                    kept_before = before.gradients[key][kept]
-                    np.testing.assert_array_equal(gradient[kept], kept_before, what)
+                np.testing.assert_array_equal(gradient[kept], before.gradients[key][kept], what)
 
 
 @pytest.mark.parametrize("shape", [(3, 10), (3, 65), (3, 10, 4)])

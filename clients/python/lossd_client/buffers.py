@@ -3,6 +3,7 @@
 A new array of megabytes costs a page fault for every 4 KiB, several times what a kernel costs.
 """
 
+import math
 import threading
 from collections import defaultdict
 from typing import Any, Final
@@ -28,7 +29,7 @@ class Pool:
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
         """An array with undefined values, like `np.empty`."""
-        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        size = math.prod(shape) * dtype.itemsize
         if size < LARGE:
             return np.empty(shape, dtype)
         size_class = 1 << (size - 1).bit_length() - 2  # four sizes for each power of two

@@ -133,6 +133,9 @@ class Pending:
 
 def messages_of(id: int, request: Request) -> Iterator[bytes]:
     """The messages of one evaluation, written as they are asked for."""
+    if all(tensor.nbytes <= wire.CHUNK for tensor in request.tensors.values()):
+        yield wire.write_stream(id, request)
+        return
     first, chunks = wire.split(dict(request.tensors))  # type: ignore[arg-type]
     head = Request(request.loss, first, request.parameters, request.reduction, request.gradients)
     yield wire.write_stream(id, head)
