@@ -183,6 +183,18 @@ def _softplus32(x: Any) -> Any:
     return y + _maximum(x, _ZERO)
 
 
+def _exp64(x: Any) -> Any:
+    return math.exp(x)
+
+
+def _log64(x: Any) -> Any:
+    return math.log(x)
+
+
+def _log1p64(x: Any) -> Any:
+    return math.log1p(x)
+
+
 def _softplus64(x: Any) -> Any:
     return math.log1p(math.exp(-abs(x))) + (max(0.0, x))
 
@@ -268,9 +280,9 @@ def _compiled(function: Callable[..., Any], single: Any, double: Any) -> None:
         return {types.float32: single, types.float64: double}.get(x)
 
 
-_compiled(exp, _exp32, lambda x: math.exp(x))  # noqa: PLW0108  Numba asks for a Python function
-_compiled(log, _log32, lambda x: math.log(x))  # noqa: PLW0108
-_compiled(log1p, _log1p32, lambda x: math.log1p(x))  # noqa: PLW0108
+_compiled(exp, _exp32, _exp64)
+_compiled(log, _log32, _log64)
+_compiled(log1p, _log1p32, _log1p64)
 _compiled(softplus, _softplus32, _softplus64)
 for _function, _formula in ((sigmoid, _sigmoid), (sign, _sign)):
     _compiled(_function, typed(_formula, np.float32), typed(_formula, np.float64))

@@ -551,6 +551,7 @@ LONG = [
 WITHOUT_NAN = ("binary_cross_entropy", "nll_loss")
 # the loss is linear in the tensor: its derivative there does not depend on the value
 LINEAR = {
+    ("cross_entropy", "target"),
     ("kl_div", "input"),
     ("hinge_embedding_loss", "input"),
     ("binary_cross_entropy_with_logits", "target"),

@@ -387,7 +387,7 @@ def awaiting(id: int = 1) -> stubs.Message:
 def test_an_evaluation_under_way_is_answered_before_the_end(
     start_server: StartServer, number: signal.Signals
 ) -> None:
-    server = start_server()
+    server = start_server("--drain-seconds", "10")
     with Stub(server.addresses()[0]) as stub, stub.stream() as stream:
         stream.say(awaiting(), begin(2, request("l1_loss", input=X, target=X)))
         stream.hear_result(2)
@@ -397,6 +397,23 @@ def test_an_evaluation_under_way_is_answered_before_the_end(
         stream.say(chunk(1, "input", 8, X.tobytes()[8:]))
         result = stream.hear_result(1)
         np.testing.assert_array_equal(result["grad.input"], np.full_like(X, np.float32(1 / 6)))
+        assert stream.end() == []
+        assert server.wait() == 0
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+def test_an_error_is_answered_before_the_end(start_server: StartServer, chunked: bool) -> None:
+    server = start_server("--drain-seconds", "10")
+    with Stub(server.addresses()[0]) as stub, stub.stream() as stream:
+        stream.say(awaiting(), begin(2, request("l1_loss", input=X, target=X)))
+        stream.hear_result(2)
+        server.process.send_signal(signal.SIGTERM)
+        server.await_log("draining")
+        if chunked:
+            stream.say(chunk(1, "input", 4, X.tobytes()))
+        else:
+            stream.say(begin(1, request("l1_loss", input=X, target=X)))
+        assert reason_of(stream.hear_error(1)) == "MALFORMED_MESSAGE"
         assert stream.end() == []
         assert server.wait() == 0
 
@@ -413,7 +430,7 @@ def refusal(address: str) -> Any:
 
 
 def test_new_calls_are_refused_while_draining(start_server: StartServer) -> None:
-    server = start_server()
+    server = start_server("--drain-seconds", "10")
     with Stub(server.addresses()[0]) as stub, stub.stream() as stream:
         stream.say(awaiting(), begin(2, request("l1_loss", input=X, target=X)))
         stream.hear_result(2)

@@ -103,6 +103,7 @@ def test_float32_is_within_2_ulp_where_it_bends(name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_float32_is_within_2_ulp_everywhere(name: str) -> None:
     """All 2**32 float32."""
