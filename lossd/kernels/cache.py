@@ -9,6 +9,7 @@ The folder is `$NUMBA_CACHE_DIR/lossd`, else `__pycache__` beside this file, els
 `~/.cache/lossd`: the first that can be written to, or at least be read.
 """
 
+import contextlib
 import functools
 import hashlib
 import inspect
@@ -44,7 +45,9 @@ def folder() -> Path:
     """Where compiled code is kept."""
     chosen = os.environ.get("NUMBA_CACHE_DIR")
     places = [Path(chosen) / "lossd"] if chosen else []
-    places += [Path(__file__).with_name("__pycache__"), Path.home() / ".cache" / "lossd"]
+    places.append(Path(__file__).with_name("__pycache__"))
+    with contextlib.suppress(RuntimeError):  # a user without a home
+        places.append(Path.home() / ".cache" / "lossd")
     return next(filter(_writable, places), next(filter(Path.is_dir, places), places[0]))
 
 

@@ -8,8 +8,8 @@ from lossd_client.errors import ParameterError, ShapeError
 from lossd.mathfns import inlined, sign
 from lossd.spec import Elementwise, Given, Layout, Loss, Vectors, param, tensor
 
-COSINE_EPS = 1e-12
-"""Added to both squared norms of a cosine, as PyTorch does."""
+COSINE_EPS = 9.999999960041972e-13
+"""Added to both squared norms of a cosine: 1e-12 as a float32, as PyTorch has it."""
 
 
 @inlined
@@ -45,7 +45,8 @@ class HingeEmbeddingLoss(Elementwise):
         h = margin - x
         similar = x if y != -1 else 0
         apart = max(h, 0) if y != 1 else 0
-        return similar + apart, (1 if y != -1 else 0) - (step(h) if y != 1 else 0)
+        slope = (1 if y != -1 else 0) - (step(h) if y != 1 else 0)
+        return (similar + apart if y == y else y), (slope if y == y else y)  # noqa: PLR0124  NaN
 
 
 class MarginRankingLoss(Elementwise):
@@ -124,6 +125,12 @@ class CosineEmbeddingLoss(Vectors):
                     f"{given['target'].shape}",
                     field=name,
                 )
+        if given["input1"].shape[-1] != given["input2"].shape[-1]:
+            raise ShapeError(
+                f"{self.name}: input1 {given['input1'].shape}, input2 {given['input2'].shape} "
+                "must have vectors of the same length",
+                field="input2",
+            )
         return self.rows_of(given)
 
     @staticmethod
@@ -137,6 +144,8 @@ class CosineEmbeddingLoss(Vectors):
         norm = math.sqrt(sq1) * math.sqrt(sq2)
         cos = dot / norm
         loss, slope = cos * 0.0, cos * 0.0
+        if y != y:  # noqa: PLR0124  NaN
+            loss, slope = y, y
         if y == 1:
             loss, slope = 1.0 - cos, slope - 1.0
         elif y == -1:
@@ -355,7 +364,7 @@ class _TripletExtreme(TripletMarginLoss):
         margin: Any, order: Any, eps: Any, swap: Any,
     ) -> Any:  # fmt: skip
         ap, an, pn = a - p + eps, a - n + eps, (p - n + eps if swap > 0 else 0)
-        ap = k_ap * sign(ap) if magnitude(ap, order) == top_ap else 0
-        an = k_an * sign(an) if magnitude(an, order) == top_an else 0
-        pn = k_pn * sign(pn) if magnitude(pn, order) == top_pn else 0
+        ap = k_ap * (sign(ap) if magnitude(ap, order) == top_ap else 0)  # NaN · 0 is NaN
+        an = k_an * (sign(an) if magnitude(an, order) == top_an else 0)
+        pn = k_pn * (sign(pn) if magnitude(pn, order) == top_pn else 0) if swap > 0 else 0
         return ap + an, pn - ap, -an - pn

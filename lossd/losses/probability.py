@@ -5,6 +5,9 @@ from typing import Any, ClassVar
 from lossd.mathfns import exp, log, log1p, sigmoid, softplus
 from lossd.spec import Elementwise, Given, Loss, param, tensor
 
+EPS = 9.999999960041972e-13
+"""Least denominator of BCE's gradient: 1e-12 as a float32, as PyTorch has it."""
+
 
 class BCELoss(Elementwise):
     r"""Binary cross entropy of probabilities.
@@ -36,7 +39,7 @@ class BCELoss(Elementwise):
     def math(x: Any, y: Any) -> Any:
         log_x, log_not_x = log(x), log1p(-x)
         loss = (y - 1) * max(log_not_x, -100) - y * max(log_x, -100)
-        return loss, (x - y) / max((1 - x) * x, 1e-12), log_not_x - log_x
+        return loss, (x - y) / max((1 - x) * x, EPS), log_not_x - log_x
 
 
 class BCEWithLogitsLoss(Elementwise):

@@ -3,6 +3,7 @@
 import contextlib
 import math
 import struct
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -239,6 +240,41 @@ def test_messages_with_more_or_fewer_bytes(
 ) -> None:
     start = place % len(message)
     read_by_all(message[:start] + added + message[start + removed :])
+
+
+def outcome(read: Any, data: bytes) -> Any:
+    """What a reader makes of a message, in a form that can be compared."""
+    try:
+        message = read(memoryview(data), 0, len(data))
+    except LossdError as error:
+        return type(error), str(error)
+    tensors = {
+        name: t if isinstance(t, Announcement) else (t.dtype, t.shape, t.tobytes())
+        for name, t in message.tensors.items()
+    }
+    return tensors, repr(replace(message, tensors={}))
+
+
+@settings(max_examples=500)
+@given(
+    st.sampled_from(VALID[:2]),
+    st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=4),
+)
+def test_what_was_read_before_does_not_change_what_is_read(
+    message: bytes, changes: list[tuple[int, int]]
+) -> None:
+    """Forms of messages are remembered: a message of nearly the same form is another."""
+    changed = bytearray(message)
+    for place, value in changes:
+        changed[place % len(changed)] = value
+    for remembering, afresh in (
+        (wire.read_request, wire._read_request),
+        (wire.read_response, wire._read_response),
+    ):
+        outcome(remembering, message)
+        expected = outcome(afresh, bytes(changed))
+        for _ in range(2):
+            assert outcome(remembering, bytes(changed)) == expected
 
 
 @settings(max_examples=200)
