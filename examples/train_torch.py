@@ -10,9 +10,8 @@ import argparse
 from collections.abc import Callable
 
 import torch
-from sklearn.datasets import load_digits
-
 from lossd_client import Client, connect, nn
+from sklearn.datasets import load_digits
 
 Criterion = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 

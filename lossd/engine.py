@@ -28,6 +28,7 @@ from lossd.spec import (
     FLOATS,
     Classes,
     Elementwise,
+    Given,
     Layout,
     Loss,
     Rowwise,
@@ -211,8 +212,46 @@ def _plan(
     gradients: tuple[str, ...],
     upstream: bool,
 ) -> "Plan":
-    declared = find(name)(**dict(parameters))
     given = {key: TensorType(dtype, shape) for key, dtype, shape in types}
+    loss = _checked(name, given, dict(parameters), reduction)
+    plan = Plan(name, loss, given, reduction, gradients, upstream)
+    while len(_plans) >= _PLANS:
+        _plans.pop(next(iter(_plans)), None)
+    _plans[name, types, parameters, reduction, gradients, upstream] = plan
+    return plan
+
+
+def footprint(
+    loss: str,
+    types: Mapping[str, tuple[np.dtype[Any], Shape]],
+    parameters: Mapping[str, Any],
+    reduction: str,
+    gradients: Collection[str],
+) -> int:
+    """Bytes that a call takes beside its tensors: broadcast operands, gradients, losses.
+
+    Raises:
+        LossdError: as `evaluate`, for names, types, shapes and parameters.
+    """
+    given = {name: TensorType(*kind) for name, kind in types.items()}
+    lowered = _checked(loss, given, parameters, reduction)
+    layout = lowered.layout(given)
+    return _footprint(lowered, given, layout, reduction, gradients)
+
+
+def _footprint(
+    loss: Loss, given: Given, layout: Layout, reduction: str, gradients: Collection[str]
+) -> int:
+    size = _compute_type(loss, given).itemsize
+    full = {n: math.prod(layout.shapes.get(n, ())) * size for n in given}
+    copied = sum(full[n] for n, t in given.items() if layout.shapes.get(n, t.shape) != t.shape)
+    losses = layout.rows * size if reduction == "none" else 0
+    return copied + losses + sum(full.get(n, 0) for n in gradients)
+
+
+def _checked(name: str, given: Given, parameters: Mapping[str, Any], reduction: str) -> Loss:
+    """The loss to compute for tensors of these types, names and types checked."""
+    declared = find(name)(**parameters)
     _check_names(declared, given)
     if reduction not in declared.reductions:
         raise ParameterError(
@@ -221,14 +260,10 @@ def _plan(
         )
     for key, tensor in given.items():
         _check_dtype(declared, key, tensor.dtype)
-    plan = Plan(name, declared.lower(given), given, reduction, gradients, upstream)
-    while len(_plans) >= _PLANS:
-        _plans.pop(next(iter(_plans)), None)
-    _plans[name, types, parameters, reduction, gradients, upstream] = plan
-    return plan
+    return declared.lower(given)
 
 
-def _check_names(loss: Loss, given: Mapping[str, TensorType]) -> None:
+def _check_names(loss: Loss, given: Given) -> None:
     missing = [n for n in loss.required() if n not in given]
     if missing:
         raise ParameterError(f"{loss.name}: the tensor {missing[0]!r} is missing", field=missing[0])
@@ -305,6 +340,7 @@ class Plan:
         self.template[slots.INNER] = layout.inner
         self.template[slots.BLOCK_ROWS] = self.block_rows
         self.template[slots.CONSTANTS] = self.constants.ctypes.data
+        self.footprint = _footprint(loss, given, layout, reduction, gradients)
         self.unit_weights = _unit_weights(layout.width, self.dtype)
         self.full = {n: layout.shapes.get(n, ()) for n in self.operands}
 

@@ -80,6 +80,8 @@ class Param:
                 f"{loss}: {name} = {value!r} must be {kind.__name__}, not {type(value).__name__}",
                 field=name,
             )
+        if kind is int and not -(1 << 63) <= value < 1 << 63:
+            raise ParameterError(f"{loss}: {name} = {value} does not fit 64 bits", field=name)
         good = (
             (self.gt is None or value > self.gt)
             and (self.ge is None or value >= self.ge)

@@ -14,6 +14,7 @@ import functools
 import hashlib
 import inspect
 import os
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +26,12 @@ from numba.core.ccallback import CFunc
 from numba.core.typing import Signature
 
 PACKAGE: Final = Path(__file__).resolve().parents[1]
+
+
+_UNREADABLE: Final = (
+    pickle.UnpicklingError, EOFError, OSError, ValueError, AttributeError, ImportError, IndexError,
+)  # fmt: skip
+"""What pickle raises for a truncated or damaged file."""
 
 
 @functools.cache
@@ -96,6 +103,15 @@ class Cache(FunctionCache):
 
     def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
         return sig, codegen.magic_tuple(), self._stamp
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Compiled code from disk; None if there is none, or none that can be read."""
+        try:
+            return super().load_overload(sig, target_context)
+        except _UNREADABLE:
+            if os.access(folder(), os.W_OK):
+                self.flush()
+            return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep compiled code, where the folder can be written to."""

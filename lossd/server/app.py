@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import socket
 import time
 from pathlib import Path
 from typing import Final
@@ -86,7 +87,10 @@ class Server:
 
     def _listen(self, address: str) -> str:
         if address.startswith("unix:"):
-            Path(address.removeprefix("unix:")).absolute().parent.mkdir(parents=True, exist_ok=True)
+            path = Path(address.removeprefix("unix:")).absolute()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if _answers(path):  # gRPC would take the socket away from whoever listens on it
+                raise OSError(f"cannot listen on {address}: another server does")
         try:
             port = self._grpc.add_insecure_port(address)
         except RuntimeError as error:
@@ -104,6 +108,16 @@ class Server:
     async def _report(self, status: int) -> None:
         for name in ("", NAME):
             await self._health.set(name, status)
+
+
+def _answers(path: Path) -> bool:
+    """Whether somebody listens on a unix socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
 
 
 async def _serve(settings: Settings) -> None:

@@ -20,9 +20,17 @@ thread and back costs more than computing them."""
 
 
 def needed(request: Request) -> int:
-    """Bytes that an evaluation holds: its tensors, and a gradient for each that is asked for."""
-    sizes = {name: tensor.nbytes for name, tensor in request.tensors.items()}
-    return sum(sizes.values()) + sum(sizes.get(name, 0) for name in request.gradients)
+    """Bytes that an evaluation holds: tensors as they are broadcast, gradients, losses.
+
+    Raises:
+        LossdError: what is wrong with the request, as far as types and shapes tell.
+    """
+    types = {name: (t.dtype, t.shape) for name, t in request.tensors.items()}
+    given = sum(tensor.nbytes for tensor in request.tensors.values())
+    types.pop("grad_output", None)
+    return given + engine.footprint(
+        request.loss, types, request.parameters, request.reduction, request.gradients
+    )
 
 
 class Computer:
@@ -55,7 +63,7 @@ class Computer:
             return None
         arguments = _arguments(request)
         plan = engine.planned(*arguments)
-        if plan is None:
+        if plan is None or plan.footprint > INLINE:
             return None
         return _answer(request, lambda: plan.run(arguments[1], arguments[5]))
 

@@ -12,7 +12,7 @@ from lossd_client.wire import Announcement
 from lossd import __version__
 from lossd.server.compute import Computer, needed
 from lossd.server.limits import Budget
-from lossd.server.status import status_of
+from lossd.server.status import LONGEST, status_of
 from lossd.server.streams import Stream
 from lossd.spec import FLOATS, Loss, Param, Tensor, registry
 
@@ -68,7 +68,7 @@ class LossService:
             return wire.write_response(await self._computer.evaluate(request))
         except LossdError as error:
             context.set_trailing_metadata((("grpc-status-details-bin", status_of(error)),))
-            await context.abort(_CODES[error.code], str(error))
+            await context.abort(_CODES[error.code], str(error)[:LONGEST])
             raise AssertionError("abort raises") from error
         finally:
             self._budget.give_back(size)

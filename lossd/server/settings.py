@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -144,14 +145,18 @@ class Settings(BaseSettings):
             given = flags()
             return cls(**(given | ({"config": Path(path)} if path else {})))
         except OSError as error:
-            raise SystemExit(f"lossd serve: {path}: {error.strerror}") from error
-        except tomllib.TOMLDecodeError as error:
-            raise SystemExit(f"lossd serve: {path}: {error}") from error
+            raise _wrong(f"{path}: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise _wrong(f"{path}: {error}") from error
         except ValidationError as error:
             lines = [
                 f"  {'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}"
                 for e in error.errors()
             ]
-            raise SystemExit(
-                "\n".join(["lossd serve: settings that are wrong:", *lines])
-            ) from error
+            raise _wrong("\n".join(["settings that are wrong:", *lines])) from error
+
+
+def _wrong(message: str) -> SystemExit:
+    """Say what is wrong; the exit for it."""
+    print(f"lossd serve: {message}", file=sys.stderr)  # noqa: T201
+    return SystemExit(2)

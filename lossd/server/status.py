@@ -7,19 +7,22 @@ from google.rpc import error_details_pb2, status_pb2
 from lossd_client.errors import LossdError
 
 DOMAIN: Final = "lossd"
+LONGEST: Final = 800
+"""Characters of a message: gRPC limits the metadata that it travels in, three times, to 8 KiB."""
 
 
 def status_of(error: LossdError) -> bytes:
     """A serialised `google.rpc.Status` with ErrorInfo, and BadRequest for an argument at fault."""
+    text = str(error)
+    if len(text) > LONGEST:
+        text = text[: LONGEST - 1] + "…"
     details = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)]
     if error.field:
-        violation = error_details_pb2.BadRequest.FieldViolation(
-            field=error.field, description=str(error)
-        )
+        violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=text)
         details.append(error_details_pb2.BadRequest(field_violations=[violation]))
     packed = []
     for detail in details:
         packed.append(any_pb2.Any())
         packed[-1].Pack(detail)
-    status = status_pb2.Status(code=error.code, message=str(error), details=packed)
+    status = status_pb2.Status(code=error.code, message=text, details=packed)
     return bytes(status.SerializeToString())

@@ -37,6 +37,15 @@ class _Evaluation:
         return all(n == self.tensors[name].nbytes for name, n in self.received.items())
 
 
+def _unfinished(evaluation: _Evaluation) -> ProtocolError:
+    name = next(n for n, got in evaluation.received.items() if got < evaluation.tensors[n].nbytes)
+    return ProtocolError(
+        f"the stream ended after {evaluation.received[name]} of {name!r}'s "
+        f"{evaluation.tensors[name].nbytes} bytes",
+        field=name,
+    )
+
+
 class Stream:
     """Serves one stream until its client ends it, or until it is idle while the server drains."""
 
@@ -48,7 +57,7 @@ class Stream:
         self._wake = asyncio.Event()
         self._writing = asyncio.Lock()  # gRPC takes one message at a time
         self._task: asyncio.Task[Any] | None = None
-        self._ended = self._draining = False
+        self._ended = self._draining = self._idle = False
 
     async def serve(
         self, messages: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]
@@ -62,11 +71,17 @@ class Stream:
                 if answer is not None:
                     async with self._writing:
                         await context.write(answer)
+                self._end_if_idle()
+            for id in [id for id, e in self._evaluations.items() if e.task is None]:
+                self._send(id, iter([self._failure(id, _unfinished(self._evaluations[id]))]))
             running = [e.task for e in self._evaluations.values() if e.task is not None]
             await asyncio.gather(*running)
             self._ended = True
             self._wake.set()
             await writer
+        except asyncio.CancelledError:
+            if not self._idle:
+                raise
         finally:
             writer.cancel()
             for id in list(self._evaluations):
@@ -79,6 +94,7 @@ class Stream:
 
     def _end_if_idle(self) -> None:
         if self._draining and not self._evaluations and not self._outgoing and self._task:
+            self._idle = True
             self._task.cancel()
 
     def _receive(self, message: bytes) -> bytes | None:
@@ -183,7 +199,6 @@ class Stream:
         evaluation = self._evaluations.pop(id, None)
         if evaluation is not None:
             self._budget.give_back(evaluation.reserved)
-        self._end_if_idle()
 
     def _send(self, id: int, messages: Iterator[bytes]) -> None:
         self._outgoing.append((id, messages))
@@ -198,6 +213,7 @@ class Stream:
                 if message is None:
                     self._outgoing.popleft()
                     self._end(id)
+                    self._end_if_idle()
                     continue
                 async with self._writing:
                     await context.write(message)

@@ -7,9 +7,9 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from lossd_client import connect, selfcheck
 
 from lossd import demo
-from lossd_client import connect, selfcheck
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 

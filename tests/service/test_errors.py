@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import textwrap
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -546,23 +545,23 @@ def test_stream_that_is_dropped_in_the_middle_of_chunks(stub: Stub, server: Serv
     answers(server.addresses()[0])
 
 
-BUSY_CLIENT = textwrap.dedent("""
-    import sys, threading
-    import numpy as np
-    from lossd_client import connect, nn
+BUSY_CLIENT = """
+import os, sys, threading
+import numpy as np
+from lossd_client import connect, nn
 
-    client = connect(sys.argv[1])
-    criterion = nn.CrossEntropyLoss(client=client)
-    x, y = np.zeros((20_000, 100), np.float32), np.zeros(20_000, np.int64)
+client = connect(sys.argv[1])
+criterion = nn.CrossEntropyLoss(client=client)
+x, y = np.zeros((20_000, 100), np.float32), np.zeros(20_000, np.int64)
 
-    def work():
-        while True:
-            criterion.value_and_grad(x, y)
-            print("computed", flush=True)
+def work():
+    while True:
+        criterion.value_and_grad(x, y)
+        os.write(1, b"computed\\n")
 
-    for _ in range(8):
-        threading.Thread(target=work).start()
-""")
+for _ in range(8):
+    threading.Thread(target=work).start()
+"""
 
 
 def test_client_that_is_killed_while_its_evaluations_compute(start_server: StartServer) -> None:

@@ -5,8 +5,8 @@
 >>> criterion = nn.CrossEntropyLoss(client=client)
 >>> x = tensor([[1.5, 2.0, 0.5], [0.5, 1.0, 1.5]], requires_grad=True)
 >>> loss = criterion(x, [1, 2])
->>> loss.item()
-0.6422001719474792
+>>> round(loss.item(), 6)
+0.6422
 >>> loss.backward()
 >>> x.grad.shape
 (2, 3)

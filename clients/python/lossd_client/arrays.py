@@ -83,6 +83,7 @@ class Tensor:
         Raises:
             RuntimeError: nothing that this was computed from requires a gradient, or it was
                 called before; or this is not a scalar and `gradient` is missing.
+            ValueError: `gradient` has another shape than this.
         """
         if self._backward is None:
             message = (
@@ -95,8 +96,12 @@ class Tensor:
                 f"backward needs a gradient of shape {self.shape} for a loss that is no scalar"
             )
             raise RuntimeError(message)
+        upstream = None if gradient is None else np.asarray(gradient)
+        if upstream is not None and upstream.shape != self.shape:
+            message = f"the gradient has shape {upstream.shape}, the loss {self.shape}"
+            raise ValueError(message)
         backward, self._backward = self._backward, None
-        backward(None if gradient is None else np.asarray(gradient))
+        backward(upstream)
 
     def zero_grad(self) -> None:
         """Forget the gradient."""
@@ -137,7 +142,7 @@ def tensor(data: ArrayLike, *, requires_grad: bool = False) -> Tensor:
 def as_array(data: Any) -> Array:
     """`data` as an array: arrays as they are, Python floats as float32."""
     if isinstance(data, np.ndarray):
-        return data
+        return data if data.dtype.isnative else data.astype(data.dtype.newbyteorder("="))
     if isinstance(data, Tensor):
         return data.data
     array = np.asarray(data)

@@ -32,7 +32,7 @@ class Pool:
         size = math.prod(shape) * dtype.itemsize
         if size < LARGE:
             return np.empty(shape, dtype)
-        size_class = 1 << (size - 1).bit_length() - 2  # four sizes for each power of two
+        size_class = 1 << (size - 1).bit_length() - 3  # four sizes for each power of two
         rounded = -(-size // size_class) * size_class
         with self._lock:
             stock = self._free[rounded]

@@ -3,11 +3,11 @@
 import asyncio
 import functools
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
+from lossd_client.caution import warn
 from lossd_client.errors import ParameterError
 from lossd_client.transports import InProcess, Remote, Transport
 from lossd_client.wire import Array, Parameter, Request, Response
@@ -93,9 +93,9 @@ class Client(_Base):
 
     def send(self, request: Request, timeout: float | None = None) -> Response:
         """Evaluate a request; warns of what the response warns of."""
-        response = self._transport.evaluate(request, timeout or self.timeout)
+        response = self._transport.evaluate(request, self.timeout if timeout is None else timeout)
         if response.warning:
-            warnings.warn(response.warning, UserWarning, stacklevel=4)
+            warn(response.warning)
         return response
 
     def close(self) -> None:
@@ -142,9 +142,11 @@ class AsyncClient(_Base):
 
     async def send(self, request: Request, timeout: float | None = None) -> Response:
         """`Client.send`, awaited."""
-        response = await self._transport.evaluate_async(request, timeout or self.timeout)
+        response = await self._transport.evaluate_async(
+            request, self.timeout if timeout is None else timeout
+        )
         if response.warning:
-            warnings.warn(response.warning, UserWarning, stacklevel=4)
+            warn(response.warning)
         return response
 
     async def aclose(self) -> None:

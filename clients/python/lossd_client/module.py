@@ -1,13 +1,13 @@
 """What every loss class is made of; `lossd_client.nn` holds the classes."""
 
 import sys
-import warnings
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, ClassVar, cast
 
 import numpy as np
 
 from lossd_client.arrays import Array, ArrayLike, Tensor, as_array
+from lossd_client.caution import warn
 from lossd_client.client import AnyClient, AsyncClient, Client, checked
 from lossd_client.wire import Parameter, Request, Response
 
@@ -92,7 +92,7 @@ class Loss:
     def _later(self, request: Request, finish: Callable[[Response], Any]) -> Any:
         """Send and finish: at once, or as a coroutine for an AsyncClient."""
         if self.reduction in self.advice:
-            warnings.warn(self.advice[self.reduction], UserWarning, stacklevel=4)
+            warn(self.advice[self.reduction])
         client = self.client
         if isinstance(client, AsyncClient):
             return _finished(client.send(request), finish)
@@ -152,9 +152,6 @@ class _Call:
     def gradients(self, response: Response, upstream: Array | None) -> dict[str, Array]:
         """Gradients of the inputs that want one, multiplied by the upstream gradient."""
         value = cast(Array, response.tensors["loss"])
-        if upstream is not None and upstream.shape != value.shape:
-            message = f"the gradient has shape {upstream.shape}, the loss {value.shape}"
-            raise ValueError(message)
         if self.loss.reduction == "none" and upstream is not None:
             client = self.loss.client
             if not isinstance(client, Client):
@@ -177,9 +174,5 @@ def _legacy_reduction(size_average: bool | None, reduce: bool | None) -> str | N
     if size_average is None and reduce is None:
         return None
     reduction = "none" if reduce is False else "sum" if size_average is False else "mean"
-    warnings.warn(
-        f"size_average and reduce are deprecated; use reduction={reduction!r} instead",
-        UserWarning,
-        stacklevel=4,
-    )
+    warn(f"size_average and reduce are deprecated; use reduction={reduction!r} instead")
     return reduction

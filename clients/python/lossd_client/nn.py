@@ -250,8 +250,8 @@ class CrossEntropyLoss(Loss):
 
     Example:
         >>> criterion = nn.CrossEntropyLoss(client=client)
-        >>> criterion([[1.5, 2, 0.5], [0.5, 1, 1.5]], [1, 2]).item()
-        0.6422001123428345
+        >>> round(criterion([[1.5, 2, 0.5], [0.5, 1, 1.5]], [1, 2]).item(), 6)
+        0.6422
     """
 
     name = "cross_entropy"
@@ -426,7 +426,7 @@ class KLDivLoss(Loss):
         >>> criterion = nn.KLDivLoss(reduction="batchmean", client=client)
         >>> x = np.array([[-1.13533, -1.13533, -1.03533]], np.float32)
         >>> round(criterion(x, np.array([[0.2, 0.3, 0.5]], np.float32)).item(), 5)
-        0.05677
+        0.05568
     """
 
     name = "kl_div"

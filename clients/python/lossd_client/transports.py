@@ -61,9 +61,12 @@ class InProcess:
                 "'inproc:' computes in this process and needs the engine: pip install lossd"
             ) from error
         self._compute = engine.compute
+        self._closed = False
 
     def evaluate(self, request: Request, timeout: float | None) -> Response:
         """Compute a request; it ends when it has, whatever the timeout."""
+        if self._closed:
+            raise CancelledError("the client was closed")
         tensors: dict[str, Any] = dict(request.tensors)
         upstream = tensors.pop("grad_output", None)
         result = self._compute(
@@ -86,7 +89,8 @@ class InProcess:
             raise DeadlineError(f"{request.loss}: not computed in time") from error
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Refuse later calls, as a connection that is closed does."""
+        self._closed = True
 
 
 class Pending:
@@ -191,11 +195,15 @@ class _Stream:
     def submit(self, request: Request, done: Callable[[], object]) -> tuple[int, _Waiting]:
         """Send a request; its id, and what holds the answer once `done` is called."""
         with self._lock:
-            if self.error is not None:
-                raise self.error
             self._next += 1
             id = self._next
-            waiting = self._pending[id] = _Waiting(messages_of(id, request), done)
+        messages = messages_of(id, request)
+        first = next(messages)  # here, so that what cannot be sent is an error of this call alone
+        waiting = _Waiting(itertools.chain([first], messages), done)
+        with self._lock:
+            if self.error is not None:
+                raise self.error
+            self._pending[id] = waiting
         self._queue.put(waiting)
         return id, waiting
 
@@ -229,7 +237,9 @@ class _Stream:
 
     def cancel(self, id: int) -> None:
         """Give an evaluation up."""
-        if self._pending.pop(id, None) is not None:
+        waiting = self._pending.pop(id, None)
+        if waiting is not None:
+            waiting.finish(CancelledError("the evaluation was given up"))  # stops its chunks
             self._queue.put(_Waiting(iter([wire.write_stream(id, wire.Cancel())]), int))
 
     def close(self) -> None:
@@ -250,11 +260,7 @@ class _Stream:
             waiting = active.popleft()
             if waiting.answer is not None:
                 continue  # failed or given up: the rest need not be sent
-            try:
-                message = next(waiting.messages, None)
-            except LossdError as error:
-                waiting.finish(error)
-                continue
+            message = next(waiting.messages, None)
             if message is not None:
                 yield message
                 active.append(waiting)
@@ -404,6 +410,8 @@ class Remote:
         return DeadlineError(f"{request.loss}: no answer from {self._target} in time")
 
     def _connected(self) -> _Stream:
+        # gRPC's handlers keep a fork safe; the variable is read when it is loaded
+        os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "1")
         import grpc
 
         with self._lock:

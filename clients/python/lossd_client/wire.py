@@ -135,7 +135,10 @@ def _bytes_field(number: int, value: bytes) -> bytes:
 
 @functools.lru_cache(4096)
 def _text_field(number: int, value: str) -> bytes:
-    return _bytes_field(number, value.encode())
+    try:
+        return _bytes_field(number, value.encode())
+    except UnicodeEncodeError as error:
+        raise ProtocolError(f"{value!r} is not text that can be sent: {error.reason}") from error
 
 
 _PADDING: Final = [_bytes_field(14, bytes(n)) for n in range(ALIGNMENT)]
@@ -356,7 +359,7 @@ def _read_tensor(data: memoryview, start: int, end: int) -> tuple[str, Array | A
     if any(length < 0 for length in dimensions) or len(dimensions) > 32:
         raise ProtocolError(f"tensor {name!r} has the impossible shape {dimensions}", field=name)
     announced = Announcement(dtype, dimensions)
-    if announced.nbytes >= 1 << 62:
+    if math.prod(filter(None, dimensions)) * dtype.itemsize >= 1 << 62:
         raise ProtocolError(f"tensor {name!r} {dimensions} is too large to exist", field=name)
     if chunked:
         return name, announced
@@ -373,7 +376,7 @@ def _read_tensor(data: memoryview, start: int, end: int) -> tuple[str, Array | A
     )
 
 
-def _read_parameter(data: memoryview, start: int, end: int) -> Parameter:
+def _read_parameter(data: memoryview, start: int, end: int) -> Parameter | None:
     value: Parameter | None = None
     for number, kind, a, _ in _fields(data, start, end):
         match number:
@@ -386,8 +389,6 @@ def _read_parameter(data: memoryview, start: int, end: int) -> Parameter:
             case 3:
                 _expect(kind, _VARINT, 3)
                 value = bool(a)
-    if value is None:
-        raise ProtocolError("a parameter has no value")
     return value
 
 
@@ -618,9 +619,8 @@ def read_status(status: bytes) -> LossdError:
             if url.endswith(b"google.rpc.ErrorInfo"):
                 reason = _first_text(value)
             elif url.endswith(b"google.rpc.BadRequest"):
-                violation = next(
-                    (value[c:d] for n, _, c, d in _fields(value, 0, len(value)) if n == 1)
-                )
+                fields = _fields(value, 0, len(value))
+                violation = next((value[c:d] for n, _, c, d in fields if n == 1), value[:0])
                 at_fault = _first_text(violation)
     return error_for(code, message, reason, at_fault)
 

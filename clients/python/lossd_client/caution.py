@@ -1,0 +1,12 @@
+"""Warnings that point at the caller's line."""
+
+import sys
+import warnings
+
+
+def warn(message: str) -> None:
+    """Warn the first caller outside this package."""
+    level, frame = 1, sys._getframe()
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("lossd_client."):
+        level, frame = level + 1, frame.f_back  # type: ignore[assignment]
+    warnings.warn(message, UserWarning, stacklevel=level)
