@@ -240,8 +240,9 @@ def find(name: str) -> type[Loss]:
     try:
         return registry[name]
     except KeyError:
+        shown = name if len(name) <= 64 else name[:63] + "…"
         raise UnknownLossError(
-            f"unknown loss {name!r}; there are: {', '.join(sorted(registry))}", field="loss"
+            f"unknown loss {shown!r}; there are: {', '.join(sorted(registry))}", field="loss"
         ) from None
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -132,7 +131,7 @@ class Settings(BaseSettings):
     def load(cls, arguments: Sequence[str]) -> "Settings":
         """Settings from command-line arguments, the environment and the file that they name.
 
-        Exits with status 2 and a message for each setting that is wrong.
+        Exits with a message for each setting that is wrong.
         """
         before = argparse.ArgumentParser(add_help=False)
         before.add_argument("--config", default=os.environ.get("LOSSD_CONFIG"))
@@ -145,18 +144,14 @@ class Settings(BaseSettings):
             given = flags()
             return cls(**(given | ({"config": Path(path)} if path else {})))
         except OSError as error:
-            raise _wrong(f"{path}: {error.strerror}") from error
+            raise SystemExit(f"lossd serve: {path}: {error.strerror}") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise _wrong(f"{path}: {error}") from error
+            raise SystemExit(f"lossd serve: {path}: {error}") from error
         except ValidationError as error:
             lines = [
                 f"  {'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}"
                 for e in error.errors()
             ]
-            raise _wrong("\n".join(["settings that are wrong:", *lines])) from error
-
-
-def _wrong(message: str) -> SystemExit:
-    """Say what is wrong; the exit for it."""
-    print(f"lossd serve: {message}", file=sys.stderr)  # noqa: T201
-    return SystemExit(2)
+            raise SystemExit(
+                "\n".join(["lossd serve: settings that are wrong:", *lines])
+            ) from error

@@ -360,7 +360,9 @@ def _read_tensor(data: memoryview, start: int, end: int) -> tuple[str, Array | A
         raise ProtocolError(f"tensor {name!r} has the impossible shape {dimensions}", field=name)
     announced = Announcement(dtype, dimensions)
     if math.prod(filter(None, dimensions)) * dtype.itemsize >= 1 << 62:
-        raise ProtocolError(f"tensor {name!r} {dimensions} is too large to exist", field=name)
+        raise ProtocolError(
+            f"tensor {name!r} has a shape too large to exist: {dimensions}", field=name
+        )
     if chunked:
         return name, announced
     size = content[1] - content[0]
