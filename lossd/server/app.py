@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 import time
@@ -63,6 +64,8 @@ class Server:
         for address in self.addresses:
             log.info("listening on %s", address)
         await self._warm()
+        gc.collect()
+        gc.freeze()  # the compiler's many objects stay: no collection need look at them again
         await self._report(_STATUS.SERVING)
         log.info(
             "serving",
