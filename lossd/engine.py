@@ -14,7 +14,7 @@ import os
 import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -119,36 +119,46 @@ def evaluate(
         DTypeError: a type that the tensor cannot have; a TypeError.
     """
     arrays = {name: _array(loss, name, value) for name, value in tensors.items()}
-    result = compute(loss, arrays, parameters or {}, reduction, gradients, grad_output)
+    result = compute(Call(loss, arrays, parameters or {}, reduction, gradients, grad_output))
     if result.warning:
         warnings.warn(result.warning, UserWarning, stacklevel=2)
     return result
 
 
-def compute(
-    loss: str,
-    arrays: Mapping[str, Array],
-    parameters: Mapping[str, Any],
-    reduction: str,
-    gradients: Collection[str],
-    grad_output: npt.ArrayLike | None,
-) -> Result:
+class Call(NamedTuple):
+    """The arguments of `evaluate`, its tensors as arrays."""
+
+    loss: str
+    arrays: Mapping[str, Array]
+    parameters: Mapping[str, Any]
+    reduction: str
+    gradients: Collection[str]
+    grad_output: npt.ArrayLike | None = None
+
+    def key(self) -> "_Key":
+        """What a plan depends on."""
+        types = tuple((name, a.dtype, a.shape) for name, a in self.arrays.items())
+        for name, value in self.parameters.items():
+            if not isinstance(value, int | float | np.number | np.bool_):
+                raise DTypeError(
+                    f"{self.loss}: {name} = {value!r} must be a number, not {type(value).__name__}",
+                    field=name,
+                )
+        upstream = self.grad_output is not None and self.reduction == "none"
+        parameters = tuple(self.parameters.items())
+        return self.loss, types, parameters, self.reduction, tuple(self.gradients), upstream
+
+
+def compute(call: Call) -> Result:
     """What `evaluate` does, on arrays; what there is to warn of is in the result."""
-    key = _key(loss, arrays, parameters, reduction, gradients, grad_output)
+    key = call.key()
     plan = _plans.get(key) or _plan(*key)
-    return plan.run(arrays, grad_output)
+    return plan.run(call.arrays, call.grad_output)
 
 
-def planned(
-    loss: str,
-    arrays: Mapping[str, Array],
-    parameters: Mapping[str, Any],
-    reduction: str,
-    gradients: Collection[str],
-    grad_output: npt.ArrayLike | None,
-) -> "Plan | None":
+def planned(call: Call) -> "Plan | None":
     """The plan of an earlier call like this one, its kernel at hand: `run` computes at once."""
-    return _plans.get(_key(loss, arrays, parameters, reduction, gradients, grad_output))
+    return _plans.get(call.key())
 
 
 def compile_kernels(name: str) -> None:
@@ -160,7 +170,7 @@ def compile_kernels(name: str) -> None:
         if not t.optional
     }
     for gradients in ((), find(name).required()[:1]):
-        compute(name, tensors, {}, "mean", gradients, None)
+        compute(Call(name, tensors, {}, "mean", gradients))
 
 
 _Key = tuple[
@@ -172,26 +182,6 @@ _Key = tuple[
     bool,
 ]
 _plans: Final[dict[_Key, "Plan"]] = {}
-
-
-def _key(
-    loss: str,
-    arrays: Mapping[str, Array],
-    parameters: Mapping[str, Any],
-    reduction: str,
-    gradients: Collection[str],
-    grad_output: npt.ArrayLike | None,
-) -> _Key:
-    """What a plan depends on."""
-    types = tuple((name, a.dtype, a.shape) for name, a in arrays.items())
-    for name, value in parameters.items():
-        if not isinstance(value, int | float | np.number | np.bool_):
-            raise DTypeError(
-                f"{loss}: {name} = {value!r} must be a number, not {type(value).__name__}",
-                field=name,
-            )
-    upstream = grad_output is not None and reduction == "none"
-    return loss, types, tuple(parameters.items()), reduction, tuple(gradients), upstream
 
 
 def _array(loss: str, name: str, value: npt.ArrayLike) -> Array:

@@ -1,15 +1,16 @@
 """From a request to its answer, on the event loop or in the compute pool."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import numpy.typing as npt
 from lossd_client.errors import InternalError, LossdError
-from lossd_client.wire import Announcement, Request, Response
+from lossd_client.wire import Request, Response
 
 from lossd import engine
+from lossd.answers import answer, call_of, response_of
 from lossd.server.logs import log
 
 Array = npt.NDArray[Any]
@@ -61,11 +62,11 @@ class Computer:
         """
         if sum(tensor.nbytes for tensor in request.tensors.values()) > INLINE:
             return None
-        arguments = _arguments(request)
-        plan = engine.planned(*arguments)
+        call = call_of(request)
+        plan = engine.planned(call)
         if plan is None or plan.footprint > INLINE:
             return None
-        return _answer(request, lambda: plan.run(arguments[1], arguments[5]))
+        return _guarded(request, lambda: response_of(plan.run(call.arrays, call.grad_output)))
 
     async def warm(self, name: str) -> None:
         """Compile a loss's kernels."""
@@ -76,31 +77,16 @@ class Computer:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-_Arguments = tuple[
-    str, dict[str, Array], Mapping[str, Any], str, Collection[str], npt.ArrayLike | None
-]
-
-
-def _arguments(request: Request) -> _Arguments:
-    """What `engine.compute` takes."""
-    arrays = {n: t for n, t in request.tensors.items() if not isinstance(t, Announcement)}
-    upstream = arrays.pop("grad_output", None)
-    return (
-        request.loss, arrays, request.parameters, request.reduction, request.gradients, upstream,
-    )  # fmt: skip
-
-
 def _evaluate(request: Request) -> Response:
-    return _answer(request, lambda: engine.compute(*_arguments(request)))
+    return _guarded(request, lambda: answer(request))
 
 
-def _answer(request: Request, compute: Callable[[], engine.Result]) -> Response:
+def _guarded(request: Request, compute: Callable[[], Response]) -> Response:
+    """What `compute` gives; a fault of ours is logged and becomes an InternalError."""
     try:
-        result = compute()
+        return compute()
     except LossdError:
         raise
     except Exception as error:
         log.exception("evaluation failed", extra={"loss": request.loss})
         raise InternalError(f"{request.loss}: {type(error).__name__}; the log has more") from error
-    gradients = {f"grad.{name}": array for name, array in result.gradients.items()}
-    return Response({"loss": result.loss, **gradients}, result.warning)

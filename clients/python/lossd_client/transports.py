@@ -55,30 +55,19 @@ class InProcess:
 
     def __init__(self) -> None:
         try:
-            from lossd import engine
+            from lossd.answers import answer
         except ModuleNotFoundError as error:
             raise UnavailableError(
                 "'inproc:' computes in this process and needs the engine: pip install lossd"
             ) from error
-        self._compute = engine.compute
+        self._answer = answer
         self._closed = False
 
     def evaluate(self, request: Request, timeout: float | None) -> Response:
         """Compute a request; it ends when it has, whatever the timeout."""
         if self._closed:
             raise CancelledError("the client was closed")
-        tensors: dict[str, Any] = dict(request.tensors)
-        upstream = tensors.pop("grad_output", None)
-        result = self._compute(
-            request.loss,
-            tensors,
-            request.parameters,
-            request.reduction,
-            request.gradients,
-            upstream,
-        )
-        gradients = {f"grad.{name}": array for name, array in result.gradients.items()}
-        return Response({"loss": result.loss, **gradients}, result.warning)
+        return self._answer(request)
 
     async def evaluate_async(self, request: Request, timeout: float | None) -> Response:
         """Compute a request on another thread."""
