@@ -7,7 +7,7 @@ lanes within a row would stay empty.
 from collections.abc import Callable
 from typing import Final
 
-from lossd.kernels.pieces import functions, take_apart
+from lossd.kernels.pieces import functions, opening, take_apart
 from lossd.kernels.variant import Variant, lines, listed, stamped, view
 from lossd.spec import Rowwise
 
@@ -35,7 +35,6 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
     moving = [f"x{k}" for k in pieces.moving]
     written = [f"g{k}" for k in gradients]
     places = {name: place for place, name in enumerate([*moving, *written])}
-    fixed = [k for k in range(len(variant.operands)) if f"x{k}" not in moving]
 
     def component(k: int) -> str:
         return f"x{k}t[j]" if k in pieces.moving else f"x{k}[c]"
@@ -135,17 +134,7 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
     )
     source = f"""
 def block(args, index):
-    a = carray(pointer(args, int64), slots.COUNT)
-    width, inner = a[slots.WIDTH], a[slots.INNER]
-    first = index * a[slots.BLOCK_ROWS]
-    last = min(first + a[slots.BLOCK_ROWS], a[slots.ROWS])
-    size = {variant.dtype.itemsize}
-    labels = carray(pointer(a[slots.LABELS], int64), a[slots.ROWS])
-    given = carray(pointer(a[slots.CONSTANTS], float64), slots.CONSTANTS_MAX)
-    scale = carray(pointer(a[slots.SCALE], float64), 1)[0]
-{lines(4, "c{0} = kind(given[{0}])", over=range(variant.constants))}
-    us, out = {view("a[slots.UPSTREAM]")}, {view("a[slots.LOSSES]")}
-{lines(4, f"x{{0}} = {view('a[slots.OPERANDS + {0}]')}", over=fixed)}
+{opening(variant, pieces)}
 {lines(4, f"top{{0}} = np.empty({LANES}, kind)", over=range(pieces.peaks))}
 {lines(4, f"part{{0}} = np.empty({LANES}, kind)", over=range(pieces.terms))}
 {lines(4, f"sum{{0}} = np.empty({LANES}, np.float64)", over=range(pieces.terms))}

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lossd.kernels.variant import Variant
+from lossd.kernels.variant import Variant, lines, view
 from lossd.mathfns import typed
 from lossd.spec import Rowwise
 
@@ -62,6 +62,24 @@ def take_apart(loss: type[Rowwise], variant: Variant) -> Pieces:
         kept=loss.keep and results[:1] == [0],
         walks=bool(loss.peaks or loss.terms or loss.slopes),
     )
+
+
+def opening(variant: Variant, pieces: Pieces) -> str:
+    """Source of a block function's first lines: sizes, constants, and what all rows share."""
+    fixed = [k for k in range(len(variant.operands)) if k not in pieces.moving]
+    return f"""
+    a = carray(pointer(args, int64), slots.COUNT)
+    width, inner = a[slots.WIDTH], a[slots.INNER]
+    first = index * a[slots.BLOCK_ROWS]
+    last = min(first + a[slots.BLOCK_ROWS], a[slots.ROWS])
+    size = {variant.dtype.itemsize}
+    labels = carray(pointer(a[slots.LABELS], int64), a[slots.ROWS])
+    given = carray(pointer(a[slots.CONSTANTS], float64), slots.CONSTANTS_MAX)
+    scale = carray(pointer(a[slots.SCALE], float64), 1)[0]
+{lines(4, "c{0} = kind(given[{0}])", over=range(variant.constants))}
+    us, out = {view("a[slots.UPSTREAM]")}, {view("a[slots.LOSSES]")}
+{lines(4, f"x{{0}} = {view('a[slots.OPERANDS + {0}]')}", over=fixed)}
+"""
 
 
 def functions(loss: type[Rowwise], kind: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from lossd.kernels.pieces import functions, take_apart
+from lossd.kernels.pieces import functions, opening, take_apart
 from lossd.kernels.variant import Variant, lines, listed, stamped, view
 from lossd.spec import Rowwise
 
@@ -39,7 +39,6 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
     )
     seen += listed("float64(top{})", range(n_peaks)) + listed("sum{}", range(n_terms))
     seen += listed("given[{}]", range(variant.constants))
-    fixed = [k for k in range(len(variant.operands)) if k not in pieces.moving]
 
     def walk(
         read: list[int], load: bool, store: bool, body: str, add: str = "", span: str = "0, width"
@@ -165,17 +164,7 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
 """
     source = f"""
 def block(args, index):
-    a = carray(pointer(args, int64), slots.COUNT)
-    width = a[slots.WIDTH]
-    first = index * a[slots.BLOCK_ROWS]
-    last = min(first + a[slots.BLOCK_ROWS], a[slots.ROWS])
-    size = {variant.dtype.itemsize}
-    labels = carray(pointer(a[slots.LABELS], int64), a[slots.ROWS])
-    given = carray(pointer(a[slots.CONSTANTS], float64), slots.CONSTANTS_MAX)
-    scale = carray(pointer(a[slots.SCALE], float64), 1)[0]
-{lines(4, "c{0} = kind(given[{0}])", over=range(variant.constants))}
-    us, out = {view("a[slots.UPSTREAM]")}, {view("a[slots.LOSSES]")}
-{lines(4, f"x{{0}} = {view('a[slots.OPERANDS + {0}]')}", over=fixed)}
+{opening(variant, pieces)}
 {lines(4, f"lanes{{0}} = np.empty({TILE}, kind)", over=range(max(n_peaks, n_terms)))}
     live = np.zeros({TILE}, kind)
     live[: width % {TILE}] = 1

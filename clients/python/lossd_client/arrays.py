@@ -1,6 +1,6 @@
 """Arrays that carry a gradient, as the tutorials write them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, SupportsFloat
 
 import numpy as np
@@ -8,7 +8,6 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 ArrayLike = npt.ArrayLike
-Gradients = Mapping["Tensor", Array]
 
 
 class Tensor:
