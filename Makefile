@@ -31,7 +31,7 @@ demo: $(VENV)/.demo ## losses and gradients from a real server, on real data, in
 	$(BIN)/lossd demo
 
 test: $(VENV)/.dev ## the tests (a few minutes)
-	$(RUN) -m pytest -m 'not slow'
+	$(RUN) -m pytest
 
 test-slow: $(VENV)/.dev ## the tests that take long: every one of the 2^32 floats
 	$(RUN) -m pytest -m slow --timeout 3600

@@ -31,6 +31,8 @@ _HALF = np.float32(0.5)
 _ZERO = np.float32(0.0)
 _INF = np.float32(np.inf)
 _ROUND = np.float32(12582912.0)  # 1.5·2^23: adding it rounds to an integer
+_ROUND_191 = np.float32(12582912.0 + 191)  # the same, and adds 127 + 64
+_2_64 = np.float32(2.0**-64)
 
 
 @intrinsic
@@ -106,22 +108,28 @@ def _minimum(typingctx: Any, x: Any, bound: Any) -> Any:
     return x(x, x), build
 
 
+@register_jitable
+def _expm1_reduced32(c: Any, n: Any) -> Any:
+    """exp(c - n·ln2) - 1 for a difference of at most ln2/2."""
+    r = _fma(n, -_LN2_LO, _fma(n, -_LN2_HI, c))
+    s = r * r
+    q = _fma(
+        np.float32(1.3950725e-3), s, _fma(np.float32(8.369025e-3), r, np.float32(4.1666202e-2))
+    )
+    q = _fma(q, s, _fma(np.float32(1.6666518e-1), r, _HALF))
+    return _fma(q, s, r)
+
+
 def _exp32(x: Any) -> Any:
     # exp(x) = 2^n · exp(r), |r| ≤ ln2/2; NaN passes through
     c = _minimum(_maximum(x, np.float32(-104.0)), np.float32(89.0))
     rounded = _fma(c, _LOG2_E, _ROUND)  # its low bits are n
-    n = rounded - _ROUND
-    r = _fma(n, -_LN2_LO, _fma(n, -_LN2_HI, c))
-    q = _fma(np.float32(1.3950725e-3), r, np.float32(8.369025e-3))
-    q = _fma(q, r, np.float32(4.1666202e-2))
-    q = _fma(q, r, np.float32(1.6666518e-1))
-    q = _fma(q, r, _HALF)
-    p = _fma(q, r * r, r) + _ONE
+    p = _expm1_reduced32(c, rounded - _ROUND)
     # 2^n in two factors: the result may be subnormal or just below overflow
     i = _sub(_bits(rounded), _bits(_ROUND))
     half = _shift_right(i, np.int32(1))
-    p = p * _power_of_two(half)
-    return p * _power_of_two(_sub(i, half))
+    first = _power_of_two(half)
+    return _fma(p, first, first) * _power_of_two(_sub(i, half))
 
 
 @register_jitable
@@ -133,16 +141,13 @@ def _power_of_two(n: Any) -> Any:
 @register_jitable
 def _log_reduced32(f: Any, k: Any) -> Any:
     """log((1 + f)·2^k) for 1 + f in [√½, √2]."""
-    p = _fma(np.float32(-7.634493e-2), f, np.float32(1.2761576e-1))
-    p = _fma(p, f, np.float32(-1.3160183e-1))
-    p = _fma(p, f, np.float32(1.4201758e-1))
-    p = _fma(p, f, np.float32(-1.6623357e-1))
-    p = _fma(p, f, np.float32(2.0001227e-1))
-    p = _fma(p, f, np.float32(-2.5000821e-1))
-    p = _fma(p, f, np.float32(3.3333332e-1))
     s = f * f
-    t = _fma(s * f, p, -_HALF * s)
-    return _fma(k, _LN2_HI, f + _fma(k, _LN2_LO, t))
+    high = _fma(np.float32(-7.634493e-2), f, np.float32(1.2761576e-1))
+    high = _fma(high, s, _fma(np.float32(-1.3160183e-1), f, np.float32(1.4201758e-1)))
+    low = _fma(np.float32(-1.6623357e-1), f, np.float32(2.0001227e-1))
+    low = _fma(low, s, _fma(np.float32(-2.5000821e-1), f, np.float32(3.3333332e-1)))
+    t = _fma(s * f, _fma(high, s * s, low), _fma(s, -_HALF, k * _LN2_LO))
+    return _fma(k, _LN2_HI, f + t)
 
 
 @register_jitable
@@ -174,13 +179,48 @@ def _log1p32(x: Any) -> Any:
     return _select(x < -_ONE, np.float32(np.nan), y)
 
 
+@register_jitable
+def _decay32(x: Any) -> Any:
+    """2^64·e^-|x|, which is a normal number for every x: only the lower end needs a bound."""
+    c = _maximum(-abs(x), np.float32(-104.0))
+    rounded = _fma(c, _LOG2_E, _ROUND_191)  # its low bits are n + 64, biased as an exponent is
+    scale = _float(_shift_left(_bits(rounded), np.int32(23)))
+    return _fma(_expm1_reduced32(c, rounded - _ROUND_191), scale, scale)
+
+
+def _softplus_tail32(x: Any) -> Any:
+    # log1p(e) for e in [0, 1] needs none of log1p's special cases
+    near = abs(x) < np.float32(0.88)  # then e > √2 - 1
+    scale = _select(near, _HALF, _ONE)
+    f = _fma(_decay32(x), scale * _2_64, scale - _ONE)
+    return _log_reduced32(f, _select(near, _ONE, _ZERO))
+
+
 def _softplus32(x: Any) -> Any:
-    # log1p(e) for e in [0, 1] needs none of log1p's special cases (they would stop vectorisation)
-    e = exp(-abs(x))
-    above = e > np.float32(0.41421354)
-    scale = _select(above, _HALF, _ONE)
-    y = _log_reduced32(_fma(e, scale, scale - _ONE), _select(above, _ONE, _ZERO))
-    return y + _maximum(x, _ZERO)
+    return softplus_tail(x) + _maximum(x, _ZERO)
+
+
+def _sigmoid32(x: Any) -> Any:
+    e = _decay32(x) * _2_64
+    d = _ONE + e
+    q = _select(x >= _ZERO, _ONE, e) / d
+    # less what the rounding of 1 + e did, for which a line is near enough to 1/d
+    return _fma(-q * (e - (d - _ONE)), _fma(d, -_HALF, np.float32(1.457)), q)
+
+
+def _log_both32(x: Any) -> Any:
+    # the smaller of x and 1 - x is exact, and the other's logarithm is log1p of it
+    small = _minimum(x, _ONE - x)
+    tiny = small < np.float32(1.17549435e-38)
+    k, f = _split(_select(tiny, small * np.float32(8388608.0), small))
+    far = _log_reduced32(f, np.float32(k) - _select(tiny, np.float32(23.0), _ZERO))
+    far = _select(small != _ZERO, far, -_INF)
+    below = small > np.float32(0.29289323)
+    near = _log_reduced32(
+        _select(below, _fma(small, np.float32(-2.0), _ONE), -small), _select(below, -_ONE, _ZERO)
+    )
+    left = x <= _HALF
+    return _select(left, far, near), _select(left, near, far)
 
 
 def _exp64(x: Any) -> Any:
@@ -195,8 +235,16 @@ def _log1p64(x: Any) -> Any:
     return math.log1p(x)
 
 
+def _softplus_tail64(x: Any) -> Any:
+    return math.log1p(math.exp(-abs(x)))
+
+
 def _softplus64(x: Any) -> Any:
     return math.log1p(math.exp(-abs(x))) + (max(0.0, x))
+
+
+def _log_both64(x: Any) -> Any:
+    return math.log(x), math.log1p(-x)
 
 
 def _sigmoid(x: Any) -> Any:
@@ -231,6 +279,16 @@ def log1p(x: Any) -> Any:
 def softplus(x: Any) -> Any:
     """log(1 + e^x), without overflow."""
     return np.logaddexp(x, 0)
+
+
+def softplus_tail(x: Any) -> Any:
+    """log(1 + e^-|x|): softplus less max(x, 0)."""
+    return np.log1p(np.exp(-np.abs(x)))
+
+
+def log_both(x: Any) -> Any:
+    """log(x) and log(1 - x) for x in [0, 1], for less than the price of two logarithms."""
+    return np.log(x), np.log1p(-x)
 
 
 def sigmoid(x: Any) -> Any:
@@ -284,5 +342,7 @@ _compiled(exp, _exp32, _exp64)
 _compiled(log, _log32, _log64)
 _compiled(log1p, _log1p32, _log1p64)
 _compiled(softplus, _softplus32, _softplus64)
-for _function, _formula in ((sigmoid, _sigmoid), (sign, _sign)):
-    _compiled(_function, typed(_formula, np.float32), typed(_formula, np.float64))
+_compiled(softplus_tail, _softplus_tail32, _softplus_tail64)
+_compiled(log_both, _log_both32, _log_both64)
+_compiled(sigmoid, _sigmoid32, typed(_sigmoid, np.float64))
+_compiled(sign, typed(_sign, np.float32), typed(_sign, np.float64))

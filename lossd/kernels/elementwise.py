@@ -53,35 +53,40 @@ def block(args, index):
 {lines(4, "c{0} = kind(given[{0}])", over=range(variant.constants))}
 {"".join(lines(4, f"{name} = {view(f'a[{slot}] + offset')}") for name, (slot, _) in arrays.items())}
     lanes = np.zeros({TILE}, kind)
-    pads = np.zeros(({len(arrays)}, {TILE} if count % {TILE} else 0), kind)
+    pads = np.zeros(({len(arrays) + 1}, {TILE} if count % {TILE} else 0), kind)
     good = True
     for base in range(0, count, {TILE}):
         rest = min(count - base, {TILE})
         if rest == {TILE}:
 {lines(12, f"{{0}}t = {{0}}[base : base + {TILE}]", over=arrays)}
+            sums = lanes
         else:
+            sums = pads[{len(arrays)}]
 {"".join(lines(12, f"{name}t = pads[{k}]") for k, name in enumerate(arrays))}
             for j in range(rest):
 {lines(16, "{0}t[j] = {0}[base + j]", over=read)}
                 pass
+            for j in range(rest, {TILE}):
+{lines(16, "x{0}t[j] = low{0}", over=bounds)}
+                pass
         for j in range({TILE}):
             result = formula({arguments})
             value = result[0]{" * wt[j]" * variant.multiplier}
-            lanes[j] += value if j < rest else zero
+            sums[j] += value
 {lines(12, "outt[j] = value") if variant.each else ""}
 {"".join(lines(12, f"g{k}t[j] = result[{r}] * ({slope})") for k, r in enumerate(results))}
-{lines(12, f"good &= ({inside}) | (j >= rest)") if inside else ""}
+{lines(12, f"good &= {inside}") if inside else ""}
         if rest < {TILE}:
             for j in range(rest):
+                lanes[j] += sums[j]
 {lines(16, "{0}[base + j] = {0}t[j]", over=written)}
-                pass
     total = 0.0
     for j in range({TILE}):
         total += lanes[j]
     carray(pointer(a[slots.PARTIAL], float64), index + 1)[index] = total
     carray(pointer(a[slots.OUTSIDE], int64), index + 1)[index] = not good
 """
-    scope: dict[str, Any] = {"formula": typed(loss.math, kind), "zero": kind(0)}
+    scope: dict[str, Any] = {"formula": typed(loss.math, kind)}
     for k, (low, high) in bounds.items():
         scope |= {f"low{k}": kind(low), f"high{k}": kind(high)}
     return stamped(source, variant, **scope)

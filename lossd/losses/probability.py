@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from lossd.mathfns import exp, log, log1p, sigmoid, softplus
+from lossd.mathfns import exp, log, log_both, sigmoid, softplus_tail
 from lossd.spec import Elementwise, Given, Loss, param, tensor
 
 EPS = 9.999999960041972e-13
@@ -37,7 +37,7 @@ class BCELoss(Elementwise):
 
     @staticmethod
     def math(x: Any, y: Any) -> Any:
-        log_x, log_not_x = log(x), log1p(-x)
+        log_x, log_not_x = log_both(x)
         loss = (y - 1) * max(log_not_x, -100) - y * max(log_x, -100)
         return loss, (x - y) / max((1 - x) * x, EPS), log_not_x - log_x
 
@@ -78,7 +78,7 @@ class BCEWithLogitsLoss(Elementwise):
     @staticmethod
     def math(x: Any, y: Any) -> Any:
         # log(1 + e^-|x|) never overflows, and nothing is subtracted from it
-        loss = (1 - y) * max(x, 0) + y * max(-x, 0) + softplus(-abs(x))
+        loss = ((1 - y) if x >= 0 else y) * abs(x) + softplus_tail(x)
         return loss, sigmoid(x) - y, -x
 
 
@@ -86,7 +86,7 @@ class _PositiveWeighted(BCEWithLogitsLoss):
     @staticmethod
     def math(x: Any, y: Any, p: Any) -> Any:
         log_weight = p * y + (1 - y)
-        tail = softplus(-abs(x))
+        tail = softplus_tail(x)
         loss = (1 - y) * max(x, 0) + p * y * max(-x, 0) + log_weight * tail
         return loss, log_weight * sigmoid(x) - p * y, p * max(-x, 0) - max(x, 0) + (p - 1) * tail
 

@@ -16,8 +16,12 @@ ULPS32: Final = 2.0  # of the correctly rounded result, in float32: the numeric 
 ULPS64: Final = 2.0  # the C library's float64 functions, composed
 
 
+def exact_softplus_tail(x: Array) -> Array:
+    return np.log1p(np.exp(-abs(x)))
+
+
 def exact_softplus(x: Array) -> Array:
-    return np.maximum(x, 0) + np.log1p(np.exp(-abs(x)))
+    return np.maximum(x, 0) + exact_softplus_tail(x)
 
 
 def exact_sigmoid(x: Array) -> Array:
@@ -30,6 +34,7 @@ FUNCTIONS: dict[str, Callable[[Array], Array]] = {
     "log": np.log,
     "log1p": np.log1p,
     "softplus": exact_softplus,
+    "softplus_tail": exact_softplus_tail,
     "sigmoid": exact_sigmoid,
 }
 
@@ -102,6 +107,32 @@ def test_float32_is_within_2_ulp_where_it_bends(name: str) -> None:
     assert error <= ULPS32, f"{name}({at!r}) is off by {error} ulp"
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_both_logarithms_of_a_probability_are_within_2_ulp(dtype: Any) -> None:
+    """Of x and of 1 - x, over all exponents below 1, both ends and the bends included."""
+    many = every_exponent(np.float32, np.uint32, 23, 2000)
+    near = np.linspace(0.25, 1, 100_001, dtype=dtype)
+    x = np.concatenate(
+        [many[(many >= 0) & (many <= 1)].astype(dtype), near, np.array([0, 0.5, 1], dtype)]
+    )
+
+    @numba.njit(error_model="numpy")
+    def loop(x: Array, y: Array, z: Array) -> None:
+        for i in range(x.size):
+            y[i], z[i] = mathfns.log_both(x[i])
+
+    got = np.empty_like(x), np.empty_like(x)
+    loop(x, *got)
+    wide = np.float64 if dtype is np.float32 else np.longdouble
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for found, exact in zip(
+            got, (np.log(x.astype(wide)), np.log1p(-x.astype(wide))), strict=True
+        ):
+            error = abs(found.astype(wide) - exact) / np.spacing(abs(exact).astype(dtype))
+            error[found == exact] = 0  # zero and infinity
+            assert error.max() <= ULPS32, f"at {x[error.argmax()]!r}: {error.max()} ulp"
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -126,6 +157,7 @@ SPECIAL = {
     "exp": [(0.0, 1), (-0.0, 1), (-INF, 0.0), (INF, INF), (1000, INF), (-1000, 0.0)],
     "log": [(1, 0.0), (0.0, -INF), (-0.0, -INF), (INF, INF), (-1, NAN), (-INF, NAN)],
     "log1p": [(0.0, 0.0), (-0.0, -0.0), (-1, -INF), (INF, INF), (-2, NAN), (-INF, NAN)],
+    "softplus_tail": [(-INF, 0.0), (INF, 0.0), (1000, 0.0), (-1000, 0.0)],
     "softplus": [(-INF, 0.0), (INF, INF), (1000, 1000), (-1000, 0.0)],
     "sigmoid": [(0.0, 0.5), (-INF, 0.0), (INF, 1), (1000, 1), (-1000, 0.0)],
     "sign": [(0.0, 0.0), (-0.0, -0.0), (INF, 1), (-INF, -1), (1e-45, 1), (-1e-45, -1), (3, 1)],
