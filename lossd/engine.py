@@ -46,9 +46,12 @@ saves (benchmarks/thresholds.py measures it)."""
 PADDING: Final = rowwise.TILE
 """Arrays with one value for each class are this much longer, for tiles that read beyond a row."""
 
+_INT64_MAX: Final = np.iinfo(np.int64).max
 _SCALE: Final = slots.COUNT  # where it stands in a call's memory
 _PARTIAL: Final = slots.COUNT + 1
 _PLANS: Final = 1024  # plans kept for calls of the same form
+_SPARE: Final = 2  # argument blocks that a plan keeps
+_SPARE_BLOCKS: Final = 512  # blocks of a kernel up to which it keeps them: 8 KiB
 
 pool: Final = Pool()
 """Where large gradients and losses come from."""
@@ -331,8 +334,21 @@ class Plan:
         self.template[slots.BLOCK_ROWS] = self.block_rows
         self.template[slots.CONSTANTS] = self.constants.ctypes.data
         self.footprint = _footprint(loss, given, layout, reduction, gradients)
-        self.unit_weights = _unit_weights(layout.width, self.dtype)
-        self.full = {n: layout.shapes.get(n, ()) for n in self.operands}
+        self.reads: list[tuple[int, str, Shape]] = []
+        for position, operand in enumerate(self.operands):
+            if operand in given:
+                shape = layout.shapes.get(operand, ())
+                self.reads.append((slots.OPERANDS + position, operand, shape))
+            else:
+                self.ones = _unit_weights(layout.width, self.dtype)
+                self.template[slots.OPERANDS + position] = _address(self.ones)
+        if self.variant.multiplier:
+            self.reads.append((slots.MULTIPLIER, "weight", layout.output))
+        self.writes = [
+            (slots.GRADIENTS + position, gradient, self._gradient_shape(gradient))
+            for position, gradient in enumerate(self.gradients)
+        ]
+        self._spare: list[_Arguments] = []
 
     def _checked(self, gradients: tuple[str, ...]) -> tuple[str, ...]:
         possible = self.loss.differentiable(self.given)
@@ -347,10 +363,20 @@ class Plan:
 
     def run(self, arrays: Mapping[str, Array], grad_output: npt.ArrayLike | None) -> Result:
         """Compute the call on these arrays."""
-        # One block of memory: the slots, then scale, partial and outside
-        args = self.template.copy()
-        floats = args.view(np.float64)
-        here = _address(args)
+        try:
+            call = self._spare.pop()
+        except IndexError:
+            call = _Arguments(self.template, self.blocks)
+        try:
+            return self._run(call, arrays, grad_output)
+        finally:
+            if len(self._spare) < _SPARE and self.blocks <= _SPARE_BLOCKS:
+                self._spare.append(call)
+
+    def _run(
+        self, call: "_Arguments", arrays: Mapping[str, Array], grad_output: npt.ArrayLike | None
+    ) -> Result:
+        args = call.words
         alive: list[Array] = []  # whatever else the kernel reads through an address
         divisor = self.divisor
         if self.labelled:
@@ -358,14 +384,10 @@ class Plan:
             args[slots.LABELS] = _address(rows)
             alive.append(rows)
             divisor = counted if self.reduction == "mean" else divisor
-        for position, name in enumerate(self.operands):
-            operand = self._operand(name, arrays.get(name))
-            args[slots.OPERANDS + position] = _address(operand)
+        for slot, name, shape in self.reads:
+            operand = self._operand(name, arrays[name], shape)
+            args[slot] = _address(operand)
             alive.append(operand)
-        if self.variant.multiplier:
-            weight = self._broadcast(arrays["weight"], self.layout.output)
-            args[slots.MULTIPLIER] = _address(weight)
-            alive.append(weight)
 
         scale = 1 / divisor if divisor else math.inf
         if grad_output is not None:
@@ -375,28 +397,25 @@ class Plan:
                 alive.append(upstream)
             else:
                 scale *= float(upstream)
-        floats[_SCALE] = scale
-        args[slots.SCALE] = here + 8 * _SCALE
-        args[slots.PARTIAL] = here + 8 * _PARTIAL
-        args[slots.OUTSIDE] = here + 8 * (_PARTIAL + self.blocks)
+        call.floats[_SCALE] = scale
         losses = None
         if self.variant.each:
             losses = pool.empty(self.layout.output, self.dtype)
             args[slots.LOSSES] = _address(losses)
-        made = {n: pool.empty(self._gradient_shape(n), self.dtype) for n in self.gradients}
-        for position, gradient in enumerate(made.values()):
-            args[slots.GRADIENTS + position] = _address(gradient)
+        made = {}
+        for slot, name, shape in self.writes:
+            made[name] = gradient = pool.empty(shape, self.dtype)
+            args[slot] = _address(gradient)
 
         if self.parallel and _threads > 1:
-            runtime.run_parallel(self.kernel.entry, here, self.blocks, _threads)
+            runtime.run_parallel(self.kernel.entry, call.address, self.blocks, _threads)
         else:
-            runtime.run_serial(self.kernel.entry, here, self.blocks)
+            runtime.run_serial(self.kernel.entry, call.address, self.blocks)
 
         if self.bounded and args[_PARTIAL + self.blocks :].any():
             self._report_outside(arrays)
         if losses is None:
-            partial = floats[_PARTIAL : _PARTIAL + self.blocks]
-            total = float(partial[0] if self.blocks == 1 else partial.sum())
+            total = float(call.partial[0] if self.blocks == 1 else call.partial.sum())
             losses = np.array(_quotient(total, divisor), self.dtype)
         gradients = {n: self._shaped(n, g) for n, g in made.items()}
         return Result(losses, gradients, self.layout.warning)
@@ -404,15 +423,14 @@ class Plan:
     def _labels(self, target: Array, weight: Array | None) -> tuple[Array, float]:
         """Labels as int64 with -1 where ignored, and what the mean divides by."""
         target = np.ascontiguousarray(target).reshape(-1)
-        if not target.flags.aligned:
-            target = target.copy()
-        classes = self.layout.width
-        if target.dtype == np.uint64 and target.size and target.max() > np.iinfo(np.int64).max:
-            bad = int(np.argmax(target > np.iinfo(np.int64).max))
-            self._report_label(target, bad)
+        indices = target
+        if target.dtype != np.int64 or not target.flags.aligned:
+            if target.dtype == np.uint64 and target.size and target.max() > _INT64_MAX:
+                self._report_label(target, int(np.argmax(target > _INT64_MAX)))
+            indices = target.astype(np.int64)
         rows = np.empty(target.size, np.int64)
-        ignored = int(self.loss.values["ignore_index"])
-        bad, kept = labels.prepare(target.astype(np.int64, copy=False), rows, classes, ignored)
+        ignored = self.loss.values["ignore_index"]
+        bad, kept = labels.prepare(indices, rows, self.layout.width, ignored)
         if bad >= 0:
             self._report_label(target, bad)
         if weight is None:
@@ -428,12 +446,9 @@ class Plan:
             field="target",
         )
 
-    def _operand(self, name: str, array: Array | None) -> Array:
-        if self.loss.tensors[name].role != "class":
-            assert array is not None
-            return self._broadcast(array, self.full[name])
-        if array is None:
-            return self.unit_weights
+    def _operand(self, name: str, array: Array, shape: Shape) -> Array:
+        if not self._is_class(name):
+            return self._broadcast(array, shape)
         padded = np.ones(self.layout.width + PADDING, self.dtype)
         padded[: self.layout.width] = array
         return padded
@@ -463,7 +478,7 @@ class Plan:
         return self._broadcast(array, expected)
 
     def _gradient_shape(self, name: str) -> Shape:
-        return self.given["input"].shape if self._is_class(name) else self.full[name]
+        return self.given["input"].shape if self._is_class(name) else self.layout.shapes[name]
 
     def _is_class(self, name: str) -> bool:
         return self.loss.tensors[name].role == "class"
@@ -471,6 +486,8 @@ class Plan:
     def _shaped(self, name: str, gradient: Array) -> Array:
         """A gradient in the shape and type of its tensor, summed where that was broadcast."""
         given = self.given[name]
+        if gradient.shape == given.shape and gradient.dtype == given.dtype:
+            return gradient
         if self._is_class(name):
             axis = 0 if gradient.ndim == 1 else 1
             others = tuple(i for i in range(gradient.ndim) if i != axis)
@@ -503,6 +520,24 @@ class Plan:
                 )
 
 
+class _Arguments:
+    """What a kernel is called with (kernels/slots.py): slots, the scale, what each block gives.
+
+    Attributes:
+        words: all of it; `floats`: the same memory as float64; `partial`: the blocks' sums in it.
+        address: where it is.
+    """
+
+    def __init__(self, template: Array, blocks: int) -> None:
+        self.words = template.copy()
+        self.floats = self.words.view(np.float64)
+        self.partial = self.floats[_PARTIAL : _PARTIAL + blocks]
+        self.address = here = _address(self.words)
+        self.words[slots.SCALE] = here + 8 * _SCALE
+        self.words[slots.PARTIAL] = here + 8 * _PARTIAL
+        self.words[slots.OUTSIDE] = here + 8 * (_PARTIAL + blocks)
+
+
 def _side_by_side(loss: Rowwise, layout: Layout) -> bool:
     """Whether lanes hold rows, and not components of one row."""
     walks = loss.peaks or loss.terms or loss.slopes
@@ -529,4 +564,5 @@ def _unit_weights(classes: int, dtype: np.dtype[Any]) -> Array:
 
 
 def _address(array: Array) -> int:
-    return array.__array_interface__["data"][0]  # type: ignore[no-any-return]
+    address: int = runtime.address(array.reshape(-1))
+    return address

@@ -137,13 +137,14 @@ class Kernel(CFunc):
         self.entry: int = self.address  # type: ignore[assignment]
 
 
-def compiled(signature: str, **options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Like `numba.njit(signature, cache=True)`, with the cache of this module."""
+def compiled(*signatures: str, **options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Like `numba.njit(signatures, cache=True)`, with the cache of this module."""
 
     def compile_now(function: Callable[..., Any]) -> Any:
         dispatcher = njit(nogil=True, **options)(function)
         dispatcher._cache = Cache(function, digest())
-        dispatcher.compile(signature)
+        for signature in signatures:
+            dispatcher.compile(signature)
         dispatcher.disable_compile()
         return dispatcher
 

@@ -126,7 +126,10 @@ class Pending:
 
 def messages_of(id: int, request: Request) -> Iterator[bytes]:
     """The messages of one evaluation, written as they are asked for."""
-    if all(tensor.nbytes <= wire.CHUNK for tensor in request.tensors.values()):
+    for tensor in request.tensors.values():
+        if tensor.nbytes > wire.CHUNK:
+            break
+    else:
         yield wire.write_stream(id, request)
         return
     first, chunks = wire.split(dict(request.tensors))  # type: ignore[arg-type]
@@ -175,7 +178,7 @@ class _Stream:
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._pending: dict[int, _Waiting] = {}
         self._lock = threading.Lock()
-        self._next = 0
+        self._ids = itertools.count(1)
         self.error: LossdError | None = None
         self._call = channel.stream_stream(METHOD)(self._messages())
         self._reading = threading.Lock()
@@ -183,9 +186,7 @@ class _Stream:
 
     def submit(self, request: Request, done: Callable[[], object]) -> tuple[int, _Waiting]:
         """Send a request; its id, and what holds the answer once `done` is called."""
-        with self._lock:
-            self._next += 1
-            id = self._next
+        id = next(self._ids)
         messages = messages_of(id, request)
         first = next(messages)  # here, so that what cannot be sent is an error of this call alone
         waiting = _Waiting(itertools.chain([first], messages), done)
@@ -399,10 +400,6 @@ class Remote:
         return DeadlineError(f"{request.loss}: no answer from {self._target} in time")
 
     def _connected(self) -> _Stream:
-        # gRPC's handlers keep a fork safe; the variable is read when it is loaded
-        os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "1")
-        import grpc
-
         with self._lock:
             if self._closed:
                 raise CancelledError("the client was closed")
@@ -410,6 +407,10 @@ class Remote:
                 self._process, self._channel, self._stream = os.getpid(), None, None
             if self._stream is None or self._stream.error is not None:
                 if self._channel is None:
+                    # gRPC's handlers keep a fork safe; the variable is read when it is loaded
+                    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "1")
+                    import grpc
+
                     self._channel = grpc.insecure_channel(self._target, OPTIONS)
                 self._stream = _Stream(self._channel, self._target)
             return self._stream

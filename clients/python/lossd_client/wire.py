@@ -14,8 +14,8 @@ import functools
 import math
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -77,6 +77,10 @@ class Request:
     reduction: str = "mean"
     gradients: Sequence[str] = ()
 
+    def with_tensors(self, tensors: Mapping[str, Array | Announcement]) -> "Request":
+        """The same of other tensors."""
+        return Request(self.loss, tensors, self.parameters, self.reduction, self.gradients)
+
 
 @dataclass
 class Response:
@@ -84,6 +88,10 @@ class Response:
 
     tensors: Mapping[str, Array | Announcement]
     warning: str = ""
+
+    def with_tensors(self, tensors: Mapping[str, Array | Announcement]) -> "Response":
+        """The same of other tensors."""
+        return Response(tensors, self.warning)
 
 
 class Cancel:
@@ -225,26 +233,78 @@ def write_response(response: Response) -> bytes:
     return b"".join(_response_parts(response, 0))
 
 
-def _enveloped(id: int, number: int, parts_at: Any) -> bytes:
-    head = _key(1, _VARINT) + _varint(id) + _key(number, _BYTES)
+def _id(id: int) -> bytes:
+    return _ID + _varint(id)
+
+
+_ID: Final = _key(1, _VARINT)
+
+
+def _enveloped(
+    id: bytes, number: int, parts_at: Callable[[int], list[bytes | memoryview]]
+) -> list[bytes | memoryview]:
+    head = id + _key(number, _BYTES)
     parts = parts_at(len(head) + 5)
-    return b"".join([head, _long(sum(map(len, parts))), *parts])
+    return [head, _long(sum(map(len, parts))), *parts]
 
 
 def write_stream(id: int, message: Request | Response | Chunk | Cancel | bytes) -> bytes:
     """An `EvaluateStreamRequest` or `EvaluateStreamResponse`; bytes are a `google.rpc.Status`."""
+    head = _id(id)
     match message:
         case Request():
-            return _enveloped(id, 13, lambda offset: _request_parts(message, offset))
+            parameters = b"".join(_parameter(n, v) for n, v in message.parameters.items())
+            what = message.loss, message.reduction, tuple(message.gradients), parameters
+            return _templates.fill(head, what, message, _request_parts)
         case Response():
-            return _enveloped(id, 13, lambda offset: _response_parts(message, offset))
+            return _templates.fill(head, message.warning, message, _response_parts)
         case Chunk(name, position, data):
-            head = _text_field(1, name) + _key(2, _VARINT) + _varint(position)
-            return _enveloped(id, 14, lambda offset: _payload(head, data, offset))
+            begin = _text_field(1, name) + _key(2, _VARINT) + _varint(position)
+            parts = _enveloped(head, 14, lambda offset: _payload(begin, data, offset))
         case Cancel():
-            return _enveloped(id, 15, lambda offset: [])
+            parts = _enveloped(head, 15, lambda offset: [])
         case bytes():
-            return _enveloped(id, 15, lambda offset: [message])
+            parts = _enveloped(head, 15, lambda offset: [message])
+    return b"".join(parts)
+
+
+class _Templates:
+    """Writes requests and responses; those that differ in values alone are written alike.
+
+    A template is what stands before the bytes of each tensor, and after the last.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Any, list[bytes]] = {}
+
+    def fill(self, head: bytes, what: object, message: Any, parts_of: Any) -> bytes:
+        """The message with the id `head`. `what`: all of it but its tensors."""
+        tensors = message.tensors
+        types = tuple((n, t.dtype, t.shape, type(t)) for n, t in tensors.items())
+        key = len(head), parts_of, what, types
+        template = self._known.get(key)
+        if template is None:
+            parts = _enveloped(head, 13, lambda offset: parts_of(message, offset))
+            if len(self._known) >= _FORMS:
+                self._known.clear()
+            template = self._known[key] = [b""]
+            for part in parts:
+                if isinstance(part, memoryview):
+                    template.append(b"")
+                else:
+                    template[-1] += part
+            template[0] = template[0].removeprefix(head)
+        filled: list[bytes | memoryview] = [head, template[0]]
+        arrays = [t for t in tensors.values() if not isinstance(t, Announcement)]
+        for array, after in zip(arrays, template[1:], strict=True):
+            filled += (array.tobytes() if array.nbytes <= _SMALL else as_bytes(array), after)
+        return b"".join(filled)
+
+
+_FORMS: Final = 256  # forms of messages that are remembered
+_SMALL: Final = 1 << 14  # bytes up to which a copy costs less than a view
+
+_templates: Final = _Templates()
 
 
 def split(tensors: Mapping[str, Array]) -> tuple[dict[str, Array | Announcement], Iterator[Chunk]]:
@@ -297,7 +357,7 @@ def _fields(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int, 
         position += length
 
 
-def _read_varint(data: memoryview, position: int, end: int) -> tuple[int, int]:
+def _read_varint(data: memoryview | bytes, position: int, end: int) -> tuple[int, int]:
     value = shift = 0
     while position < end and shift < 70:
         byte = data[position]
@@ -394,64 +454,63 @@ def _read_parameter(data: memoryview, start: int, end: int) -> Parameter | None:
     return value
 
 
-@dataclass(frozen=True)
-class _Form:
+class _Form(NamedTuple):
     """A message without the bytes of its tensors: equal in most of a client's calls.
 
-    fixed: what stands between the tensors' bytes, with its place in the message.
-    tensors: name, type, elements, place and shape of each.
+    fixed: what stands between the tensors' bytes, with its place after the id.
+    tensors: name, type, place after the id, and shape of each.
+    message: the request or response, without its tensors.
     """
 
     fixed: tuple[tuple[int, int, bytes], ...]
-    tensors: tuple[tuple[str, np.dtype[Any], int, int, tuple[int, ...]], ...]
-    message: Any
-
-    def arrays(self, data: memoryview, start: int) -> dict[str, Array | Announcement] | None:
-        """The tensors of a message of this form; None if it is of another."""
-        for a, b, expected in self.fixed:
-            if data[start + a : start + b] != expected:
-                return None
-        return {
-            name: np.frombuffer(data, dtype, count, start + at).reshape(shape)
-            for name, dtype, count, at, shape in self.tensors
-        }
+    tensors: tuple[tuple[str, np.dtype[Any], int, tuple[int, ...]], ...]
+    message: Request | Response
 
 
 class _Forms:
-    """Reads small messages, those of a form seen before without taking them apart again."""
+    """Reads small stream messages of a form seen before without taking them apart again."""
 
-    def __init__(self, read: Callable[[memoryview, int, int], Any]) -> None:
-        self._read = read
+    def __init__(self) -> None:
         self._known: dict[tuple[int, bytes], _Form] = {}
 
-    def __call__(self, data: memoryview, start: int, end: int) -> Any:
-        if end - start > 1 << 16:
-            return self._read(data, start, end)
-        key = (end - start, bytes(data[start : start + 48]))
-        form = self._known.get(key)
-        tensors = form.arrays(data, start) if form is not None else None
-        if form is not None and tensors is not None:
-            return replace(form.message, tensors=tensors)
-        message = self._read(data, start, end)
-        if len(self._known) >= 256:
-            self._known.clear()
-        self._known[key] = _form(message, data, start, end)
-        return message
+    def forget(self) -> None:
+        """Forget all forms."""
+        self._known.clear()
+
+    def read(self, message: bytes, start: int) -> Any:
+        """The request or response in a message whose id ends at `start`; None if not known."""
+        form = self._known.get((len(message) - start, message[start : start + _OPENING]))
+        if form is None:
+            return None
+        for a, b, expected in form.fixed:
+            if message[start + a : start + b] != expected:
+                return None
+        tensors: dict[str, Array | Announcement] = {
+            name: np.ndarray(shape, dtype, message, start + at)
+            for name, dtype, at, shape in form.tensors
+        }
+        return form.message.with_tensors(tensors)
+
+    def learn(self, message: bytes, start: int, found: Request | Response) -> None:
+        """Remember the form of a message."""
+        arrays = {n: t for n, t in found.tensors.items() if isinstance(t, np.ndarray) and t.size}
+        if len(arrays) < len(found.tensors) or len(message) > 1 << 16:
+            return  # empty or announced tensors, or enough else to do: nothing to gain
+        base = _address(np.frombuffer(message, np.uint8)) + start
+        tensors = tuple((n, t.dtype, _address(t) - base, t.shape) for n, t in arrays.items())
+        edges = [0]
+        for (_, _, at, _), array in zip(tensors, arrays.values(), strict=True):
+            edges += [at, at + array.nbytes]
+        edges.append(len(message) - start)
+        spans = zip(edges[::2], edges[1::2], strict=True)
+        fixed = tuple((a, b, message[start + a : start + b]) for a, b in spans)
+        if len(self._known) >= _FORMS:
+            self.forget()
+        key = len(message) - start, message[start : start + _OPENING]
+        self._known[key] = _Form(fixed, tensors, found.with_tensors({}))
 
 
-def _form(message: Any, data: memoryview, start: int, end: int) -> _Form:
-    base = _address(np.frombuffer(data, np.uint8)) + start
-    arrays = {n: t for n, t in message.tensors.items() if isinstance(t, np.ndarray) and t.size}
-    if len(arrays) < len(message.tensors):  # empty or announced: nothing to gain
-        return _Form(((0, end - start, b""),), (), message)
-    tensors = tuple((n, t.dtype, t.size, _address(t) - base, t.shape) for n, t in arrays.items())
-    edges = [0]
-    for _, dtype, count, at, _ in tensors:
-        edges += [at, at + count * dtype.itemsize]
-    edges.append(end - start)
-    spans = zip(edges[::2], edges[1::2], strict=True)
-    fixed = tuple((a, b, bytes(data[start + a : start + b])) for a, b in spans)
-    return _Form(fixed, tensors, replace(message, tensors={}))
+_OPENING: Final = 48  # bytes by which a form is looked up
 
 
 def _address(array: Array) -> int:
@@ -465,13 +524,8 @@ def read_request(data: memoryview, start: int = 0, end: int | None = None) -> Re
         ProtocolError: the bytes are not one.
         DTypeError: a tensor has a type that is unknown here.
     """
-    request: Request = _request_forms(data, start, len(data) if end is None else end)
-    return request
-
-
-def _read_request(data: memoryview, start: int, end: int) -> Request:
     request = Request("", tensors := {}, parameters := {}, "mean", gradients := [])
-    for number, kind, a, b in _fields(data, start, end):
+    for number, kind, a, b in _fields(data, start, len(data) if end is None else end):
         if number in (1, 2, 3, 4, 15):
             _expect(kind, _BYTES, number)
         match number:
@@ -502,13 +556,8 @@ def _read_request(data: memoryview, start: int, end: int) -> Request:
 
 def read_response(data: memoryview, start: int = 0, end: int | None = None) -> Response:
     """An `EvaluateResponse`; its arrays are views of `data`."""
-    response: Response = _response_forms(data, start, len(data) if end is None else end)
-    return response
-
-
-def _read_response(data: memoryview, start: int, end: int) -> Response:
     response = Response(tensors := {})
-    for number, kind, a, b in _fields(data, start, end):
+    for number, kind, a, b in _fields(data, start, len(data) if end is None else end):
         if number in (1, 15):
             _expect(kind, _BYTES, number)
         if number == 1:
@@ -517,10 +566,6 @@ def _read_response(data: memoryview, start: int, end: int) -> Response:
             name, tensor = _read_tensor(data, a, b)
             tensors[name] = tensor
     return response
-
-
-_request_forms: Final = _Forms(_read_request)
-_response_forms: Final = _Forms(_read_response)
 
 
 def _read_chunk(data: memoryview, start: int, end: int) -> Chunk:
@@ -551,18 +596,32 @@ def _read_envelope(data: memoryview) -> tuple[int, int, int, int]:
     return id, *message
 
 
+def _read_id(message: bytes) -> tuple[int, int]:
+    """The id that a message begins with, and where it ends; (0, 0) if it begins otherwise."""
+    if message[:1] != _ID:
+        return 0, 0
+    return _read_varint(message, 1, len(message))
+
+
 def read_stream_request(message: bytes) -> tuple[int, Request | Chunk | Cancel | LossdError]:
     """An `EvaluateStreamRequest`: its id and what it holds, or why that cannot be read.
 
     Raises:
         ProtocolError: not even an id can be read.
     """
+    first, place = _read_id(message)
+    known = _request_forms.read(message, place) if place else None
+    if known is not None:
+        return first, known
     data = memoryview(message)
     id, number, start, end = _read_envelope(data)
     try:
         match number:
             case 13:
-                return id, read_request(data, start, end)
+                request = read_request(data, start, end)
+                if place and id == first:
+                    _request_forms.learn(message, place, request)
+                return id, request
             case 14:
                 return id, _read_chunk(data, start, end)
             case 15:
@@ -574,16 +633,27 @@ def read_stream_request(message: bytes) -> tuple[int, Request | Chunk | Cancel |
 
 def read_stream_response(message: bytes) -> tuple[int, Response | Chunk | LossdError]:
     """An `EvaluateStreamResponse`: its id and what it holds."""
+    first, place = _read_id(message)
+    known = _response_forms.read(message, place) if place else None
+    if known is not None:
+        return first, known
     data = memoryview(message)
     id, number, start, end = _read_envelope(data)
     match number:
         case 13:
-            return id, read_response(data, start, end)
+            response = read_response(data, start, end)
+            if place and id == first:
+                _response_forms.learn(message, place, response)
+            return id, response
         case 14:
             return id, _read_chunk(data, start, end)
         case 15:
             return id, read_status(message[start:end])
     raise ProtocolError("the message holds neither a result, a chunk nor an error")
+
+
+_request_forms: Final = _Forms()
+_response_forms: Final = _Forms()
 
 
 # --- errors ------------------------------------------------------------------------------------
