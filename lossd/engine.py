@@ -140,7 +140,7 @@ class Call(NamedTuple):
 
     def key(self) -> "_Key":
         """What a plan depends on."""
-        types = tuple((name, a.dtype, a.shape) for name, a in self.arrays.items())
+        types = tuple([(name, a.dtype, a.shape) for name, a in self.arrays.items()])
         for name, value in self.parameters.items():
             if not isinstance(value, int | float | np.number | np.bool_):
                 raise DTypeError(
@@ -148,7 +148,8 @@ class Call(NamedTuple):
                     field=name,
                 )
         upstream = self.grad_output is not None and self.reduction == "none"
-        parameters = tuple(self.parameters.items())
+        # True and 1 are equal, and yet one of them may be an error
+        parameters = tuple([(name, value, type(value)) for name, value in self.parameters.items()])
         return self.loss, types, parameters, self.reduction, tuple(self.gradients), upstream
 
 
@@ -179,7 +180,7 @@ def compile_kernels(name: str) -> None:
 _Key = tuple[
     str,
     tuple[tuple[str, np.dtype[Any], Shape], ...],
-    tuple[tuple[str, Any], ...],
+    tuple[tuple[str, Any, type], ...],
     str,
     tuple[str, ...],
     bool,
@@ -200,13 +201,13 @@ def _array(loss: str, name: str, value: npt.ArrayLike) -> Array:
 def _plan(
     name: str,
     types: tuple[tuple[str, np.dtype[Any], Shape], ...],
-    parameters: tuple[tuple[str, Any], ...],
+    parameters: tuple[tuple[str, Any, type], ...],
     reduction: str,
     gradients: tuple[str, ...],
     upstream: bool,
 ) -> "Plan":
     given = {key: TensorType(dtype, shape) for key, dtype, shape in types}
-    loss = _checked(name, given, dict(parameters), reduction)
+    loss = _checked(name, given, {key: value for key, value, _ in parameters}, reduction)
     plan = Plan(name, loss, given, reduction, gradients, upstream)
     while len(_plans) >= _PLANS:
         _plans.pop(next(iter(_plans)), None)
@@ -284,7 +285,11 @@ def _check_dtype(loss: Loss, name: str, dtype: np.dtype[Any]) -> None:
 
 
 class Plan:
-    """Everything about a call that its values do not change."""
+    """Everything about a call that its values do not change.
+
+    Attributes:
+        size: bytes that the call takes, its tensors included.
+    """
 
     def __init__(
         self,
@@ -333,7 +338,8 @@ class Plan:
         self.template[slots.INNER] = layout.inner
         self.template[slots.BLOCK_ROWS] = self.block_rows
         self.template[slots.CONSTANTS] = self.constants.ctypes.data
-        self.footprint = _footprint(loss, given, layout, reduction, gradients)
+        self.size = sum(math.prod(t.shape) * t.dtype.itemsize for t in given.values())
+        self.size += _footprint(loss, given, layout, reduction, gradients)
         self.reads: list[tuple[int, str, Shape]] = []
         for position, operand in enumerate(self.operands):
             if operand in given:

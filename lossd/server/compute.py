@@ -60,11 +60,9 @@ class Computer:
         Raises:
             LossdError: as `evaluate`.
         """
-        if sum(tensor.nbytes for tensor in request.tensors.values()) > INLINE:
-            return None
         call = call_of(request)
         plan = engine.planned(call)
-        if plan is None or plan.footprint > INLINE:
+        if plan is None or plan.size > INLINE:
             return None
         return _guarded(request, lambda: response_of(plan.run(call.arrays, call.grad_output)))
 

@@ -493,6 +493,14 @@ def test_parameters_of_a_wrong_type(value: object) -> None:
         evaluate("smooth_l1_loss", {"input": x, "target": x}, parameters={"beta": value})
 
 
+def test_what_equals_an_earlier_parameter_need_not_be_one() -> None:
+    """True == 1, but `swap` is a bool."""
+    tensors = Case("triplet_margin_loss", (2, 3)).tensors(np.float32)
+    evaluate("triplet_margin_loss", tensors, parameters={"swap": True})
+    with pytest.raises(DTypeError, match="swap = 1 must be bool"):
+        evaluate("triplet_margin_loss", tensors, parameters={"swap": 1})
+
+
 @pytest.mark.parametrize("value", [2, np.float32(2), np.int64(2)], ids=repr)
 def test_parameters_may_be_any_number(value: object) -> None:
     x, y = np.float32([3, 0]), np.float32([0, 0.5])

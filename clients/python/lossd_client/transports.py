@@ -125,18 +125,15 @@ class Pending:
 
 
 def messages_of(id: int, request: Request) -> Iterator[bytes]:
-    """The messages of one evaluation, written as they are asked for."""
+    """The messages of one evaluation: the first is written here, chunks as they are asked for."""
     for tensor in request.tensors.values():
         if tensor.nbytes > wire.CHUNK:
             break
     else:
-        yield wire.write_stream(id, request)
-        return
+        return iter((wire.write_stream(id, request),))
     first, chunks = wire.split(dict(request.tensors))  # type: ignore[arg-type]
-    head = Request(request.loss, first, request.parameters, request.reduction, request.gradients)
-    yield wire.write_stream(id, head)
-    for chunk in chunks:
-        yield wire.write_stream(id, chunk)
+    head = wire.write_stream(id, request.with_tensors(first))
+    return itertools.chain([head], (wire.write_stream(id, chunk) for chunk in chunks))
 
 
 def unavailable(target: str, details: str) -> UnavailableError:
@@ -187,9 +184,7 @@ class _Stream:
     def submit(self, request: Request, done: Callable[[], object]) -> tuple[int, _Waiting]:
         """Send a request; its id, and what holds the answer once `done` is called."""
         id = next(self._ids)
-        messages = messages_of(id, request)
-        first = next(messages)  # here, so that what cannot be sent is an error of this call alone
-        waiting = _Waiting(itertools.chain([first], messages), done)
+        waiting = _Waiting(messages_of(id, request), done)
         with self._lock:
             if self.error is not None:
                 raise self.error
