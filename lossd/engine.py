@@ -142,9 +142,10 @@ class Call(NamedTuple):
         """What a plan depends on."""
         types = tuple([(name, a.dtype, a.shape) for name, a in self.arrays.items()])
         for name, value in self.parameters.items():
-            if not isinstance(value, int | float | np.number | np.bool_):
+            if not isinstance(value, int | float | str | np.number | np.bool_):
                 raise DTypeError(
-                    f"{self.loss}: {name} = {value!r} must be a number, not {type(value).__name__}",
+                    f"{self.loss}: {name} = {value!r} must be a number or a name, not "
+                    f"{type(value).__name__}",
                     field=name,
                 )
         upstream = self.grad_output is not None and self.reduction == "none"
@@ -385,13 +386,18 @@ class Plan:
         args = call.words
         alive: list[Array] = []  # whatever else the kernel reads through an address
         divisor = self.divisor
+        if self.loss.divisor and self.reduction == "mean":
+            divisor = float(arrays[self.loss.divisor].sum(dtype=np.float64))
         if self.labelled:
             rows, counted = self._labels(arrays["target"], arrays.get("weight"))
             args[slots.LABELS] = _address(rows)
             alive.append(rows)
             divisor = counted if self.reduction == "mean" else divisor
         for slot, name, shape in self.reads:
-            operand = self._operand(name, arrays[name], shape)
+            array = arrays[name]
+            if name in self.layout.views:
+                array = array.reshape(self.layout.views[name])
+            operand = self._operand(name, array, shape)
             args[slot] = _address(operand)
             alive.append(operand)
 
@@ -424,6 +430,8 @@ class Plan:
             total = float(call.partial[0] if self.blocks == 1 else call.partial.sum())
             losses = np.array(_quotient(total, divisor), self.dtype)
         gradients = {n: self._shaped(n, g) for n, g in made.items()}
+        if self.loss.divisor in gradients and self.reduction == "mean":
+            gradients[self.loss.divisor] -= self.dtype.type(losses * scale)  # it is in the divisor
         return Result(losses, gradients, self.layout.warning)
 
     def _labels(self, target: Array, weight: Array | None) -> tuple[Array, float]:
@@ -499,11 +507,12 @@ class Plan:
             others = tuple(i for i in range(gradient.ndim) if i != axis)
             gradient = gradient.sum(axis=others, dtype=np.float64)
         elif gradient.shape != given.shape:
-            extra = gradient.ndim - len(given.shape)
+            shape = self.layout.views.get(name, given.shape)
+            extra = gradient.ndim - len(shape)
             stretched = tuple(
                 i
                 for i in range(gradient.ndim)
-                if i < extra or (given.shape[i - extra] == 1 and gradient.shape[i] != 1)
+                if i < extra or (shape[i - extra] == 1 and gradient.shape[i] != 1)
             )
             gradient = gradient.sum(axis=stretched, dtype=np.float64).reshape(given.shape)
         return gradient.astype(given.dtype if given.dtype.kind == "f" else self.dtype, copy=False)
@@ -516,6 +525,8 @@ class Plan:
             low, high = within
             array = arrays[name]
             bad = ~((array >= low) & (array <= high))
+            if self.loss.tensors[name].nan:
+                bad &= array == array  # noqa: PLR0124  NaN
             if bad.any():
                 where = np.unravel_index(int(np.argmax(bad)), array.shape or (1,))
                 place = f"[{', '.join(map(str, where))}]" if array.shape else ""

@@ -312,7 +312,7 @@ _helpers: set[Callable[..., Any]] = set()
 
 
 def typed(function: Callable[..., Any], dtype: type[np.floating[Any]]) -> Callable[..., Any]:
-    """`function` with its number literals as `dtype`, ready to be called from compiled code.
+    """`function` with its literals and constants as `dtype`, ready to be called from compiled code.
 
     Numba widens `0.5 * x` to float64 for a float32 `x`; a formula written with plain literals is
     compiled through this, so that it computes in the type of its data. Its `min` and `max` keep
@@ -323,6 +323,8 @@ def typed(function: Callable[..., Any], dtype: type[np.floating[Any]]) -> Callab
     for name in code.co_names:
         if isinstance(scope.get(name), FunctionType) and scope[name] in _helpers:
             scope[name] = typed(scope[name], dtype)
+        elif type(scope.get(name)) in (int, float):
+            scope[name] = dtype(scope[name])
     literals = tuple(dtype(c) if type(c) in (int, float) else c for c in code.co_consts)
     copy = FunctionType(code.replace(co_consts=literals), scope, function.__name__)
     copy.__module__, copy.__qualname__ = function.__module__, function.__qualname__

@@ -9,7 +9,7 @@ is derived from the declaration. docs/design.md tells how; CONTRIBUTING.md shows
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
@@ -40,7 +40,8 @@ class Tensor:
     doc: str
     grad: bool = False  # PyTorch gives a gradient with respect to it
     optional: bool = False  # a constructor argument, None by default
-    within: tuple[float, float] | None = None  # closed interval of accepted values
+    within: tuple[float, float] | None = None  # closed interval of accepted values, without NaN
+    nan: bool = False  # NaN is accepted beside what is within
     soft: bool = False  # a label tensor that may hold floating-point probabilities instead
 
 
@@ -48,33 +49,38 @@ class Tensor:
 class Param:
     """One hyper-parameter of a loss; its default gives its type."""
 
-    default: float | int | bool
+    default: float | int | bool | str
     doc: str
     ge: float | None = None
     gt: float | None = None
     le: float | None = None
+    choices: tuple[Any, ...] = ()
 
     @property
-    def type(self) -> type[float] | type[int] | type[bool]:
+    def type(self) -> type[float] | type[int] | type[bool] | type[str]:
         """Its type, that of the default."""
         return type(self.default)
 
     @property
     def domain(self) -> str:
         """The accepted values in words, "" if all are."""
+        if self.choices:
+            return "one of " + ", ".join(map(repr, self.choices))
         bounds = ((">", self.gt), (">=", self.ge), ("<=", self.le))
         return " and ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None)
 
-    def check(self, loss: str, name: str, value: Any) -> float | int | bool:
+    def check(self, loss: str, name: str, value: Any) -> float | int | bool | str:
         """`value` in the parameter's type.
 
         Raises:
-            DTypeError: not a number (or not a bool where one is asked for).
+            DTypeError: of another type than the default (numbers may be of any).
             ParameterError: outside the domain.
         """
         kind: Any = self.type
         numbers = (int, float, np.integer, np.floating)
-        accepted: Any = {bool: (bool, np.bool_), int: (int, np.integer)}.get(kind, numbers)
+        accepted: Any = {bool: (bool, np.bool_), int: (int, np.integer), str: str}.get(
+            kind, numbers
+        )
         if not isinstance(value, accepted):
             raise DTypeError(
                 f"{loss}: {name} = {value!r} must be {kind.__name__}, not {type(value).__name__}",
@@ -86,18 +92,19 @@ class Param:
             (self.gt is None or value > self.gt)
             and (self.ge is None or value >= self.ge)
             and (self.le is None or value <= self.le)
+            and (not self.choices or value in self.choices)
         )
         if not good:
             raise ParameterError(
                 f"{loss}: {name} = {value!r} is outside its range: it must be {self.domain}",
                 field=name,
             )
-        converted: float | int | bool = kind(value)
+        converted: float | int | bool | str = kind(value)
         return converted
 
 
-def param(default: Any, doc: str, **domain: float) -> Any:
-    """Declare a hyper-parameter: its default, its meaning and its range (`gt`, `ge`, `le`)."""
+def param(default: Any, doc: str, **domain: Any) -> Any:
+    """Declare a hyper-parameter: default, meaning, and range (`gt`, `ge`, `le`) or `choices`."""
     return Param(default, doc, **domain)
 
 
@@ -108,10 +115,11 @@ def tensor(
     grad: bool = False,
     optional: bool = False,
     within: tuple[float, float] | None = None,
+    nan: bool = False,
     soft: bool = False,
 ) -> Any:
     """Declare a tensor."""
-    return Tensor(role, doc, grad, optional, within, soft)
+    return Tensor(role, doc, grad, optional, within, nan, soft)
 
 
 @dataclass(frozen=True)
@@ -134,6 +142,7 @@ class Layout:
     rows:   losses in all; row r = (n, d) has its components at n·width·inner + c·inner + d.
     width:  components of a row (1 for element-wise losses).
     inner:  distance between components.
+    views:  tensors that are taken in another shape before they are broadcast, with that shape.
     batch:  what reduction='batchmean' divides by.
     warning: what the caller should be told, or "".
     """
@@ -145,6 +154,7 @@ class Layout:
     inner: int = 1
     batch: int = 1
     warning: str = ""
+    views: Mapping[str, Shape] = field(default_factory=dict)
 
 
 class Loss:
@@ -152,14 +162,21 @@ class Loss:
 
     Class attributes:
         name: functional name, torch.nn.functional's; private variants have none.
-        signature: the constructor's arguments in torch.nn's order.
+        signature: the constructor's arguments in torch.nn's order; optional tensors that are not
+            among them can be given by keyword.
+        functional: the function's arguments after the tensors, where they differ from those.
         reductions: the accepted reductions.
+        called: names of the class's call, where torch.nn's differ from the tensors'.
+        divisor: the tensor whose sum the mean divides by; "" for the number of losses.
         reference: where the definition stands.
         advice: what a client warns of, by reduction.
     """
 
     name: ClassVar[str] = ""
     signature: ClassVar[tuple[str, ...]] = ()
+    functional: ClassVar[tuple[str, ...]] = ()
+    called: ClassVar[tuple[str, ...]] = ()
+    divisor: ClassVar[str] = ""
     reductions: ClassVar[tuple[str, ...]] = ("none", "mean", "sum")
     reference: ClassVar[str] = ""
     formula: ClassVar[str] = ""
@@ -182,7 +199,7 @@ class Loss:
             raise ParameterError(
                 f"{self.name} has no parameter {name!r}; it has: {known}", field=name
             )
-        self.values: dict[str, float | int | bool] = {}
+        self.values: dict[str, float | int | bool | str] = {}
         for key, declared in self.params.items():
             value = declared.check(self.name, key, given[key]) if key in given else declared.default
             self.values[key] = value

@@ -10,7 +10,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import google.rpc
@@ -52,10 +52,14 @@ def _annotation(param: Param) -> str:
     return param.type.__name__
 
 
-def _arguments(loss: type[Loss]) -> tuple[list[str], list[str]]:
-    """The constructor's arguments in torch.nn's order, as declared and as described."""
+def _arguments(loss: type[Loss], names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Arguments in PyTorch's order, as declared and as described.
+
+    Optional tensors that PyTorch does not take there follow by keyword; `client` comes last.
+    """
     declared, described = [], []
-    for name in loss.signature:
+    more = [name for name in loss.optional() if name not in names]
+    for name in [*names, "*", *more]:
         if name in loss.params:
             param = loss.params[name]
             declared.append(f"{name}: {_annotation(param)} = {param.default!r}")
@@ -67,9 +71,13 @@ def _arguments(loss: type[Loss]) -> tuple[list[str], list[str]]:
         elif name == "reduction":
             declared.append('reduction: str = "mean"')
             described.append("reduction: " + ", ".join(f"'{r}'" for r in loss.reductions) + ".")
+        elif name == "*":
+            declared.append("*")
         else:
             declared.append(f"{name}: bool | None = None")
             described.append(f"{name}: deprecated; use reduction.")
+    declared.append("client: AnyClient | None = None")
+    described.append("client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.")
     return declared, described
 
 
@@ -112,13 +120,11 @@ def classes() -> str:
     parts = []
     for name in sorted(registry, key=lambda n: registry[n].__name__):
         loss = registry[name]
-        declared, described = _arguments(loss)
-        described.append(
-            "client: where to compute; by default at $LOSSD_TARGET, else localhost:50051."
-        )
+        declared, described = _arguments(loss, loss.signature)
         inputs, options = loss.required(), loss.optional()
         legacy = "size_average" in loss.signature
-        signature = ", ".join(f"{n}: ArrayLike" for n in inputs)
+        called = loss.called or inputs
+        signature = ", ".join(f"{n}: ArrayLike" for n in called)
         defaults = ", ".join(f"{k!r}: {p.default!r}" for k, p in loss.params.items())
         parts.append(
             f"class {loss.__name__}(Loss):\n"
@@ -139,7 +145,7 @@ def classes() -> str:
             + "".join(f"    {k}: {_annotation(p)}\n" for k, p in loss.params.items())
             + "".join(f"    {k}: ArrayLike | None\n" for k in options)
             + f"""
-    def __init__(self, {", ".join(declared)}, *, client: AnyClient | None = None) -> None:
+    def __init__(self, {", ".join(declared)}) -> None:
         self._configure(
             parameters={{{", ".join(f"{k!r}: {k}" for k in loss.params)}}},
             options={{{", ".join(f"{k!r}: {k}" for k in options)}}},
@@ -150,7 +156,7 @@ def classes() -> str:
         )
 
     def __call__(self, {signature}) -> Tensor:
-        return self._call({", ".join(inputs)})  # type: ignore[no-any-return]
+        return self._call({", ".join(called)})  # type: ignore[no-any-return]
 """
         )
     names = sorted(loss.__name__ for loss in registry.values())
@@ -178,17 +184,15 @@ def functions() -> str:
     parts = []
     for name in sorted(registry):
         loss = registry[name]
-        declared, described = _arguments(loss)
+        names = loss.functional or loss.signature
+        declared, described = _arguments(loss, names)
         inputs = loss.required()
         described = [f"{n}: {loss.tensors[n].doc}" for n in inputs] + described
-        described.append(
-            "client: where to compute; by default at $LOSSD_TARGET, else localhost:50051."
-        )
-        passed = ", ".join(f"{n}={n}" for n in loss.signature)
+        passed = ", ".join(f"{n}={n}" for n in dict.fromkeys([*names, *loss.optional()]))
         arguments = ", ".join([*(f"{n}: ArrayLike" for n in inputs), *declared])
         lines = "\n".join(f"        {line}" for line in described)
         summary = loss.doc().partition("\n\n")[0]
-        parts.append(f'''def {name}({arguments}, *, client: AnyClient | None = None) -> Tensor:
+        parts.append(f'''def {name}({arguments}) -> Tensor:
     """{summary}
 
     Args:

@@ -41,7 +41,12 @@ def build(loss: type[Elementwise], variant: Variant) -> Callable[..., None]:
     written = [name for name in arrays if name not in read]
     arguments = listed("x{}t[j]", range(len(variant.operands)))
     arguments += listed("c{}", range(variant.constants))
-    inside = " & ".join(f"(x{k}t[j] >= low{k}) & (x{k}t[j] <= high{k})" for k in bounds)
+    inside = " & ".join(
+        f"(not ((x{k}t[j] < low{k}) | (x{k}t[j] > high{k})))"
+        if loss.tensors[variant.operands[k]].nan
+        else f"(x{k}t[j] >= low{k}) & (x{k}t[j] <= high{k})"
+        for k in bounds
+    )
     slope = "scale" + " * wt[j]" * variant.multiplier + " * ut[j]" * variant.upstream
     source = f"""
 def block(args, index):

@@ -2,11 +2,29 @@
 
 from typing import Any
 
+from lossd_client.errors import ShapeError
+
 from lossd.mathfns import sign
-from lossd.spec import Elementwise, Given, Loss, param, tensor
+from lossd.spec import Elementwise, Given, Layout, Loss, param, tensor, tuple_text
 
 
-class L1Loss(Elementwise):
+class _Weighable(Elementwise):
+    """A loss whose function takes a weight of the input's very shape."""
+
+    broadcast = "warn"
+
+    def layout(self, given: Given) -> Layout:
+        weight, input = given.get("weight"), given["input"]
+        if weight is not None and weight.shape != input.shape:
+            raise ShapeError(
+                f"{self.name}: weight {tuple_text(weight.shape)} must have the shape of input "
+                f"{tuple_text(input.shape)}",
+                field="weight",
+            )
+        return super().layout(given)
+
+
+class L1Loss(_Weighable):
     r"""Mean absolute error: the loss of a median.
 
     Shape:
@@ -21,12 +39,21 @@ class L1Loss(Elementwise):
 
     name = "l1_loss"
     signature = ("size_average", "reduce", "reduction")
+    functional = (*signature, "weight")
     formula = r"\ell = |x - y|"
     reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.L1Loss.html"
-    broadcast = "warn"
 
     input = tensor("element", "Predictions x, (*).", grad=True)
     target = tensor("element", "True values y, (*).", grad=True)
+    weight = tensor(
+        "element",
+        "Factor w of each loss, of the input's shape; the mean divides by their sum.",
+        optional=True,
+        grad=True,
+    )
+
+    def lower(self, given: Given) -> Loss:
+        return _WeightedL1() if "weight" in given else self
 
     @staticmethod
     def math(x: Any, y: Any) -> Any:
@@ -34,7 +61,16 @@ class L1Loss(Elementwise):
         return abs(d), sign(d), -sign(d)
 
 
-class MSELoss(Elementwise):
+class _WeightedL1(L1Loss):
+    divisor = "weight"
+
+    @staticmethod
+    def math(x: Any, y: Any, w: Any) -> Any:
+        d = x - y
+        return w * abs(d), w * sign(d), -w * sign(d), abs(d)
+
+
+class MSELoss(_Weighable):
     r"""Mean squared error: the loss of a mean.
 
     Shape:
@@ -47,17 +83,35 @@ class MSELoss(Elementwise):
 
     name = "mse_loss"
     signature = ("size_average", "reduce", "reduction")
+    functional = (*signature, "weight")
     formula = r"\ell = (x - y)^2"
     reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.MSELoss.html"
-    broadcast = "warn"
 
     input = tensor("element", "Predictions x, (*).", grad=True)
     target = tensor("element", "True values y, (*).", grad=True)
+    weight = tensor(
+        "element",
+        "Factor w of each loss, of the input's shape; the mean divides by their sum.",
+        optional=True,
+        grad=True,
+    )
+
+    def lower(self, given: Given) -> Loss:
+        return _WeightedMSE() if "weight" in given else self
 
     @staticmethod
     def math(x: Any, y: Any) -> Any:
         d = x - y
         return d * d, 2 * d, -2 * d
+
+
+class _WeightedMSE(MSELoss):
+    divisor = "weight"
+
+    @staticmethod
+    def math(x: Any, y: Any, w: Any) -> Any:
+        d = x - y
+        return w * d * d, 2 * w * d, -2 * w * d, d * d
 
 
 class SmoothL1Loss(Elementwise):
@@ -97,7 +151,7 @@ class SmoothL1Loss(Elementwise):
         return 0.5 * q * q / beta + (abs(d) - q), slope, -slope
 
 
-class HuberLoss(Elementwise):
+class HuberLoss(_Weighable):
     r"""Quadratic below `delta`, linear above with slope `delta`.
 
     Shape:
@@ -110,6 +164,7 @@ class HuberLoss(Elementwise):
 
     name = "huber_loss"
     signature = ("reduction", "delta")
+    functional = (*signature, "weight")
     formula = (
         r"\ell = \tfrac{1}{2}(x - y)^2 \text{ where } |x - y| \le \delta,"
         r"\ \delta(|x - y| - \tfrac{1}{2}\delta) \text{ elsewhere}"
@@ -117,14 +172,19 @@ class HuberLoss(Elementwise):
     reference = (
         "Huber, Robust estimation of a location parameter, 1964, doi:10.1214/aoms/1177703732"
     )
-    broadcast = "warn"
 
     input = tensor("element", "Predictions x, (*).", grad=True)
     target = tensor("element", "True values y, (*).", grad=True)
+    weight = tensor(
+        "element", "Factor w of each loss, of the input's shape.", optional=True, grad=True
+    )
     delta: float = param(1.0, "Where the quadratic part meets the linear, in units of x.", gt=0)
 
     def lower(self, given: Given) -> Loss:
-        return _HalfSquared(**self.values) if self.delta == float("inf") else self
+        whole = self.delta == float("inf")  # the linear part would be ∞ · 0
+        if "weight" in given:
+            return (_WeightedHalfSquared if whole else _WeightedHuber)(**self.values)
+        return _HalfSquared(**self.values) if whole else self
 
     @staticmethod
     def math(x: Any, y: Any, delta: Any) -> Any:
@@ -134,10 +194,27 @@ class HuberLoss(Elementwise):
         return 0.5 * q * q + delta * (abs(d) - q), slope, -slope
 
 
+class _WeightedHuber(HuberLoss):
+    @staticmethod
+    def math(x: Any, y: Any, w: Any, delta: Any) -> Any:
+        d = x - y
+        q = min(abs(d), delta)
+        slope = w * min(max(d, -delta), delta)
+        loss = 0.5 * q * q + delta * (abs(d) - q)
+        return w * loss, slope, -slope, loss
+
+
 class _HalfSquared(HuberLoss):
-    """Huber with δ = ∞, whose linear part would be ∞ · 0."""
+    """Huber with δ = ∞."""
 
     @staticmethod
     def math(x: Any, y: Any, delta: Any) -> Any:
         d = x - y
         return 0.5 * d * d, d, -d
+
+
+class _WeightedHalfSquared(HuberLoss):
+    @staticmethod
+    def math(x: Any, y: Any, w: Any, delta: Any) -> Any:
+        d = x - y
+        return w * (0.5 * d * d), w * d, -w * d, 0.5 * d * d

@@ -116,7 +116,7 @@ def _tensor(name: str, tensor: Tensor) -> catalog_pb2.TensorInfo:
 
 
 def _parameter(name: str, param: Param) -> catalog_pb2.ParameterInfo:
-    kind = {float: "number", int: "integer", bool: "boolean"}[param.type]
+    kind = {float: "number", int: "integer", bool: "boolean", str: "text"}[param.type]
     given: dict[str, Any] = {kind: param.default}
     value = tensor_pb2.ParameterValue(**given)
     return catalog_pb2.ParameterInfo(

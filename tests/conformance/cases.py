@@ -76,9 +76,42 @@ class Entry:
     soft_gradients: tuple[str, ...] = ()  # with a floating target, where that is another kind
 
 
-def regression(rng: np.random.Generator, shape: Shape, other: Shape | None = None) -> Tensors:
+def regression(
+    rng: np.random.Generator, shape: Shape, other: Shape | None = None, weight: bool = False
+) -> Tensors:
     x, y = 2 * rng.normal(size=shape), 2 * rng.normal(size=shape if other is None else other)
+    drawn = {"input": np.asarray(x), "target": np.asarray(y)}
+    if weight:
+        drawn["weight"] = np.asarray(rng.uniform(0, 2, shape))
+    return drawn
+
+
+def counts(
+    rng: np.random.Generator,
+    shape: Shape,
+    rates: bool = False,
+    above_zero: bool = False,  # PyTorch's slope of y log y is NaN at 0
+    other: Shape | None = None,
+) -> Tensors:
+    x = rng.uniform(0.01, 6, shape) if rates else rng.normal(size=shape)
+    y = rng.poisson(2.0, shape if other is None else other) * 1.0
+    if above_zero:
+        y = rng.uniform(0.1, 5, shape)
     return {"input": np.asarray(x), "target": np.asarray(y)}
+
+
+def gaussians(
+    rng: np.random.Generator, shape: Shape, var: Shape | None = None, other: Shape | None = None
+) -> Tensors:
+    drawn = regression(rng, shape, other)
+    drawn["var"] = np.asarray(rng.uniform(0.05, 4, shape if var is None else var))
+    return drawn
+
+
+def signs(rng: np.random.Generator, shape: Shape, other: Shape | None = None) -> Tensors:
+    drawn = regression(rng, shape)
+    y = rng.integers(0, 2, shape if other is None else other) * 2.0 - 1
+    return drawn | {"target": np.asarray(y)}
 
 
 def probabilities(rng: np.random.Generator, shape: Shape, weight: Shape | None = None) -> Tensors:
@@ -184,9 +217,19 @@ _CLASS_OPTIONS: list[Options] = [
     {"weight": "zeros", "ignored": -100},
 ]
 
+_REGRESSION_OPTIONS: list[Options] = [
+    {"other": (5, 1)},
+    {"weight": True},
+    {"weight": True, "other": (5, 1)},
+]
+
 ENTRIES: dict[str, Entry] = {
-    "l1_loss": Entry(regression, ("input", "target"), ELEMENTWISE, options=[{"other": (5, 1)}]),
-    "mse_loss": Entry(regression, ("input", "target"), ELEMENTWISE, options=[{"other": (5, 1)}]),
+    "l1_loss": Entry(
+        regression, ("input", "target", "weight"), ELEMENTWISE, options=_REGRESSION_OPTIONS
+    ),
+    "mse_loss": Entry(
+        regression, ("input", "target", "weight"), ELEMENTWISE, options=_REGRESSION_OPTIONS
+    ),
     "smooth_l1_loss": Entry(
         regression,
         ("input", "target"),
@@ -196,11 +239,47 @@ ENTRIES: dict[str, Entry] = {
     ),
     "huber_loss": Entry(
         regression,
-        ("input", "target"),
+        ("input", "target", "weight"),
         ELEMENTWISE,
         [{"delta": d} for d in (1e-3, 0.3, 3.0, np.inf)],
-        options=[{"other": (5, 1)}],
+        options=_REGRESSION_OPTIONS,
+        more=[Case("huber_loss", (513,), {"delta": d}, {"weight": True}) for d in (0.3, np.inf)],
     ),
+    "poisson_nll_loss": Entry(
+        counts,
+        ("input", "target"),
+        ELEMENTWISE,
+        options=[{"other": (5, 1)}],
+        more=[
+            *_spread("poisson_nll_loss", [(513,), (3, 5, 7)], {"rates": True}, log_input=False),
+            Case("poisson_nll_loss", (3, 5, 7), {"log_input": False, "eps": 0.3}, {"rates": True}),
+            *(
+                Case(
+                    "poisson_nll_loss",
+                    (3, 5, 7),
+                    {"full": True, "log_input": log_input},
+                    {"rates": not log_input, "above_zero": True},
+                )
+                for log_input in (True, False)
+            ),
+        ],
+    ),
+    "gaussian_nll_loss": Entry(
+        gaussians,
+        ("input", "target", "var"),
+        ELEMENTWISE,
+        [{"full": True}],
+        options=[
+            *({"var": s} for s in ((3, 5, 1), (3, 5), (1, 5, 7))),
+            {"other": (5, 1)},
+            {"other": (5, 1), "var": (3, 5)},
+        ],
+        more=[
+            Case("gaussian_nll_loss", (8193,), {"eps": 0.5}, brief=True),
+            Case("gaussian_nll_loss", (131, 63), {}, {"var": (131,)}),
+        ],
+    ),
+    "soft_margin_loss": Entry(signs, ("input",), ELEMENTWISE, options=[{"other": (5, 1)}]),
     "binary_cross_entropy": Entry(
         probabilities,
         ("input", "target"),

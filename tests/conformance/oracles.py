@@ -30,6 +30,8 @@ class Rows:
     divisor: what the mean divides by; the number of rows unless given.
     layout: brings a slope back from components-last to its tensor's layout.
     cancelled: magnitude of what PyTorch's formula for the loss adds and takes away again.
+    over: the tensor whose sum the mean divides by, and whose gradient knows of that.
+    views: shapes in which tensors were broadcast, where they are not their own.
     """
 
     losses: Number
@@ -37,6 +39,8 @@ class Rows:
     divisor: Any = None
     layout: Callable[[Array], Array] = field(default=lambda slope: slope)
     cancelled: Any = 0
+    over: str = ""
+    views: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ def oracle(
         divisor: Any = 1
         if reduction == "mean":
             divisor = losses.size if rows.divisor is None else rows.divisor
+            divisor = wide[rows.over].sum() if rows.over in wide else divisor
         if reduction == "batchmean":
             divisor = wide["input"].shape[0] if wide["input"].ndim else 1
         divisor = WIDE(divisor)
@@ -72,12 +77,18 @@ def oracle(
         factor = np.broadcast_to(given / divisor, rows.losses[0].shape)
         gradients = {
             n: (
-                _summed_to(rows.layout, slope * _spread(factor, slope), wide[n].shape),
-                _summed_to(rows.layout, scale * abs(_spread(factor, slope)), wide[n].shape),
+                _summed_to(rows.layout, slope * _spread(factor, slope), shape).reshape(own),
+                _summed_to(rows.layout, scale * abs(_spread(factor, slope)), shape).reshape(own),
             )
             for n, (slope, scale) in rows.slopes.items()
             if n in tensors
+            for own in [wide[n].shape]
+            for shape in [rows.views.get(n, own)]
         }
+        if rows.over in gradients and reduction == "mean":
+            slope, slope_scale = gradients[rows.over]
+            mean = losses / divisor * given / divisor
+            gradients[rows.over] = slope - mean, slope_scale + scale / divisor**2 * abs(given)
         scale, cancelled = scale / abs(divisor), cancelled / abs(divisor)
         return Answer((losses / divisor, scale), gradients, scale + cancelled)
 
@@ -107,23 +118,30 @@ def _above(h: Array, then: Any) -> Array:
     return np.where(h >= 0, then, 0 * then)
 
 
-def l1_loss(input: Array, target: Array) -> Rows:
+def _weighted(loss: Number, slope: Array, weight: Any, over: str = "weight") -> Rows:
+    """A loss of input - target with its slope in input, both times a weight."""
+    w = weight
+    slopes = {"input": _exact(w * slope), "target": _exact(-w * slope), "weight": loss}
+    return Rows((w * loss[0], abs(w) * loss[1]), slopes, over=over)
+
+
+def l1_loss(input: Array, target: Array, weight: Any = 1) -> Rows:
     d = input - target
-    return Rows(_exact(abs(d)), {"input": _exact(np.sign(d)), "target": _exact(-np.sign(d))})
+    return _weighted(_exact(abs(d)), np.sign(d), weight)
 
 
-def mse_loss(input: Array, target: Array) -> Rows:
+def mse_loss(input: Array, target: Array, weight: Any = 1) -> Rows:
     d = input - target
-    return Rows(_exact(d**2), {"input": _exact(2 * d), "target": _exact(-2 * d)})
+    return _weighted(_exact(d**2), 2 * d, weight)
 
 
-def huber_loss(input: Array, target: Array, delta: float = 1.0) -> Rows:
+def huber_loss(input: Array, target: Array, delta: float = 1.0, weight: Any = 1) -> Rows:
     d = input - target
     near = abs(d) <= delta
     losses = np.where(near, d**2 / 2, delta * (abs(d) - delta / 2))
     scale = np.where(near, d**2 / 2, delta * (abs(d) + delta / 2))
     slope = np.where(near, d, delta * np.sign(d))
-    return Rows((losses, scale), {"input": _exact(slope), "target": _exact(-slope)})
+    return _weighted((losses, scale), slope, weight, over="")
 
 
 def smooth_l1_loss(input: Array, target: Array, beta: float = 1.0) -> Rows:
@@ -168,6 +186,49 @@ def kl_div(input: Array, target: Array, log_target: bool = False) -> Rows:
     if log_target:
         in_target = y * in_target[0], y * in_target[1]
     return Rows(losses, {"input": _exact(-y + 0 * x), "target": in_target})
+
+
+def poisson_nll_loss(
+    input: Array, target: Array, log_input: bool = True, full: bool = False, eps: float = 1e-8
+) -> Rows:
+    x, y = np.broadcast_arrays(input, target)
+    rate, log_rate = (np.exp(x), x) if log_input else (x, np.log(x + eps))
+    losses, scale = rate - y * log_rate, abs(rate) + abs(y) * (abs(log_rate) + (not log_input))
+    slope = (rate - y, rate + abs(y)) if log_input else (1 - y / (x + eps), 1 + y / (x + eps))
+    in_target = -log_rate, abs(log_rate) + (not log_input)
+    if full:
+        big = y > 1
+        log_y = np.log(np.where(big, y, 1))
+        losses = losses + np.where(big, (y + 0.5) * log_y - y + np.log(2 * WIDE(np.pi)) / 2, 0)
+        scale = scale + np.where(big, (y + 0.5) * log_y + y + 1, 0)
+        in_target = (
+            in_target[0] + np.where(big, log_y + 0.5 / y, 0),
+            in_target[1] + np.where(big, log_y + 0.5 / y, 0),
+        )
+    return Rows((losses, scale), {"input": slope, "target": in_target})
+
+
+def gaussian_nll_loss(
+    input: Array, target: Array, var: Array, full: bool = False, eps: float = 1e-6
+) -> Rows:
+    view = (*var.shape, 1) if input.ndim and var.shape == input.shape[:-1] else var.shape
+    v = np.maximum(var.reshape(view), eps)
+    d = input - target + 0 * v
+    square = d**2 / v
+    constant = np.log(2 * WIDE(np.pi)) / 2 if full else 0
+    losses = (np.log(v) + square) / 2 + constant
+    scale = (abs(np.log(v)) + (v == eps) + square) / 2 + constant
+    in_var = (1 - square) / v / 2, (1 + square) / v / 2
+    slopes = {"input": _exact(d / v), "target": _exact(-d / v), "var": in_var}
+    return Rows((losses, scale), slopes, views={"var": view})
+
+
+def soft_margin_loss(input: Array, target: Array) -> Rows:
+    wrong = -target * input
+    return Rows(
+        _exact(np.logaddexp(0, wrong)),
+        {"input": _exact(-target * np.exp(-np.logaddexp(0, -wrong)))},
+    )
 
 
 def hinge_embedding_loss(input: Array, target: Array, margin: float = 1.0) -> Rows:
@@ -327,6 +388,7 @@ FORMULAS: dict[str, Callable[..., Rows]] = {
     for formula in (
         l1_loss, mse_loss, smooth_l1_loss, huber_loss, cross_entropy, nll_loss,
         binary_cross_entropy, binary_cross_entropy_with_logits, kl_div, hinge_embedding_loss,
-        margin_ranking_loss, triplet_margin_loss, cosine_embedding_loss,
+        margin_ranking_loss, triplet_margin_loss, cosine_embedding_loss, poisson_nll_loss,
+        gaussian_nll_loss, soft_margin_loss,
     )
 }  # fmt: skip

@@ -314,8 +314,45 @@ EMBEDDINGS = [
 ]  # fmt: skip
 
 
+LIKELIHOODS = [
+    Corner("no variance", "gaussian_nll_loss", {"input": [1.0], "target": [1.0], "var": [0.0]},
+           np.log(1e-6) / 2, {"input": [0], "target": [0], "var": [5e5]}),
+    Corner("less variance than eps", "gaussian_nll_loss",
+           {"input": [1.0], "target": [0.0], "var": [0.1]}, (np.log(0.5) + 2) / 2,
+           {"input": [2], "target": [-2], "var": [-1]}, {"eps": 0.5}),
+    Corner("NaN variance", "gaussian_nll_loss",
+           {"input": [1.0], "target": [0.0], "var": [NAN]}, NAN),
+    Corner("a row's variance", "gaussian_nll_loss",
+           {"input": [[1.0, 2], [3, 4], [5, 6]], "target": np.zeros((3, 2)), "var": [1.0, 4, 2]},
+           [[0.5, 2], [(np.log(4) + 9 / 4) / 2, (np.log(4) + 4) / 2],
+            [(np.log(2) + 25 / 2) / 2, (np.log(2) + 18) / 2]],
+           {"var": [-1.5, -(25 / 4 - 2) / 8, -(61 / 2 - 2) / 4]}, reduction="none"),
+    Corner("Stirling's term above 1 only", "poisson_nll_loss",
+           {"input": [0.0, 0, 0], "target": [0.5, 1, 2]},
+           [1, 1, 1 + 2.5 * np.log(2) - 2 + np.log(2 * np.pi) / 2],
+           {"target": [0, 0, np.log(2) + 0.25]}, {"full": True}, "none"),
+    Corner("Stirling's term at 0", "poisson_nll_loss", {"input": [1.0], "target": [0.0]}, np.e,
+           {"input": [np.e], "target": [-1]}, {"full": True}, torch=False),  # torch: target NaN
+    Corner("an expected count of 0", "poisson_nll_loss", {"input": [0.0], "target": [1.0]},
+           -np.log(1e-8), {"input": [1 - 1e8], "target": [-np.log(1e-8)]}, {"log_input": False}),
+    Corner("far on the wrong side", "soft_margin_loss", {"input": [-200.0], "target": [1]}, 200,
+           {"input": [-1]}, torch=False),  # torch: inf and NaN in float32
+    Corner("far on the right side", "soft_margin_loss", {"input": [-200.0], "target": [-1]},
+           np.exp(-200.0), {"input": [np.exp(-200.0)]}, torch=False),
+    Corner("total weight 0", "mse_loss", {"input": [1.0], "target": [0.0], "weight": [0.0]}, NAN),
+    Corner("weights, mean", "mse_loss",
+           {"input": [1.0, 3], "target": [0.0, 0], "weight": [3.0, 1]}, 3,
+           {"input": [1.5, 1.5], "weight": [-0.5, 1.5]}),
+    Corner("weights, huber's mean", "huber_loss",
+           {"input": [1.0, 3], "target": [0.0, 0], "weight": [3.0, 1]}, 2,
+           {"input": [1.5, 0.5], "weight": [0.25, 1.25]}),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("corner", [*CLASSES, *PROBABILITIES, *REGRESSION, *EMBEDDINGS], ids=str)
+@pytest.mark.parametrize(
+    "corner", [*CLASSES, *PROBABILITIES, *REGRESSION, *EMBEDDINGS, *LIKELIHOODS], ids=str
+)
 def test_corner(corner: Corner, dtype: npt.DTypeLike) -> None:
     got, reference = both(
         corner.loss,
@@ -394,6 +431,45 @@ def test_bce_refuses_what_is_no_probability(name: str, value: float, dtype: npt.
     assert caught.value.field == name
     with pytest.raises(RuntimeError, match=f"all elements of {name} should be between 0 and 1"):
         by_torch("binary_cross_entropy", tensors)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_gaussian_refuses_negative_variances(dtype: npt.DTypeLike) -> None:
+    tensors = {name: np.ones((2, 3), dtype) for name in ("input", "target", "var")}
+    tensors["var"][1, 0], tensors["var"][0, 0] = -0.5, np.nan
+    with pytest.raises(DomainError, match=r"var\[1, 0\] = -0.5 is outside \[0, inf\]"):
+        evaluate("gaussian_nll_loss", tensors)
+    with pytest.raises(ValueError, match="negative"):
+        by_torch("gaussian_nll_loss", tensors)
+
+
+@pytest.mark.parametrize("var", [(3,), (2, 2), (1, 1, 3), (1, 1)])
+def test_gaussian_refuses_variances_of_another_shape(var: tuple[int, ...]) -> None:
+    tensors = {name: np.ones((2, 3), np.float32) for name in ("input", "target")}
+    tensors["var"] = np.ones(var, np.float32)
+    with pytest.raises(ShapeError, match=r"var \(.*\) does not fit input \(2, 3\)"):
+        evaluate("gaussian_nll_loss", tensors)
+    with pytest.raises(ValueError, match="var is of incorrect size"):
+        by_torch("gaussian_nll_loss", tensors)
+
+
+def test_gaussian_takes_one_variance_for_all() -> None:
+    x, y = np.float32([[1, 2], [3, 4]]), np.zeros((2, 2), np.float32)
+    one = evaluate("gaussian_nll_loss", {"input": x, "target": y, "var": np.float32(2)})
+    all_ = evaluate("gaussian_nll_loss", {"input": x, "target": y, "var": np.full_like(x, 2)})
+    assert one.loss == all_.loss
+    expected = torch.nn.functional.gaussian_nll_loss(torch.tensor(x), torch.tensor(y), 2.0)
+    near(one.loss, expected.item(), 4, "loss")
+
+
+@pytest.mark.parametrize("loss", ["l1_loss", "mse_loss", "huber_loss"])
+def test_weights_must_have_the_inputs_shape(loss: str) -> None:
+    tensors = {name: np.ones((2, 3), np.float32) for name in ("input", "target")}
+    tensors["weight"] = np.ones(3, np.float32)
+    with pytest.raises(ShapeError, match=r"weight \(3,\) must have the shape of input \(2, 3\)"):
+        evaluate(loss, tensors)
+    with pytest.raises(ValueError, match="Weights and input must have the same size"):
+        by_torch(loss, tensors)
 
 
 @pytest.mark.parametrize("loss", ["binary_cross_entropy", "binary_cross_entropy_with_logits"])

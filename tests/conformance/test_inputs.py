@@ -563,6 +563,7 @@ LINEAR = {
     ("kl_div", "input"),
     ("hinge_embedding_loss", "input"),
     ("binary_cross_entropy_with_logits", "target"),
+    ("poisson_nll_loss", "target"),
 }
 
 

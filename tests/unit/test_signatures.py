@@ -17,15 +17,24 @@ def test_constructor_signature_is_torchs(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", registry)
+def test_function_signature_is_torchs(name: str) -> None:
+    declared = registry[name]
+    arguments = inspect.signature(getattr(torch.nn.functional, name)).parameters
+    if declared.functional:
+        assert [*declared.required(), *declared.functional] == list(arguments)
+
+
+@pytest.mark.parametrize("name", registry)
 def test_defaults_are_torchs(name: str) -> None:
     declared = registry[name]
     arguments = inspect.signature(getattr(torch.nn, declared.__name__)).parameters
     for key, param in declared.params.items():
         assert param.default == arguments[key].default
         assert param.type is type(arguments[key].default)
-    for key in declared.optional():
+    for key in {*declared.optional()} & {*declared.signature}:
         assert arguments[key].default is None
-    assert declared.params.keys() | declared.optional() <= set(declared.signature)
+    assert declared.params.keys() <= set(declared.signature)
+    assert set(declared.optional()) <= {*declared.signature, *declared.functional}
 
 
 @pytest.mark.parametrize("name", registry)

@@ -12,6 +12,7 @@ __all__ = [
     "binary_cross_entropy_with_logits",
     "cosine_embedding_loss",
     "cross_entropy",
+    "gaussian_nll_loss",
     "hinge_embedding_loss",
     "huber_loss",
     "kl_div",
@@ -19,7 +20,9 @@ __all__ = [
     "margin_ranking_loss",
     "mse_loss",
     "nll_loss",
+    "poisson_nll_loss",
     "smooth_l1_loss",
+    "soft_margin_loss",
     "triplet_margin_loss",
 ]
 
@@ -155,6 +158,34 @@ def cross_entropy(
     )(input, target)
 
 
+def gaussian_nll_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    var: ArrayLike,
+    full: bool = False,
+    eps: float = 1e-06,
+    reduction: str = "mean",
+    *,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Negative log-likelihood under normal distributions of predicted mean and variance.
+
+    Args:
+        input: Expected values x, (*).
+        target: True values y, (*).
+        var: Variances, like input or fewer.
+        full: Whether to add the constant ½ log 2π.
+        eps: Least variance.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.GaussianNLLLoss`.
+    """
+    return nn.GaussianNLLLoss(full=full, eps=eps, reduction=reduction, client=client)(
+        input, target, var
+    )
+
+
 def hinge_embedding_loss(
     input: ArrayLike,
     target: ArrayLike,
@@ -188,6 +219,7 @@ def huber_loss(
     target: ArrayLike,
     reduction: str = "mean",
     delta: float = 1.0,
+    weight: ArrayLike | None = None,
     *,
     client: AnyClient | None = None,
 ) -> Tensor:
@@ -198,11 +230,14 @@ def huber_loss(
         target: True values y, (*).
         reduction: 'none', 'mean', 'sum'.
         delta: Where the quadratic part meets the linear, in units of x. > 0.
+        weight: Factor w of each loss, of the input's shape.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.HuberLoss`.
     """
-    return nn.HuberLoss(reduction=reduction, delta=delta, client=client)(input, target)
+    return nn.HuberLoss(reduction=reduction, delta=delta, weight=weight, client=client)(
+        input, target
+    )
 
 
 def kl_div(
@@ -243,6 +278,7 @@ def l1_loss(
     size_average: bool | None = None,
     reduce: bool | None = None,
     reduction: str = "mean",
+    weight: ArrayLike | None = None,
     *,
     client: AnyClient | None = None,
 ) -> Tensor:
@@ -254,13 +290,14 @@ def l1_loss(
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum'.
+        weight: Factor w of each loss, of the input's shape; the mean divides by their sum.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.L1Loss`.
     """
-    return nn.L1Loss(size_average=size_average, reduce=reduce, reduction=reduction, client=client)(
-        input, target
-    )
+    return nn.L1Loss(
+        size_average=size_average, reduce=reduce, reduction=reduction, weight=weight, client=client
+    )(input, target)
 
 
 def margin_ranking_loss(
@@ -299,6 +336,7 @@ def mse_loss(
     size_average: bool | None = None,
     reduce: bool | None = None,
     reduction: str = "mean",
+    weight: ArrayLike | None = None,
     *,
     client: AnyClient | None = None,
 ) -> Tensor:
@@ -310,13 +348,14 @@ def mse_loss(
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum'.
+        weight: Factor w of each loss, of the input's shape; the mean divides by their sum.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.MSELoss`.
     """
-    return nn.MSELoss(size_average=size_average, reduce=reduce, reduction=reduction, client=client)(
-        input, target
-    )
+    return nn.MSELoss(
+        size_average=size_average, reduce=reduce, reduction=reduction, weight=weight, client=client
+    )(input, target)
 
 
 def nll_loss(
@@ -354,6 +393,44 @@ def nll_loss(
     )(input, target)
 
 
+def poisson_nll_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    log_input: bool = True,
+    full: bool = False,
+    size_average: bool | None = None,
+    eps: float = 1e-08,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    *,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Negative log-likelihood of counts under a Poisson distribution.
+
+    Args:
+        input: Expected counts x, or their logarithms, (*).
+        target: Counts y, (*).
+        log_input: Whether input holds logarithms.
+        full: Whether to add Stirling's approximation of log(y!).
+        size_average: deprecated; use reduction.
+        eps: Added to input in its logarithm, if that is to be taken.
+        reduce: deprecated; use reduction.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.PoissonNLLLoss`.
+    """
+    return nn.PoissonNLLLoss(
+        log_input=log_input,
+        full=full,
+        size_average=size_average,
+        eps=eps,
+        reduce=reduce,
+        reduction=reduction,
+        client=client,
+    )(input, target)
+
+
 def smooth_l1_loss(
     input: ArrayLike,
     target: ArrayLike,
@@ -379,6 +456,32 @@ def smooth_l1_loss(
     """
     return nn.SmoothL1Loss(
         size_average=size_average, reduce=reduce, reduction=reduction, beta=beta, client=client
+    )(input, target)
+
+
+def soft_margin_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    *,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Logistic loss of scores of two classes.
+
+    Args:
+        input: Scores x, (*).
+        target: 1 for one class, -1 for the other, (*).
+        size_average: deprecated; use reduction.
+        reduce: deprecated; use reduction.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.SoftMarginLoss`.
+    """
+    return nn.SoftMarginLoss(
+        size_average=size_average, reduce=reduce, reduction=reduction, client=client
     )(input, target)
 
 

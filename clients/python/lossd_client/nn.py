@@ -16,6 +16,7 @@ __all__ = [
     "BCEWithLogitsLoss",
     "CosineEmbeddingLoss",
     "CrossEntropyLoss",
+    "GaussianNLLLoss",
     "HingeEmbeddingLoss",
     "HuberLoss",
     "KLDivLoss",
@@ -23,7 +24,9 @@ __all__ = [
     "MSELoss",
     "MarginRankingLoss",
     "NLLLoss",
+    "PoissonNLLLoss",
     "SmoothL1Loss",
+    "SoftMarginLoss",
     "TripletMarginLoss",
 ]
 
@@ -287,6 +290,67 @@ class CrossEntropyLoss(Loss):
         return self._call(input, target)  # type: ignore[no-any-return]
 
 
+class GaussianNLLLoss(Loss):
+    r"""Negative log-likelihood under normal distributions of predicted mean and variance.
+
+    .. math:: \ell = \tfrac{1}{2}\left(\log v + (x - y)^2 / v\right),\ v = \max(\sigma^2, \varepsilon)
+
+    Shape:
+        input, target: any, (*), broadcast together; var: the input's shape, the same with one
+        dimension of 1, the same without the last dimension, or one number.
+
+    Variances below `eps` count as `eps`, and their gradient is taken there; negative ones are an
+    error. `full` adds the constant ½ log 2π.
+
+    Args:
+        full: Whether to add the constant ½ log 2π.
+        eps: Least variance.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Expected values x, (*).
+        target: True values y, (*).
+        var: Variances, like input or fewer.
+
+    Gradients: input, target, var.
+
+    Reference: Nix and Weigend, 1994, doi:10.1109/ICNN.1994.374138
+
+    Example:
+        >>> nn.GaussianNLLLoss(client=client)([0.0, 1.0], [1.0, 1.0], [1.0, 1.0]).item()
+        0.25
+    """
+
+    name = "gaussian_nll_loss"
+    inputs = ("input", "target", "var")
+    differentiable = ("input", "target", "var")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {"full": False, "eps": 1e-06}
+    full: bool
+    eps: float
+
+    def __init__(
+        self,
+        full: bool = False,
+        eps: float = 1e-06,
+        reduction: str = "mean",
+        *,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"full": full, "eps": eps},
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            client=client,
+        )
+
+    def __call__(self, input: ArrayLike, target: ArrayLike, var: ArrayLike) -> Tensor:
+        return self._call(input, target, var)  # type: ignore[no-any-return]
+
+
 class HingeEmbeddingLoss(Loss):
     r"""Similar pairs (y = 1) cost their distance, dissimilar ones (y = -1) what lacks to `margin`.
 
@@ -357,6 +421,7 @@ class HuberLoss(Loss):
     Args:
         reduction: 'none', 'mean', 'sum'.
         delta: Where the quadratic part meets the linear, in units of x. > 0.
+        weight: Factor w of each loss, of the input's shape.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
@@ -374,17 +439,23 @@ class HuberLoss(Loss):
 
     name = "huber_loss"
     inputs = ("input", "target")
-    differentiable = ("input", "target")
-    options = ()
+    differentiable = ("input", "target", "weight")
+    options = ("weight",)
     defaults: ClassVar[Mapping[str, Parameter]] = {"delta": 1.0}
     delta: float
+    weight: ArrayLike | None
 
     def __init__(
-        self, reduction: str = "mean", delta: float = 1.0, *, client: AnyClient | None = None
+        self,
+        reduction: str = "mean",
+        delta: float = 1.0,
+        *,
+        weight: ArrayLike | None = None,
+        client: AnyClient | None = None,
     ) -> None:
         self._configure(
             parameters={"delta": delta},
-            options={},
+            options={"weight": weight},
             reduction=reduction,
             size_average=None,
             reduce=None,
@@ -475,6 +546,7 @@ class L1Loss(Loss):
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum'.
+        weight: Factor w of each loss, of the input's shape; the mean divides by their sum.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
@@ -492,9 +564,10 @@ class L1Loss(Loss):
 
     name = "l1_loss"
     inputs = ("input", "target")
-    differentiable = ("input", "target")
-    options = ()
+    differentiable = ("input", "target", "weight")
+    options = ("weight",)
     defaults: ClassVar[Mapping[str, Parameter]] = {}
+    weight: ArrayLike | None
 
     def __init__(
         self,
@@ -502,11 +575,12 @@ class L1Loss(Loss):
         reduce: bool | None = None,
         reduction: str = "mean",
         *,
+        weight: ArrayLike | None = None,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
             parameters={},
-            options={},
+            options={"weight": weight},
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
@@ -529,6 +603,7 @@ class MSELoss(Loss):
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum'.
+        weight: Factor w of each loss, of the input's shape; the mean divides by their sum.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
@@ -546,9 +621,10 @@ class MSELoss(Loss):
 
     name = "mse_loss"
     inputs = ("input", "target")
-    differentiable = ("input", "target")
-    options = ()
+    differentiable = ("input", "target", "weight")
+    options = ("weight",)
     defaults: ClassVar[Mapping[str, Parameter]] = {}
+    weight: ArrayLike | None
 
     def __init__(
         self,
@@ -556,11 +632,12 @@ class MSELoss(Loss):
         reduce: bool | None = None,
         reduction: str = "mean",
         *,
+        weight: ArrayLike | None = None,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
             parameters={},
-            options={},
+            options={"weight": weight},
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
@@ -695,6 +772,72 @@ class NLLLoss(Loss):
         return self._call(input, target)  # type: ignore[no-any-return]
 
 
+class PoissonNLLLoss(Loss):
+    r"""Negative log-likelihood of counts under a Poisson distribution.
+
+    .. math:: \ell = e^x - y x \text{ if log\_input, else } x - y \log(x + \varepsilon)
+
+    Shape:
+        input, target: any, (*); broadcast together.
+
+    `full` adds Stirling's approximation of log(y!) where the target is above 1. Its gradient with
+    respect to a target of 0 is 0; PyTorch's is NaN.
+
+    Args:
+        log_input: Whether input holds logarithms.
+        full: Whether to add Stirling's approximation of log(y!).
+        size_average: deprecated; use reduction.
+        eps: Added to input in its logarithm, if that is to be taken.
+        reduce: deprecated; use reduction.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Expected counts x, or their logarithms, (*).
+        target: Counts y, (*).
+
+    Gradients: input, target.
+
+    Reference: https://docs.pytorch.org/docs/2.13/generated/torch.nn.PoissonNLLLoss.html
+
+    Example:
+        >>> nn.PoissonNLLLoss(client=client)([0.0, 1.0], [1.0, 2.0]).item()
+        0.8591409921646118
+    """
+
+    name = "poisson_nll_loss"
+    inputs = ("input", "target")
+    differentiable = ("input", "target")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {"log_input": True, "full": False, "eps": 1e-08}
+    log_input: bool
+    full: bool
+    eps: float
+
+    def __init__(
+        self,
+        log_input: bool = True,
+        full: bool = False,
+        size_average: bool | None = None,
+        eps: float = 1e-08,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        *,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"log_input": log_input, "full": full, "eps": eps},
+            options={},
+            reduction=reduction,
+            size_average=size_average,
+            reduce=reduce,
+            client=client,
+        )
+
+    def __call__(self, log_input: ArrayLike, target: ArrayLike) -> Tensor:
+        return self._call(log_input, target)  # type: ignore[no-any-return]
+
+
 class SmoothL1Loss(Loss):
     r"""Quadratic below `beta`, linear above: squared error that outliers do not dominate.
 
@@ -743,6 +886,62 @@ class SmoothL1Loss(Loss):
     ) -> None:
         self._configure(
             parameters={"beta": beta},
+            options={},
+            reduction=reduction,
+            size_average=size_average,
+            reduce=reduce,
+            client=client,
+        )
+
+    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
+        return self._call(input, target)  # type: ignore[no-any-return]
+
+
+class SoftMarginLoss(Loss):
+    r"""Logistic loss of scores of two classes.
+
+    .. math:: \ell = \log(1 + e^{-y x})
+
+    Shape:
+        input, target: any, (*); broadcast together.
+
+    Computed as a softplus, which is finite where PyTorch's exponential overflows.
+
+    Args:
+        size_average: deprecated; use reduction.
+        reduce: deprecated; use reduction.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Scores x, (*).
+        target: 1 for one class, -1 for the other, (*).
+
+    Gradients: input.
+
+    Reference: https://docs.pytorch.org/docs/2.13/generated/torch.nn.SoftMarginLoss.html
+
+    Example:
+        >>> nn.SoftMarginLoss(client=client)([0.0, -200.0], [1, 1]).item()
+        100.34657287597656
+    """
+
+    name = "soft_margin_loss"
+    inputs = ("input", "target")
+    differentiable = ("input",)
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {}
+
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        *,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={},
             options={},
             reduction=reduction,
             size_average=size_average,

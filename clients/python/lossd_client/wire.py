@@ -24,7 +24,7 @@ from lossd_client import errors
 from lossd_client.errors import DTypeError, LossdError, ProtocolError
 
 Array = npt.NDArray[Any]
-Parameter = float | int | bool
+Parameter = float | int | bool | str
 
 ALIGNMENT: Final = 16
 CHUNK: Final = 1 << 20
@@ -201,9 +201,11 @@ def _parameter(name: str, value: Parameter) -> bytes:
         encoded = _key(2, _VARINT) + _varint(int(value))
     elif isinstance(value, float | np.floating):
         encoded = _key(1, _FIXED64) + struct.pack("<d", value)
+    elif isinstance(value, str):
+        encoded = _text_field(4, value)
     else:
         raise DTypeError(
-            f"{name} = {value!r} must be a number, not {type(value).__name__}", field=name
+            f"{name} = {value!r} must be a number or a name, not {type(value).__name__}", field=name
         )
     return _bytes_field(2, _text_field(1, name) + _bytes_field(2, encoded))
 
@@ -440,8 +442,11 @@ def _read_tensor(data: memoryview, start: int, end: int) -> tuple[str, Array | A
 
 def _read_parameter(data: memoryview, start: int, end: int) -> Parameter | None:
     value: Parameter | None = None
-    for number, kind, a, _ in _fields(data, start, end):
+    for number, kind, a, b in _fields(data, start, end):
         match number:
+            case 4:
+                _expect(kind, _BYTES, 4)
+                value = _text(data, a, b)
             case 1:
                 _expect(kind, _FIXED64, 1)
                 value = struct.unpack_from("<d", data, a)[0]
