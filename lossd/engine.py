@@ -47,6 +47,7 @@ PADDING: Final = rowwise.TILE
 """Arrays with one value for each class are this much longer, for tiles that read beyond a row."""
 
 _INT64_MAX: Final = np.iinfo(np.int64).max
+_NO_LABEL: Final = np.iinfo(np.int64).min  # stands for the ignore_index of a loss without one
 _SCALE: Final = slots.COUNT  # where it stands in a call's memory
 _PARTIAL: Final = slots.COUNT + 1
 _PLANS: Final = 1024  # plans kept for calls of the same form
@@ -328,6 +329,12 @@ class Plan:
         self.block_rows = driver.block_rows(layout.width, layout.inner)
         self.blocks = -(-layout.rows // self.block_rows)
         self.parallel = self.blocks > 1 and layout.rows * layout.width >= PARALLEL_FROM
+        self.counts = (
+            isinstance(loss, Classes)
+            and loss.tensors["target"].role == "label"
+            and not loss.plain_mean
+            and reduction == "mean"
+        )
         self.labelled = isinstance(loss, Classes) and loss.tensors["target"].role == "label"
         self.constants = np.zeros(slots.CONSTANTS_MAX)
         self.constants[: len(constants)] = constants
@@ -392,7 +399,7 @@ class Plan:
             rows, counted = self._labels(arrays["target"], arrays.get("weight"))
             args[slots.LABELS] = _address(rows)
             alive.append(rows)
-            divisor = counted if self.reduction == "mean" else divisor
+            divisor = counted if self.counts else divisor
         for slot, name, shape in self.reads:
             array = arrays[name]
             if name in self.layout.views:
@@ -443,8 +450,10 @@ class Plan:
                 self._report_label(target, int(np.argmax(target > _INT64_MAX)))
             indices = target.astype(np.int64)
         rows = np.empty(target.size, np.int64)
-        ignored = self.loss.values["ignore_index"]
+        ignored = self.loss.values.get("ignore_index", _NO_LABEL)
         bad, kept = labels.prepare(indices, rows, self.layout.width, ignored)
+        if bad < 0 and ignored == _NO_LABEL and kept < rows.size:
+            bad = int(np.argmax(indices == _NO_LABEL))
         if bad >= 0:
             self._report_label(target, bad)
         if weight is None:
@@ -454,9 +463,10 @@ class Plan:
     def _report_label(self, target: Array, bad: int) -> None:
         where = np.unravel_index(bad, self.given["target"].shape or (1,))
         place = f"[{', '.join(map(str, where))}]" if self.given["target"].shape else ""
+        ignored = self.loss.values.get("ignore_index")
+        also = "" if ignored is None else f" (and is not ignore_index = {ignored})"
         raise LabelError(
-            f"{self.name}: target{place} = {target[bad]} is outside [0, {self.layout.width})"
-            f" (and is not ignore_index = {self.loss.values['ignore_index']})",
+            f"{self.name}: target{place} = {target[bad]} is outside [0, {self.layout.width}){also}",
             field="target",
         )
 

@@ -166,6 +166,7 @@ class Loss:
             among them can be given by keyword.
         functional: the function's arguments after the tensors, where they differ from those.
         reductions: the accepted reductions.
+        aliases: older names of the class in torch.nn, deprecated there.
         called: names of the class's call, where torch.nn's differ from the tensors'.
         divisor: the tensor whose sum the mean divides by; "" for the number of losses.
         reference: where the definition stands.
@@ -176,6 +177,7 @@ class Loss:
     signature: ClassVar[tuple[str, ...]] = ()
     functional: ClassVar[tuple[str, ...]] = ()
     called: ClassVar[tuple[str, ...]] = ()
+    aliases: ClassVar[tuple[str, ...]] = ()
     divisor: ClassVar[str] = ""
     reductions: ClassVar[tuple[str, ...]] = ("none", "mean", "sum")
     reference: ClassVar[str] = ""
@@ -335,13 +337,29 @@ class Rowwise(Loss):
         combine(*scalars, *peaks, *sums, *params) -> loss, then coefficients      (in float64)
         slopes(*vectors, *coefficients, *params) -> derivative for each tensor with grad=True
     `keep`: the first term is kept and is the first argument of slopes, instead of computed twice.
+    `versus`: see `Classes`.
     """
+
+    def check_class_weight(self, given: Given, width: int) -> None:
+        """Refuse a weight that has not one value for each of `width` classes.
+
+        Raises:
+            ShapeError: it has not.
+        """
+        weight = given.get("weight")
+        if weight is not None and weight.shape != (width,):
+            raise ShapeError(
+                f"{self.name}: weight {tuple_text(weight.shape)} must be {tuple_text((width,))}, "
+                f"one for each class of input {tuple_text(given['input'].shape)}",
+                field="weight",
+            )
 
     peaks: ClassVar[Pieces | None] = None
     terms: ClassVar[Pieces | None] = None
     combine: ClassVar[Pieces]
     slopes: ClassVar[Pieces | None] = None
     keep: ClassVar[bool] = False
+    versus: ClassVar[bool] = False
 
 
 class Vectors(Rowwise):
@@ -351,7 +369,7 @@ class Vectors(Rowwise):
     """
 
     def rows_of(self, given: Given) -> Layout:
-        """The layout of vectors and scalars that are broadcast together."""
+        """The layout of vectors and scalars that are broadcast together; class tensors beside."""
         vectors = [n for n, t in self.tensors.items() if t.role == "vector"]
         scalars = [n for n, t in self.tensors.items() if t.role == "scalar"]
         shapes = [given[n].shape for n in vectors]
@@ -381,8 +399,12 @@ class Classes(Rowwise):
     With index targets, `combine` sees the row's components at the label, and the first
     coefficient is subtracted from the first tensor's slope there. Rows whose label is
     `ignore_index` give 0. The mean divides by the sum of the weights at the labels.
-    With probabilities the mean divides by the number of rows.
+    With probabilities, or with `plain_mean`, the mean divides by the number of rows.
+    With `versus`, terms and slopes take two more values before the parameters: whether this
+    component is another than the label's, and the first tensor's component at the label.
     """
+
+    plain_mean: ClassVar[bool] = False
 
     def layout(self, given: Given) -> Layout:
         """One row for each class index or distribution."""
@@ -404,13 +426,7 @@ class Classes(Rowwise):
                 f"it must be {tuple_text(expected)}{also}",
                 field="target",
             )
-        weight = given.get("weight")
-        if weight is not None and weight.shape != (width,):
-            raise ShapeError(
-                f"{self.name}: weight {tuple_text(weight.shape)} must be {tuple_text((width,))}, "
-                f"one for each class of input {tuple_text(shape)}",
-                field="weight",
-            )
+        self.check_class_weight(given, width)
         return Layout(
             output=output,
             shapes={name: given[name].shape for name in given},

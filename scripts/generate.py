@@ -65,6 +65,9 @@ def _arguments(loss: type[Loss], names: Sequence[str]) -> tuple[list[str], list[
             declared.append(f"{name}: {_annotation(param)} = {param.default!r}")
             domain = f" {param.domain}." if param.domain else ""
             described.append(f"{name}: {param.doc}{domain}")
+            if param.type is str:  # PyTorch takes a function there, None by default
+                declared[-1] = f"{name}: Named = None"
+                described[-1] += f" {param.default!r} by default."
         elif name in loss.tensors:
             declared.append(f"{name}: ArrayLike | None = None")
             described.append(f"{name}: {loss.tensors[name].doc}")
@@ -126,6 +129,7 @@ def classes() -> str:
         called = loss.called or inputs
         signature = ", ".join(f"{n}: ArrayLike" for n in called)
         defaults = ", ".join(f"{k!r}: {p.default!r}" for k, p in loss.params.items())
+        named = {k: p.choices for k, p in loss.params.items() if p.type is str}
         parts.append(
             f"class {loss.__name__}(Loss):\n"
             + _docstring(loss, inputs, described, "    ")
@@ -140,6 +144,11 @@ def classes() -> str:
             + (
                 f"    advice: ClassVar[Mapping[str, str]] = {loss.advice!r}\n"
                 if loss.advice
+                else ""
+            )
+            + (
+                f"    choices: ClassVar[Mapping[str, tuple[str, ...]]] = {named!r}\n"
+                if named
                 else ""
             )
             + "".join(f"    {k}: {_annotation(p)}\n" for k, p in loss.params.items())
@@ -159,7 +168,15 @@ def classes() -> str:
         return self._call({", ".join(called)})  # type: ignore[no-any-return]
 """
         )
-    names = sorted(loss.__name__ for loss in registry.values())
+        parts += [
+            f'''class {alias}({loss.__name__}):
+    """Deprecated, in PyTorch too: use `{loss.__name__}`."""
+
+    deprecated = "{alias} is deprecated; use {loss.__name__} instead"
+'''
+            for alias in loss.aliases
+        ]
+    names = sorted(n for loss in registry.values() for n in (loss.__name__, *loss.aliases))
     return f'''"""torch.nn's losses, computed at a client's target.
 
 {HEADER}
@@ -170,7 +187,7 @@ from typing import ClassVar
 
 from lossd_client.arrays import ArrayLike, Tensor
 from lossd_client.client import AnyClient
-from lossd_client.module import Loss
+from lossd_client.module import Loss, Named
 from lossd_client.wire import Parameter
 
 __all__ = {names!r}
@@ -210,6 +227,7 @@ def functions() -> str:
 from lossd_client import nn
 from lossd_client.arrays import ArrayLike, Tensor
 from lossd_client.client import AnyClient
+from lossd_client.module import Named
 
 __all__ = {sorted(registry)!r}
 

@@ -43,6 +43,8 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
     constants = listed("c{}", range(variant.constants))
     tops = listed("top{}[j]", range(pieces.peaks))
 
+    versus = "c != own[j], near[j], " * bool(pieces.versus)
+
     def walk(names: list[str], body: str, span: str = "0, width", deep: int = 0) -> str:
         """Source of a loop over components and, inside, over lanes."""
         pad = " " * deep
@@ -67,7 +69,7 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
         ),
     )
     term_body = (
-        f"values = terms({xs}{tops}{constants})\n"
+        f"values = terms({xs}{tops}{versus}{constants})\n"
         + "g0t[j] = values[0]\n" * pieces.kept
         + lines(0, "part{0}[j] += values[{0}]", over=range(pieces.terms))
     )
@@ -85,7 +87,7 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
     first = ("g0t[j], " if pieces.kept else "zero, ") * loss.keep
     slope_walk = walk(
         moving + [g for g in written if g not in moving],
-        f"values = slopes({first}{xs}{coefficients}{constants})\n"
+        f"values = slopes({first}{xs}{versus}{coefficients}{constants})\n"
         + "".join(f"g{k}t[j] = values[{r}] * slope[j]\n" for k, r in enumerate(pieces.results)),
     )
     clear = f"""
@@ -122,6 +124,12 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
 {lines(20, "{0}[c * step + j] = zero", over=written)}
                     pass
 """
+    chosen = f"""
+        for j in range(count):
+            own[j] = labels[row + j]
+            if own[j] >= 0:
+                near[j] = x{pieces.vectors[0]}[own[j] * step + j]
+"""
     opened = "".join(
         f"""
         {name} = {view(f"a[slots.{group} + {name[1:]}] + at * size")}
@@ -140,6 +148,7 @@ def block(args, index):
 {lines(4, f"sum{{0}} = np.empty({LANES}, np.float64)", over=range(pieces.terms))}
 {lines(4, f"k{{0}} = np.zeros({LANES}, kind)", over=pieces.coefficients)}
     slope, less = np.zeros({LANES}, kind), np.zeros({LANES}, kind)
+    own, near = np.zeros({LANES}, np.int32), np.zeros({LANES}, kind)
     space = np.zeros(({len(places)}, width * {LANES}), kind)
     total = 0.0
     row = first
@@ -163,6 +172,7 @@ def block(args, index):
                     for j in range(count):
 {lines(24, f"{{0}}[c * {LANES} + j] = source{{0}}[c * inner + j]", over=moving)}
                         pass
+{chosen if versus else ""}
 {peak_walk if pieces.peaks else ""}
 {term_walk if pieces.terms else ""}
         for j in range(count):

@@ -22,6 +22,7 @@ class Pieces:
     coefficients: positions of the coefficients in what `combine` gives.
     kept: whether the first term is kept where the first gradient goes.
     walks: whether any piece looks at every component.
+    versus: how many more values terms and slopes see, of the label.
     """
 
     vectors: list[int]
@@ -34,6 +35,7 @@ class Pieces:
     coefficients: list[int]
     kept: bool
     walks: bool
+    versus: int
 
 
 def take_apart(loss: type[Rowwise], variant: Variant) -> Pieces:
@@ -47,7 +49,8 @@ def take_apart(loss: type[Rowwise], variant: Variant) -> Pieces:
 
     rows, constants = len(vectors), variant.constants
     peaks = len(loss.peaks(*[1.0] * (rows + constants))) if loss.peaks else 0
-    terms = len(loss.terms(*[1.0] * (rows + peaks + constants))) if loss.terms else 0
+    versus = 2 * loss.versus
+    terms = len(loss.terms(*[1.0] * (rows + peaks + versus + constants))) if loss.terms else 0
     seen = rows if labelled else len(scalars)
     combined = len(loss.combine(*[1.0] * (seen + peaks + terms + constants)))
     return Pieces(
@@ -61,6 +64,7 @@ def take_apart(loss: type[Rowwise], variant: Variant) -> Pieces:
         coefficients=list(range(2 if labelled else 1, combined)),
         kept=loss.keep and results[:1] == [0],
         walks=bool(loss.peaks or loss.terms or loss.slopes),
+        versus=versus,
     )
 
 

@@ -37,6 +37,7 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
         if labelled
         else listed("float64(x{}[row])", pieces.scalars)
     )
+    versus = "base + j != label, near, " * bool(pieces.versus)
     seen += listed("float64(top{})", range(n_peaks)) + listed("sum{}", range(n_terms))
     seen += listed("given[{}]", range(variant.constants))
 
@@ -63,6 +64,7 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
 {body}
 {"".join(lines(16, add.format(k=k, v=f"values[{k}]")) for k in added)}
         if full < stop:
+            base = full
             if room:
 {lines(16, f"{{0}}t = {{0}}[full : full + {TILE}]", over=names)}
                 pass
@@ -120,7 +122,7 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
                 vectors,
                 False,
                 kept,
-                lines(16, f"values = terms({xs}{tops}{constants})")
+                lines(16, f"values = terms({xs}{tops}{versus}{constants})")
                 + lines(16, "g0t[j] = values[0]") * kept,
                 add="lanes{k}[j] += {v}",
                 span=f"start, min(start + {RUN}, width)",
@@ -135,7 +137,7 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
         )
     }
 """
-    slope_of = f"slopes({first}{xs}{listed('k{}', pieces.coefficients)}{constants})"
+    slope_of = f"slopes({first}{xs}{versus}{listed('k{}', pieces.coefficients)}{constants})"
     slope_body = lines(16, f"values = {slope_of}") + "".join(
         lines(16, f"g{k}t[j] = values[{r}] * slope") for k, r in enumerate(results)
     )
@@ -179,6 +181,7 @@ def block(args, index):
 {lines(8, f"g{{0}} = {view('a[slots.GRADIENTS + {0}] + at * size')}", over=gradients)}
 {ignored if labelled else ""}
 {lines(8, f"x{{0}} = {view('a[slots.OPERANDS + {0}] + at * size')}", over=pieces.moving)}
+{lines(8, f"near = x{vectors[0]}[label]") if versus else ""}
 {peak_walk if n_peaks else ""}
 {term_walk if n_terms else ""}
         result = combine({seen})

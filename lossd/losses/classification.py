@@ -154,6 +154,7 @@ class NLLLoss(Classes):
     """
 
     name = "nll_loss"
+    aliases = ("NLLLoss2d",)
     signature = ("weight", "size_average", "ignore_index", "reduce", "reduction")
     formula = r"\ell = -w_y x_y"
     reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.NLLLoss.html"

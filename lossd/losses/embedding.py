@@ -172,7 +172,23 @@ def triplet(near: Any, far: Any, swapped: Any, margin: Any, swap: Any) -> Any:
     return max(h, 0.0), active, -active * to_far, -active * (1.0 - to_far)
 
 
-class TripletMarginLoss(Vectors):
+class _Triplets(Vectors):
+    """What losses of triplets have in common: their tensors' shapes."""
+
+    def layout(self, given: Given) -> Layout:
+        ranks = [len(given[name].shape) for name in self.tensors]
+        if len(set(ranks)) > 1 or not ranks[0]:
+            shapes = ", ".join(f"{name} {given[name].shape}" for name in self.tensors)
+            raise ShapeError(
+                f"{self.name}: {shapes} must all be (N, D) or (D)",
+                field=next(n for n, r in zip(self.tensors, ranks, strict=True) if r != max(ranks))
+                if len(set(ranks)) > 1
+                else "anchor",
+            )
+        return self.rows_of(given)
+
+
+class TripletMarginLoss(_Triplets):
     r"""An anchor should be nearer to its positive than to its negative by `margin`.
 
     Shape:
@@ -211,18 +227,6 @@ class TripletMarginLoss(Vectors):
             return self
         kind = {1.0: _Triplet1, 0.0: _Triplet0}.get(self.p, _TripletPower)
         return (_TripletExtreme if math.isinf(self.p) else kind)(**self.values)
-
-    def layout(self, given: Given) -> Layout:
-        ranks = [len(given[name].shape) for name in self.tensors]
-        if len(set(ranks)) > 1 or not ranks[0]:
-            shapes = ", ".join(f"{name} {given[name].shape}" for name in self.tensors)
-            raise ShapeError(
-                f"{self.name}: {shapes} must all be (N, D) or (D)",
-                field=next(n for n, r in zip(self.tensors, ranks, strict=True) if r != max(ranks))
-                if len(set(ranks)) > 1
-                else "anchor",
-            )
-        return self.rows_of(given)
 
     @staticmethod
     def terms(a: Any, p: Any, n: Any, margin: Any, order: Any, eps: Any, swap: Any) -> Any:
@@ -368,3 +372,141 @@ class _TripletExtreme(TripletMarginLoss):
         an = k_an * (sign(an) if magnitude(an, order) == top_an else 0)
         pn = k_pn * (sign(pn) if magnitude(pn, order) == top_pn else 0) if swap > 0 else 0
         return ap + an, pn - ap, -an - pn
+
+
+class TripletMarginWithDistanceLoss(_Triplets):
+    r"""TripletMarginLoss with another distance, given by its name.
+
+    Shape:
+        anchor, positive, negative: (N, D) or (D) (more leading dimensions too), broadcast
+        together; the loss has their shape without D.
+
+    Distances: 'pairwise', the Euclidean norm of the difference plus 1e-6 in each component, as
+    torch.nn.PairwiseDistance has it; 'cosine', 1 - cos; 'squared_euclidean'; 'manhattan'. A
+    function cannot be sent to a server: of PyTorch's, pairwise_distance is known by itself.
+
+    Example:
+        >>> criterion = nn.TripletMarginWithDistanceLoss(
+        ...     distance_function="manhattan", client=client
+        ... )
+        >>> criterion([[0.0, 0]], [[0.0, 1]], [[1.0, 0.5]]).item()
+        0.5
+    """
+
+    name = "triplet_margin_with_distance_loss"
+    signature = ("distance_function", "margin", "swap", "reduction")
+    formula = r"\ell = \max(0,\ d(a, p) - d(a, n) + m)"
+    reference = (
+        "https://docs.pytorch.org/docs/2.13/generated/torch.nn.TripletMarginWithDistanceLoss.html"
+    )
+
+    anchor = tensor("vector", "Points a, (N, D) or (D).", grad=True)
+    positive = tensor("vector", "Points p that should be near, as anchor.", grad=True)
+    negative = tensor("vector", "Points n that should be far, as anchor.", grad=True)
+    distance_function: str = param(
+        "pairwise",
+        "Name of the distance.",
+        choices=("pairwise", "cosine", "squared_euclidean", "manhattan"),
+    )
+    margin: float = param(1.0, "By how much the distances must differ.", gt=0)
+    swap: bool = param(False, "Whether the positive may stand in for the anchor.")
+
+    def lower(self, given: Given) -> Loss:
+        kinds = {"cosine": _TripletCosine, "squared_euclidean": _TripletSquared}
+        kinds |= {"manhattan": _TripletManhattan, "pairwise": _TripletPairwise}
+        return kinds[self.distance_function](**self.values)
+
+
+class _TripletPairwise(TripletMarginWithDistanceLoss):
+    def constants(self, layout: Layout) -> tuple[float, ...]:
+        return self.margin, 2.0, 1e-6, float(self.swap)
+
+    terms = staticmethod(TripletMarginLoss.terms)
+    combine = staticmethod(TripletMarginLoss.combine)
+    slopes = staticmethod(TripletMarginLoss.slopes)
+
+
+class _TripletManhattan(TripletMarginWithDistanceLoss):
+    @staticmethod
+    def terms(a: Any, p: Any, n: Any, margin: Any, swap: Any) -> Any:
+        return abs(a - p), abs(a - n), (abs(p - n) if swap > 0 else 0)
+
+    @staticmethod
+    def combine(ap: Any, an: Any, pn: Any, margin: Any, swap: Any) -> Any:
+        return triplet(ap, an, pn, margin, swap)
+
+    @staticmethod
+    def slopes(
+        a: Any, p: Any, n: Any, k_ap: Any, k_an: Any, k_pn: Any, margin: Any, swap: Any
+    ) -> Any:
+        ap, an = k_ap * sign(a - p), k_an * sign(a - n)
+        pn = k_pn * sign(p - n) if swap > 0 else 0
+        return ap + an, pn - ap, -an - pn
+
+
+class _TripletSquared(TripletMarginWithDistanceLoss):
+    @staticmethod
+    def terms(a: Any, p: Any, n: Any, margin: Any, swap: Any) -> Any:
+        ap, an, pn = a - p, a - n, (p - n if swap > 0 else 0)
+        return ap * ap, an * an, pn * pn
+
+    @staticmethod
+    def combine(ap: Any, an: Any, pn: Any, margin: Any, swap: Any) -> Any:
+        return triplet(ap, an, pn, margin, swap)
+
+    @staticmethod
+    def slopes(
+        a: Any, p: Any, n: Any, k_ap: Any, k_an: Any, k_pn: Any, margin: Any, swap: Any
+    ) -> Any:
+        ap, an = 2 * k_ap * (a - p), 2 * k_an * (a - n)
+        pn = 2 * k_pn * (p - n) if swap > 0 else 0
+        return ap + an, pn - ap, -an - pn
+
+
+@inlined
+def cosine_distance(dot: Any, square1: Any, square2: Any) -> Any:
+    """1 - cos, and what its slopes are made of: 1 / |x||y|, cos / |x|², cos / |y|².
+
+    Norms below 1e-8 count as that, and have their slope nevertheless, as in PyTorch.
+    """
+    norm1, norm2 = math.sqrt(square1), math.sqrt(square2)
+    least1, least2 = max(norm1, 1e-8), max(norm2, 1e-8)
+    cos = dot / (least1 * least2)
+    own1 = cos / (least1 * norm1) if norm1 != 0 else 0.0
+    own2 = cos / (least2 * norm2) if norm2 != 0 else 0.0
+    return 1.0 - cos, 1.0 / (least1 * least2), own1, own2
+
+
+class _TripletCosine(TripletMarginWithDistanceLoss):
+    @staticmethod
+    def terms(a: Any, p: Any, n: Any, margin: Any, swap: Any) -> Any:
+        return a * p, a * n, p * n, a * a, p * p, n * n
+
+    @staticmethod
+    def combine(
+        ap: Any, an: Any, pn: Any, aa: Any, pp: Any, nn: Any, margin: Any, swap: Any
+    ) -> Any:
+        ap, by_ap, a_ap, p_ap = cosine_distance(ap, aa, pp)
+        an, by_an, a_an, n_an = cosine_distance(an, aa, nn)
+        pn, by_pn, p_pn, n_pn = cosine_distance(pn, pp, nn)
+        loss, k_ap, k_an, k_pn = triplet(ap, an, pn, margin, swap)
+        return (
+            loss,
+            -k_ap * by_ap,
+            -k_an * by_an,
+            -k_pn * by_pn,
+            k_ap * a_ap + k_an * a_an,
+            k_ap * p_ap + k_pn * p_pn,
+            k_an * n_an + k_pn * n_pn,
+        )
+
+    @staticmethod
+    def slopes(
+        a: Any, p: Any, n: Any, ap: Any, an: Any, pn: Any, aa: Any, pp: Any, nn: Any,
+        margin: Any, swap: Any,
+    ) -> Any:  # fmt: skip
+        return (
+            ap * p + an * n + aa * a,
+            ap * a + pn * n + pp * p,
+            an * a + pn * p + nn * n,
+        )

@@ -136,6 +136,17 @@ def logits(
     return drawn
 
 
+def multilabels(
+    rng: np.random.Generator, shape: Shape, weight: bool = False, other: Shape | None = None
+) -> Tensors:
+    drawn = logits(rng, shape)
+    if other is not None:
+        drawn["target"] = rng.uniform(size=other)
+    if weight:
+        drawn["weight"] = rng.uniform(0, 2, shape[-1])
+    return drawn
+
+
 def divergence(
     rng: np.random.Generator, shape: Shape, log_target: bool = False, other: Shape | None = None
 ) -> Tensors:
@@ -279,6 +290,29 @@ ENTRIES: dict[str, Entry] = {
             Case("gaussian_nll_loss", (131, 63), {}, {"var": (131,)}),
         ],
     ),
+    "multilabel_soft_margin_loss": Entry(
+        multilabels,
+        ("input", "target"),
+        [s for s in VECTORS if s[-1]],
+        middle=(9, 7),
+        options=[{"weight": True}, {"other": (1, 7)}, {"other": (7,)}],
+        more=[
+            Case("multilabel_soft_margin_loss", (2, 3, 5)),
+            *_spread("multilabel_soft_margin_loss", [(3, 65), (3, 129)], {"weight": True}),
+        ],
+    ),
+    "multi_margin_loss": Entry(
+        classes,
+        ("input",),
+        [s for s in CLASSES if len(s) < 3 and 0 not in s],
+        [{"p": 2}, {"margin": 0.3}, {"margin": 4.0, "p": 2}, {"margin": -0.5}],
+        (9, 10),
+        [{"weight": "random"}],
+        more=[
+            *_spread("multi_margin_loss", FEW_CLASSES[:4], {"weight": "zeros"}, p=2),
+            Case("multi_margin_loss", (2, 2049), {"p": 2}),
+        ],
+    ),
     "soft_margin_loss": Entry(signs, ("input",), ELEMENTWISE, options=[{"other": (5, 1)}]),
     "binary_cross_entropy": Entry(
         probabilities,
@@ -350,6 +384,24 @@ ENTRIES: dict[str, Entry] = {
                 Case("triplet_margin_loss", (2, 129), {"p": p}, brief=True)
                 for p in (0.0, 0.5, 1.0, np.inf)
             ),
+        ],
+    ),
+    "triplet_margin_with_distance_loss": Entry(
+        triplets,
+        ("anchor", "positive", "negative"),
+        VECTORS,
+        [
+            {"distance_function": d, **more}
+            for d in ("pairwise", "cosine", "squared_euclidean", "manhattan")
+            for more in ({"margin": 0.3}, {"margin": 5.0, "swap": True})
+        ],
+        (9, 7),
+        options=[{"others": ((9, 7), (1, 7), (9, 1))}],
+        more=[
+            Case(
+                "triplet_margin_with_distance_loss", (2, 129), {"distance_function": d}, brief=True
+            )
+            for d in ("cosine", "squared_euclidean", "manhattan")
         ],
     ),
     "nll_loss": Entry(

@@ -30,6 +30,7 @@ class Rows:
     divisor: what the mean divides by; the number of rows unless given.
     layout: brings a slope back from components-last to its tensor's layout.
     cancelled: magnitude of what PyTorch's formula for the loss adds and takes away again.
+    torch: by tensor, what PyTorch's slope adds and takes away again, or rounds more often.
     over: the tensor whose sum the mean divides by, and whose gradient knows of that.
     views: shapes in which tensors were broadcast, where they are not their own.
     """
@@ -39,17 +40,19 @@ class Rows:
     divisor: Any = None
     layout: Callable[[Array], Array] = field(default=lambda slope: slope)
     cancelled: Any = 0
+    torch: Mapping[str, Array] = field(default_factory=dict)
     over: str = ""
     views: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What `oracle` expects: values and scales; torch_scale is the scale of PyTorch's loss."""
+    """What `oracle` expects: values and scales; the last two are scales of PyTorch's."""
 
     loss: Number
     gradients: Mapping[str, Number]
     torch_scale: Array
+    torch_slopes: Mapping[str, Array]
 
 
 def oracle(
@@ -75,22 +78,28 @@ def oracle(
             losses, scale, cancelled = losses.sum(), scale.sum(), cancelled.sum()
         given = WIDE(1) if upstream is None else upstream.astype(WIDE)
         factor = np.broadcast_to(given / divisor, rows.losses[0].shape)
-        gradients = {
-            n: (
-                _summed_to(rows.layout, slope * _spread(factor, slope), shape).reshape(own),
-                _summed_to(rows.layout, scale * abs(_spread(factor, slope)), shape).reshape(own),
-            )
-            for n, (slope, scale) in rows.slopes.items()
-            if n in tensors
-            for own in [wide[n].shape]
-            for shape in [rows.views.get(n, own)]
-        }
+
+        def gradient(n: str, slope: Array, by: Array) -> Array:
+            """Slopes times their row's factor, in the shape of tensor `n`."""
+            seen = rows.views.get(n, wide[n].shape)
+            made = _summed_to(rows.layout, slope * _spread(by, slope), seen)
+            return made.reshape(wide[n].shape) if n in rows.views else made
+
+        gradients, torch_slopes = {}, {}
+        for n, (slope, slope_scale) in rows.slopes.items():
+            if n in tensors:
+                slope, slope_scale = np.broadcast_arrays(slope, slope_scale)
+                gradients[n] = gradient(n, slope, factor), gradient(n, slope_scale, abs(factor))
+                more = np.broadcast_to(rows.torch.get(n, 0), slope.shape)
+                torch_slopes[n] = gradients[n][1] + gradient(n, more, abs(factor))
         if rows.over in gradients and reduction == "mean":
             slope, slope_scale = gradients[rows.over]
             mean = losses / divisor * given / divisor
-            gradients[rows.over] = slope - mean, slope_scale + scale / divisor**2 * abs(given)
+            slope_scale = slope_scale + scale / divisor**2 * abs(given)
+            gradients[rows.over] = slope - mean, slope_scale
+            torch_slopes[rows.over] = slope_scale
         scale, cancelled = scale / abs(divisor), cancelled / abs(divisor)
-        return Answer((losses / divisor, scale), gradients, scale + cancelled)
+        return Answer((losses / divisor, scale), gradients, scale + cancelled, torch_slopes)
 
 
 def _spread(factor: Array, slope: Array) -> Array:
@@ -231,6 +240,42 @@ def soft_margin_loss(input: Array, target: Array) -> Rows:
     )
 
 
+def multilabel_soft_margin_loss(input: Array, target: Array, weight: Any = 1) -> Rows:
+    x, y = np.broadcast_arrays(input, target)
+    w = weight + 0 * x
+    positive, negative = np.logaddexp(0, -x), np.logaddexp(0, x)
+    losses = w * (y * positive + (1 - y) * negative)
+    sigmoid, count = np.exp(-positive), x.shape[-1]
+    slopes = {
+        "input": (w * (sigmoid - y) / count, w * (sigmoid + y) / count),
+        "target": _exact(-w * x / count),
+    }
+    torch = {"target": w * (positive + negative) / count}  # it subtracts one from the other
+    return Rows(_exact(losses.sum(-1) / count), slopes, torch=torch)
+
+
+def multi_margin_loss(
+    input: Array, target: Array, weight: Array | None = None, p: int = 1, margin: float = 1.0
+) -> Rows:
+    width = input.shape[-1]
+    own = _one_hot(target, width, np.ones_like(target, bool)).astype(bool)
+    w = (np.ones(width, WIDE) if weight is None else weight)[target][..., None] / width
+    chosen = np.take_along_axis(input, np.asarray(target)[..., None], -1)
+    h = margin - chosen + input
+    active = (h > 0) & ~own
+    scale = np.where(active, abs(margin) + abs(chosen) + abs(input), 0)
+    losses = w * np.where(active, h**p, 0)
+    loss_scale = w * np.where(active, p * scale * h ** (p - 1), 0)
+    slope = w * np.where(active, p * h ** (p - 1), 0)
+    slope_scale = w * np.where(active, p * scale ** (p - 1), 0)
+    slope = np.where(own, -slope.sum(-1, keepdims=True), slope)
+    slope_scale = np.where(own, slope_scale.sum(-1, keepdims=True), slope_scale)
+    # it adds the slope at the label one by one: half an eps each, where 16 eps are allowed
+    torch = {"input": own * slope_scale * active.sum(-1, keepdims=True) / 32}
+    sums = losses.sum(-1), loss_scale.sum(-1)
+    return Rows(sums, {"input": (slope, slope_scale)}, torch=torch)
+
+
 def hinge_embedding_loss(input: Array, target: Array, margin: float = 1.0) -> Rows:
     x, y = input, target
     h = margin - x
@@ -321,6 +366,57 @@ def triplet_margin_loss(
     )
 
 
+def _distance(x: Array, y: Array, kind: str) -> tuple[Number, Number, Number]:
+    """A distance of vectors and its slopes in either."""
+    d = x - y
+    if kind == "cosine":
+        nx, ny = np.sqrt((x**2).sum(-1)), np.sqrt((y**2).sum(-1))
+        cos, cos_scale = (x * y).sum(-1) / nx / ny, abs(x * y).sum(-1) / nx / ny
+        nx, ny = nx[..., None], ny[..., None]
+        c, s = cos[..., None], cos_scale[..., None]
+        in_x = -y / nx / ny + c * x / nx**2, abs(y) / nx / ny + s * abs(x) / nx**2
+        in_y = -x / nx / ny + c * y / ny**2, abs(x) / nx / ny + s * abs(y) / ny**2
+        return (1 - cos, 1 + cos_scale), in_x, in_y
+    if kind == "squared_euclidean":
+        return _exact((d**2).sum(-1)), _exact(2 * d), _exact(-2 * d)
+    if kind == "manhattan":
+        return _exact(abs(d).sum(-1)), _exact(np.sign(d)), _exact(-np.sign(d))
+    norm, slope, scale = _norm(d + 1e-6, 2)
+    return _exact(norm), (slope, scale), (-slope, scale)
+
+
+def triplet_margin_with_distance_loss(
+    anchor: Array,
+    positive: Array,
+    negative: Array,
+    distance_function: str = "pairwise",
+    margin: float = 1.0,
+    swap: bool = False,
+) -> Rows:
+    anchor, positive, negative = np.broadcast_arrays(anchor, positive, negative)
+    near, near_a, near_p = _distance(anchor, positive, distance_function)
+    far, far_a, far_n = _distance(anchor, negative, distance_function)
+    other, other_p, other_n = _distance(positive, negative, distance_function)
+    share = np.ones_like(far[0])
+    if swap:
+        share = np.where(far[0] < other[0], 1, np.where(other[0] < far[0], 0, 0.5)).astype(WIDE)
+        far = tuple(np.where(share > 0, f, o) for f, o in zip(far, other, strict=True))
+    h = margin + near[0] - far[0]
+    active = _above(h, np.ones_like(h))[..., None]
+    share = active * share[..., None]
+
+    def joined(*parts: tuple[Array, Number]) -> Number:
+        value = sum(factor * slope[0] for factor, slope in parts)
+        return value, sum(abs(factor) * slope[1] for factor, slope in parts)
+
+    slopes = {
+        "anchor": joined((active, near_a), (-share, far_a)),
+        "positive": joined((active, near_p), (share - active, other_p)),
+        "negative": joined((-share, far_n), (share - active, other_n)),
+    }
+    return Rows((np.maximum(h, 0), _above(h, margin + near[1] + far[1])), slopes)
+
+
 def _class_axis(input: Array) -> int:
     return 1 if input.ndim > 1 else 0
 
@@ -389,6 +485,7 @@ FORMULAS: dict[str, Callable[..., Rows]] = {
         l1_loss, mse_loss, smooth_l1_loss, huber_loss, cross_entropy, nll_loss,
         binary_cross_entropy, binary_cross_entropy_with_logits, kl_div, hinge_embedding_loss,
         margin_ranking_loss, triplet_margin_loss, cosine_embedding_loss, poisson_nll_loss,
-        gaussian_nll_loss, soft_margin_loss,
+        gaussian_nll_loss, soft_margin_loss, multilabel_soft_margin_loss, multi_margin_loss,
+        triplet_margin_with_distance_loss,
     )
 }  # fmt: skip

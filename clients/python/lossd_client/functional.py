@@ -6,6 +6,7 @@ Made by `make gen` (scripts/generate.py) from lossd/losses. Do not edit.
 from lossd_client import nn
 from lossd_client.arrays import ArrayLike, Tensor
 from lossd_client.client import AnyClient
+from lossd_client.module import Named
 
 __all__ = [
     "binary_cross_entropy",
@@ -19,11 +20,14 @@ __all__ = [
     "l1_loss",
     "margin_ranking_loss",
     "mse_loss",
+    "multi_margin_loss",
+    "multilabel_soft_margin_loss",
     "nll_loss",
     "poisson_nll_loss",
     "smooth_l1_loss",
     "soft_margin_loss",
     "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
 ]
 
 
@@ -358,6 +362,72 @@ def mse_loss(
     )(input, target)
 
 
+def multi_margin_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    p: int = 1,
+    margin: float = 1.0,
+    weight: ArrayLike | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    *,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Hinge loss of several classes: the label's score should lead all others by `margin`.
+
+    Args:
+        input: Scores x, (N, C) or (C).
+        target: Class indices in [0, C), (N) or ().
+        p: Power of the hinge. one of 1, 2.
+        margin: By how much the label's score must lead.
+        weight: Factor w of each class, (C).
+        size_average: deprecated; use reduction.
+        reduce: deprecated; use reduction.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.MultiMarginLoss`.
+    """
+    return nn.MultiMarginLoss(
+        p=p,
+        margin=margin,
+        weight=weight,
+        size_average=size_average,
+        reduce=reduce,
+        reduction=reduction,
+        client=client,
+    )(input, target)
+
+
+def multilabel_soft_margin_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    weight: ArrayLike | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    *,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Binary cross entropy of each label's score, averaged over the labels.
+
+    Args:
+        input: Scores x, (N, C).
+        target: 1 for labels that apply, 0 for others, (N, C).
+        weight: Factor w of each label, (C).
+        size_average: deprecated; use reduction.
+        reduce: deprecated; use reduction.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.MultiLabelSoftMarginLoss`.
+    """
+    return nn.MultiLabelSoftMarginLoss(
+        weight=weight, size_average=size_average, reduce=reduce, reduction=reduction, client=client
+    )(input, target)
+
+
 def nll_loss(
     input: ArrayLike,
     target: ArrayLike,
@@ -523,6 +593,40 @@ def triplet_margin_loss(
         swap=swap,
         size_average=size_average,
         reduce=reduce,
+        reduction=reduction,
+        client=client,
+    )(anchor, positive, negative)
+
+
+def triplet_margin_with_distance_loss(
+    anchor: ArrayLike,
+    positive: ArrayLike,
+    negative: ArrayLike,
+    distance_function: Named = None,
+    margin: float = 1.0,
+    swap: bool = False,
+    reduction: str = "mean",
+    *,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """TripletMarginLoss with another distance, given by its name.
+
+    Args:
+        anchor: Points a, (N, D) or (D).
+        positive: Points p that should be near, as anchor.
+        negative: Points n that should be far, as anchor.
+        distance_function: Name of the distance. one of 'pairwise', 'cosine', 'squared_euclidean', 'manhattan'. 'pairwise' by default.
+        margin: By how much the distances must differ. > 0.
+        swap: Whether the positive may stand in for the anchor.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.TripletMarginWithDistanceLoss`.
+    """
+    return nn.TripletMarginWithDistanceLoss(
+        distance_function=distance_function,
+        margin=margin,
+        swap=swap,
         reduction=reduction,
         client=client,
     )(anchor, positive, negative)

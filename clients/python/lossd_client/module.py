@@ -11,6 +11,9 @@ from lossd_client.caution import warn
 from lossd_client.client import AnyClient, AsyncClient, Client, checked
 from lossd_client.wire import Parameter, Request, Response
 
+Named = str | Callable[..., Any] | None
+"""A function by its name: one that the server has, PyTorch's of that kind, or None."""
+
 
 class Loss:
     """Base of the classes in `lossd_client.nn`.
@@ -21,7 +24,9 @@ class Loss:
         differentiable: names of those for which there is a gradient.
         options: names of the tensors that are constructor arguments.
         defaults: the parameters, with their defaults.
+        choices: the names that parameters of type str may have.
         advice: what a call warns of, by reduction.
+        deprecated: what the constructor warns of.
     """
 
     name: ClassVar[str]
@@ -29,12 +34,14 @@ class Loss:
     differentiable: ClassVar[tuple[str, ...]]
     options: ClassVar[tuple[str, ...]] = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {}
+    choices: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     advice: ClassVar[Mapping[str, str]] = {}
+    deprecated: ClassVar[str] = ""
 
     def _configure(
         self,
         *,
-        parameters: Mapping[str, Parameter],
+        parameters: Mapping[str, Parameter | Named],
         options: Mapping[str, ArrayLike | None],
         reduction: str,
         size_average: bool | None,
@@ -44,7 +51,29 @@ class Loss:
         self.reduction = _legacy_reduction(size_average, reduce) or reduction
         self._client = client
         for key, value in {**parameters, **options}.items():
-            setattr(self, key, value)
+            setattr(self, key, self._named(key, value) if key in self.choices else value)
+        if self.deprecated:
+            warn(self.deprecated)
+
+    def _named(self, key: str, value: Any) -> str:
+        """The name of a function.
+
+        Raises:
+            TypeError: a function that has none at a server.
+        """
+        if value is None:
+            return str(self.defaults[key])
+        if isinstance(value, str):
+            return value
+        plain = {"norm": 2.0, "eps": 1e-6, "keepdim": False}  # a torch.nn.PairwiseDistance()
+        if getattr(value, "__name__", "") == "pairwise_distance" or (
+            type(value).__name__ == "PairwiseDistance"
+            and all(getattr(value, k, None) == v for k, v in plain.items())
+        ):
+            return "pairwise"
+        names = ", ".join(map(repr, self.choices[key]))
+        message = f"{key} = {value!r} cannot be sent to a server; give the name of one: {names}"
+        raise TypeError(message)
 
     @property
     def client(self) -> AnyClient:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from lossd_client.arrays import ArrayLike, Tensor
 from lossd_client.client import AnyClient
-from lossd_client.module import Loss
+from lossd_client.module import Loss, Named
 from lossd_client.wire import Parameter
 
 __all__ = [
@@ -23,11 +23,15 @@ __all__ = [
     "L1Loss",
     "MSELoss",
     "MarginRankingLoss",
+    "MultiLabelSoftMarginLoss",
+    "MultiMarginLoss",
     "NLLLoss",
+    "NLLLoss2d",
     "PoissonNLLLoss",
     "SmoothL1Loss",
     "SoftMarginLoss",
     "TripletMarginLoss",
+    "TripletMarginWithDistanceLoss",
 ]
 
 
@@ -708,6 +712,130 @@ class MarginRankingLoss(Loss):
         return self._call(input1, input2, target)  # type: ignore[no-any-return]
 
 
+class MultiLabelSoftMarginLoss(Loss):
+    r"""Binary cross entropy of each label's score, averaged over the labels.
+
+    .. math:: \ell = -\frac{1}{C} \sum_c w_c\,[\,y_c \log \sigma(x_c) + (1 - y_c) \log(1 - \sigma(x_c))\,]
+
+    Shape:
+        input, target: (N, C), or (*, C), broadcast together; weight: (C). The loss has their
+        shape without C.
+
+    Args:
+        weight: Factor w of each label, (C).
+        size_average: deprecated; use reduction.
+        reduce: deprecated; use reduction.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Scores x, (N, C).
+        target: 1 for labels that apply, 0 for others, (N, C).
+
+    Gradients: input, target.
+
+    Reference: https://docs.pytorch.org/docs/2.13/generated/torch.nn.MultiLabelSoftMarginLoss.html
+
+    Example:
+        >>> criterion = nn.MultiLabelSoftMarginLoss(client=client)
+        >>> round(criterion([[0.5, -1.0, 2.0]], [[1, 0, 1]]).item(), 6)
+        0.304756
+    """
+
+    name = "multilabel_soft_margin_loss"
+    inputs = ("input", "target")
+    differentiable = ("input", "target")
+    options = ("weight",)
+    defaults: ClassVar[Mapping[str, Parameter]] = {}
+    weight: ArrayLike | None
+
+    def __init__(
+        self,
+        weight: ArrayLike | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        *,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={},
+            options={"weight": weight},
+            reduction=reduction,
+            size_average=size_average,
+            reduce=reduce,
+            client=client,
+        )
+
+    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
+        return self._call(input, target)  # type: ignore[no-any-return]
+
+
+class MultiMarginLoss(Loss):
+    r"""Hinge loss of several classes: the label's score should lead all others by `margin`.
+
+    .. math:: \ell = \frac{w_y}{C} \sum_{c \ne y} \max(0,\ m - x_y + x_c)^p
+
+    Shape:
+        input: (N, C) or (C); target: (N) or (), any integer type; weight: (C).
+
+    `p` is 1 or 2. At the kink the gradient is 0. The mean divides by N, whatever the weights.
+
+    Args:
+        p: Power of the hinge. one of 1, 2.
+        margin: By how much the label's score must lead.
+        weight: Factor w of each class, (C).
+        size_average: deprecated; use reduction.
+        reduce: deprecated; use reduction.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Scores x, (N, C) or (C).
+        target: Class indices in [0, C), (N) or ().
+
+    Gradients: input.
+
+    Reference: https://docs.pytorch.org/docs/2.13/generated/torch.nn.MultiMarginLoss.html
+
+    Example:
+        >>> round(nn.MultiMarginLoss(client=client)([[0.1, 0.2, 0.4, 0.8]], [3]).item(), 6)
+        0.325
+    """
+
+    name = "multi_margin_loss"
+    inputs = ("input", "target")
+    differentiable = ("input",)
+    options = ("weight",)
+    defaults: ClassVar[Mapping[str, Parameter]] = {"p": 1, "margin": 1.0}
+    p: int
+    margin: float
+    weight: ArrayLike | None
+
+    def __init__(
+        self,
+        p: int = 1,
+        margin: float = 1.0,
+        weight: ArrayLike | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        *,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"p": p, "margin": margin},
+            options={"weight": weight},
+            reduction=reduction,
+            size_average=size_average,
+            reduce=reduce,
+            client=client,
+        )
+
+    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
+        return self._call(input, target)  # type: ignore[no-any-return]
+
+
 class NLLLoss(Loss):
     r"""Negative log-likelihood of log-probabilities.
 
@@ -770,6 +898,12 @@ class NLLLoss(Loss):
 
     def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
         return self._call(input, target)  # type: ignore[no-any-return]
+
+
+class NLLLoss2d(NLLLoss):
+    """Deprecated, in PyTorch too: use `NLLLoss`."""
+
+    deprecated = "NLLLoss2d is deprecated; use NLLLoss instead"
 
 
 class PoissonNLLLoss(Loss):
@@ -1023,6 +1157,81 @@ class TripletMarginLoss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            client=client,
+        )
+
+    def __call__(self, anchor: ArrayLike, positive: ArrayLike, negative: ArrayLike) -> Tensor:
+        return self._call(anchor, positive, negative)  # type: ignore[no-any-return]
+
+
+class TripletMarginWithDistanceLoss(Loss):
+    r"""TripletMarginLoss with another distance, given by its name.
+
+    .. math:: \ell = \max(0,\ d(a, p) - d(a, n) + m)
+
+    Shape:
+        anchor, positive, negative: (N, D) or (D) (more leading dimensions too), broadcast
+        together; the loss has their shape without D.
+
+    Distances: 'pairwise', the Euclidean norm of the difference plus 1e-6 in each component, as
+    torch.nn.PairwiseDistance has it; 'cosine', 1 - cos; 'squared_euclidean'; 'manhattan'. A
+    function cannot be sent to a server: of PyTorch's, pairwise_distance is known by itself.
+
+    Args:
+        distance_function: Name of the distance. one of 'pairwise', 'cosine', 'squared_euclidean', 'manhattan'. 'pairwise' by default.
+        margin: By how much the distances must differ. > 0.
+        swap: Whether the positive may stand in for the anchor.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        anchor: Points a, (N, D) or (D).
+        positive: Points p that should be near, as anchor.
+        negative: Points n that should be far, as anchor.
+
+    Gradients: anchor, positive, negative.
+
+    Reference: https://docs.pytorch.org/docs/2.13/generated/torch.nn.TripletMarginWithDistanceLoss.html
+
+    Example:
+        >>> criterion = nn.TripletMarginWithDistanceLoss(
+        ...     distance_function="manhattan", client=client
+        ... )
+        >>> criterion([[0.0, 0]], [[0.0, 1]], [[1.0, 0.5]]).item()
+        0.5
+    """
+
+    name = "triplet_margin_with_distance_loss"
+    inputs = ("anchor", "positive", "negative")
+    differentiable = ("anchor", "positive", "negative")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {
+        "distance_function": "pairwise",
+        "margin": 1.0,
+        "swap": False,
+    }
+    choices: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "distance_function": ("pairwise", "cosine", "squared_euclidean", "manhattan")
+    }
+    distance_function: str
+    margin: float
+    swap: bool
+
+    def __init__(
+        self,
+        distance_function: Named = None,
+        margin: float = 1.0,
+        swap: bool = False,
+        reduction: str = "mean",
+        *,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"distance_function": distance_function, "margin": margin, "swap": swap},
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
             client=client,
         )
 
