@@ -86,9 +86,9 @@ def oracle(
             return made.reshape(wide[n].shape) if n in rows.views else made
 
         gradients, torch_slopes = {}, {}
-        for n, (slope, slope_scale) in rows.slopes.items():
+        for n, number in rows.slopes.items():
             if n in tensors:
-                slope, slope_scale = np.broadcast_arrays(slope, slope_scale)
+                slope, slope_scale = np.broadcast_arrays(*number)
                 gradients[n] = gradient(n, slope, factor), gradient(n, slope_scale, abs(factor))
                 more = np.broadcast_to(rows.torch.get(n, 0), slope.shape)
                 torch_slopes[n] = gradients[n][1] + gradient(n, more, abs(factor))

@@ -16,7 +16,7 @@ from lossd_client.errors import DomainError, LabelError, ParameterError, ShapeEr
 
 from lossd.engine import Result, evaluate
 
-from .cases import gradients_of
+from .cases import Case, gradients_of
 from .compare import Reference, by_torch
 
 NAN, INF = np.nan, np.inf
@@ -339,6 +339,23 @@ LIKELIHOODS = [
            {"input": [-1]}, torch=False),  # torch: inf and NaN in float32
     Corner("far on the right side", "soft_margin_loss", {"input": [-200.0], "target": [-1]},
            np.exp(-200.0), {"input": [np.exp(-200.0)]}, torch=False),
+    Corner("at the kink", "multi_margin_loss", {"input": [[1.0, 0, -1]], "target": [0]}, 0,
+           {"input": [[0, 0, 0]]}),
+    Corner("one class", "multi_margin_loss", {"input": [[5.0]], "target": [0]}, 0,
+           {"input": [[0]]}),
+    Corner("the label's score is inf", "multi_margin_loss",
+           {"input": [[INF, 1, 2]], "target": [0]}, 0, {"input": [[0, 0, 0]]}),
+    Corner("another score is inf", "multi_margin_loss", {"input": [[0, INF, 2]], "target": [0]},
+           INF, {"input": [[-2 / 3, 1 / 3, 1 / 3]]}),
+    Corner("weights, mean", "multi_margin_loss",
+           {"input": [[0.0, 0], [0, 0]], "target": [0, 1], "weight": [1.0, 3]}, 1,
+           {"input": [[-0.25, 0.25], [0.75, -0.75]]}),
+    Corner("far on the wrong side", "multilabel_soft_margin_loss",
+           {"input": [[-200.0, 200]], "target": [[1.0, 0]]}, 200, {"input": [[-0.5, 0.5]]}),
+    Corner("zero vector, cosine", "triplet_margin_with_distance_loss",
+           {"anchor": [[0.0, 0]], "positive": [[3.0, 4]], "negative": [[1.0, 0]]}, 1,
+           {"anchor": [[4e7, -8e7]], "positive": [[0, 0]], "negative": [[0, 0]]},
+           {"distance_function": "cosine"}),
     Corner("total weight 0", "mse_loss", {"input": [1.0], "target": [0.0], "weight": [0.0]}, NAN),
     Corner("weights, mean", "mse_loss",
            {"input": [1.0, 3], "target": [0.0, 0], "weight": [3.0, 1]}, 3,
@@ -460,6 +477,31 @@ def test_gaussian_takes_one_variance_for_all() -> None:
     assert one.loss == all_.loss
     expected = torch.nn.functional.gaussian_nll_loss(torch.tensor(x), torch.tensor(y), 2.0)
     near(one.loss, expected.item(), 4, "loss")
+
+
+@pytest.mark.parametrize("label", [-1, 3, -(1 << 63), 1 << 40])
+def test_multi_margin_ignores_no_label(label: int) -> None:
+    tensors = {"input": np.zeros((2, 3), np.float32), "target": np.array([0, label])}
+    with pytest.raises(LabelError, match=rf"target\[1\] = {label} is outside \[0, 3\)$"):
+        evaluate("multi_margin_loss", tensors)
+    with pytest.raises(RuntimeError, match="target out of range"):
+        by_torch("multi_margin_loss", tensors)
+
+
+@pytest.mark.parametrize("p", [0, 3, -1])
+def test_multi_margin_takes_powers_1_and_2(p: int) -> None:
+    tensors = {"input": np.zeros((2, 3), np.float32), "target": np.array([0, 1])}
+    with pytest.raises(ParameterError, match=rf"p = {p} .* it must be one of 1, 2"):
+        evaluate("multi_margin_loss", tensors, parameters={"p": p})
+    with pytest.raises(ValueError, match="only p == 1 and p == 2 supported"):
+        by_torch("multi_margin_loss", tensors, parameters={"p": p})
+
+
+@pytest.mark.parametrize("loss", ["multi_margin_loss", "multilabel_soft_margin_loss"])
+def test_class_weights_must_be_one_for_each_class(loss: str) -> None:
+    tensors = Case(loss, (2, 3)).tensors(np.float32)
+    with pytest.raises(ShapeError, match=r"weight \(2,\) must be \(3,\), one for each class"):
+        evaluate(loss, tensors | {"weight": np.ones(2, np.float32)})
 
 
 @pytest.mark.parametrize("loss", ["l1_loss", "mse_loss", "huber_loss"])

@@ -564,7 +564,10 @@ LINEAR = {
     ("hinge_embedding_loss", "input"),
     ("binary_cross_entropy_with_logits", "target"),
     ("poisson_nll_loss", "target"),
+    ("multilabel_soft_margin_loss", "target"),
 }
+# with one class there is no other to compare its score with
+ALONE = [Case("multi_margin_loss", (7, 1))]
 
 
 def rows_of(case: Case, gradient: Array, rows: Array) -> Array:
@@ -576,7 +579,9 @@ def rows_of(case: Case, gradient: Array, rows: Array) -> Array:
 
 
 @pytest.mark.parametrize(
-    "case", [c for c in MIDDLE + NORMS + LONG if c.loss not in WITHOUT_NAN], ids=str
+    "case",
+    [c for c in MIDDLE + NORMS + LONG if c.loss not in WITHOUT_NAN and c not in ALONE],
+    ids=str,
 )
 def test_nan_in_gives_nan_out_there_and_nowhere_else(case: Case) -> None:
     """In the loss of its row, and in the gradient at the element; other rows keep their bits."""

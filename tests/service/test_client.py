@@ -773,13 +773,60 @@ def defaults(parameters: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
 
 
 def test_every_loss_is_there() -> None:
-    assert set(nn.__all__) == {declared.__name__ for declared in registry.values()}
+    aliases = {alias for declared in registry.values() for alias in declared.aliases}
+    assert set(nn.__all__) == {declared.__name__ for declared in registry.values()} | aliases
+    assert {name for name in nn.__all__ if getattr(nn, name).deprecated} == aliases
     assert set(functional.__all__) == set(registry)
-    for name in nn.__all__:
+    for name in set(nn.__all__) - aliases:
         assert "Example:" in inspect.getdoc(getattr(nn, name))
     assert repr(nn.CrossEntropyLoss(weight=[1.0], label_smoothing=0.1, reduction="sum")) == (
         "CrossEntropyLoss(label_smoothing=0.1, weight=…, reduction='sum')"
     )
+
+
+def test_older_names_work_and_warn(client: Client) -> None:
+    with pytest.warns(UserWarning, match="NLLLoss2d is deprecated; use NLLLoss") as caught:
+        criterion = nn.NLLLoss2d(client=client)
+    assert caught[0].filename == __file__
+    assert criterion([[-0.5, -1.0], [-2.0, -0.25]], [0, 1]).item() == 0.375
+
+
+POINTS = ([[0.0, 1.0, 2.0]], [[1.0, 1.0, 2.0]], [[0.0, 3.0, 1.0]])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        None,
+        "pairwise",
+        torch.nn.functional.pairwise_distance,
+        torch.pairwise_distance,
+        torch.nn.PairwiseDistance(),
+    ],
+    ids=str,
+)
+def test_torchs_pairwise_distance_is_known(client: Client, given: Any) -> None:
+    criterion = nn.TripletMarginWithDistanceLoss(distance_function=given, client=client)
+    assert criterion.distance_function == "pairwise"
+    expected = torch.nn.TripletMarginWithDistanceLoss()(*map(torch.tensor, POINTS))
+    assert criterion(*POINTS).item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "given", [lambda x, y: x - y, torch.nn.PairwiseDistance(p=1.0), torch.cdist, 2], ids=str
+)
+def test_a_function_of_ones_own_is_refused_with_what_works(client: Client, given: Any) -> None:
+    with pytest.raises(TypeError, match=r"cannot be sent to a server; .* 'pairwise', 'cosine'"):
+        nn.TripletMarginWithDistanceLoss(distance_function=given, client=client)
+
+
+def test_an_unknown_name_of_a_function_is_an_error_of_the_server(client: Client) -> None:
+    criterion = nn.TripletMarginWithDistanceLoss(distance_function="euclid", client=client)
+    with pytest.raises(
+        errors.ParameterError,
+        match=r"distance_function = 'euclid' .* one of 'pairwise'",
+    ):
+        criterion(*POINTS)
 
 
 # --- the examples in the documentation ---------------------------------------------------------
@@ -814,4 +861,4 @@ def test_examples_in_docstrings(name: str) -> None:
 
 def test_every_class_has_an_example_that_runs() -> None:
     with_examples = {test.name.rpartition(".")[2] for test in examples(nn)}
-    assert with_examples == set(nn.__all__)
+    assert with_examples == {name for name in nn.__all__ if not getattr(nn, name).deprecated}

@@ -29,6 +29,9 @@ def test_defaults_are_torchs(name: str) -> None:
     declared = registry[name]
     arguments = inspect.signature(getattr(torch.nn, declared.__name__)).parameters
     for key, param in declared.params.items():
+        if param.type is str:  # a name here, a function there
+            assert arguments[key].default is None
+            continue
         assert param.default == arguments[key].default
         assert param.type is type(arguments[key].default)
     for key in {*declared.optional()} & {*declared.signature}:

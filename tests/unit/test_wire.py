@@ -115,16 +115,16 @@ def test_any_parameters_come_back(
 
 
 def test_numpys_numbers_are_parameters() -> None:
-    given: dict[str, Any] = {"a": np.float32(0.5), "b": np.int8(-3), "c": np.True_}
+    given: dict[str, Any] = {"a": np.float32(0.5), "b": np.int8(-3), "c": np.True_, "d": "ä"}
     read = wire.read_request(memoryview(wire.write_request(Request("loss", {}, given))))
-    assert read.parameters == {"a": 0.5, "b": -3, "c": True}
+    assert read.parameters == {"a": 0.5, "b": -3, "c": True, "d": "ä"}
 
 
 def test_no_reduction_is_the_mean() -> None:
     assert wire.read_request(memoryview(b"")).reduction == "mean"
 
 
-@pytest.mark.parametrize("value", ["0.5", None, [1], 1j, np.ones(1)])
+@pytest.mark.parametrize("value", [b"0.5", None, [1], 1j, np.ones(1)])
 def test_parameters_that_are_no_numbers(value: Any) -> None:
     with pytest.raises(errors.DTypeError, match=r"p = .* must be a number") as caught:
         wire.write_request(Request("loss", {}, {"p": value}))
