@@ -22,16 +22,16 @@ from lossd_client.buffers import Pool
 from lossd_client.errors import DomainError, DTypeError, LabelError, ParameterError, ShapeError
 
 import lossd.losses  # noqa: F401  fills the registry
-from lossd.kernels import columns, elementwise, labels, rowwise, runtime, slots
+from lossd.kernels import columns, labels, rowwise, runtime, slots
 from lossd.kernels.variant import Variant
 from lossd.spec import (
     FLOATS,
     Classes,
-    Elementwise,
     Given,
     Layout,
     Loss,
     Rowwise,
+    Samples,
     Shape,
     TensorType,
     find,
@@ -170,12 +170,16 @@ def planned(call: Call) -> "Plan | None":
 def compile_kernels(name: str) -> None:
     """Make a loss's float32 kernels ready: reduced to a number, with and without gradient."""
     shapes: dict[str, Shape] = {"element": (1,), "vector": (1, 2), "scalar": (1,), "label": (1,)}
-    tensors = {
-        n: np.zeros(shapes[t.role], np.int64 if t.role == "label" else np.float32)
-        for n, t in find(name).tensors.items()
-        if not t.optional
-    }
-    for gradients in ((), find(name).required()[:1]):
+    loss = find(name)
+    if issubclass(loss, Samples):
+        tensors = loss.smallest()
+    else:
+        tensors = {
+            n: np.zeros(shapes[t.role], np.int64 if t.role == "label" else np.float32)
+            for n, t in loss.tensors.items()
+            if not t.optional
+        }
+    for gradients in ((), loss.required()[:1]):
         compute(Call(name, tensors, {}, "mean", gradients))
 
 
@@ -273,7 +277,7 @@ def _check_names(loss: Loss, given: Given) -> None:
 
 def _check_dtype(loss: Loss, name: str, dtype: np.dtype[Any]) -> None:
     tensor = loss.tensors[name]
-    if tensor.role == "label":
+    if tensor.role in ("label", "index"):
         kinds, wanted = "iu", "an integer type"
     elif name == loss.required()[0]:
         kinds, wanted = "f", "float32 or float64"
@@ -310,6 +314,8 @@ class Plan:
             for n, t in loss.tensors.items()
             if t.role not in ("label", "multiplier") and (n in given or t.role == "class")
         )
+        if isinstance(loss, Samples):
+            self.operands = tuple(n for n, _ in loss.operands)
         self.gradients = self._checked(gradients)
         constants = loss.constants(self.layout)
         self.variant = Variant(
@@ -324,8 +330,7 @@ class Plan:
         )
         self.kernel = runtime.kernel(type(loss), self.variant)  # type: ignore[arg-type]
         layout = self.layout
-        driver: Any = elementwise if isinstance(loss, Elementwise) else rowwise
-        driver = columns if self.variant.columns else driver
+        driver = runtime.driver_of(type(loss), self.variant)
         self.block_rows = driver.block_rows(layout.width, layout.inner)
         self.blocks = -(-layout.rows // self.block_rows)
         self.parallel = self.blocks > 1 and layout.rows * layout.width >= PARALLEL_FROM
@@ -339,7 +344,7 @@ class Plan:
         self.constants = np.zeros(slots.CONSTANTS_MAX)
         self.constants[: len(constants)] = constants
         self.divisor = float({"mean": layout.rows, "batchmean": layout.batch}.get(reduction, 1))
-        self.bounded = any(loss.tensors[n].within for n in self.operands)
+        self.bounded = any(t.within for n, t in loss.tensors.items() if n in self.operands)
         self.template = np.zeros(_PARTIAL + 2 * self.blocks, np.int64)
         self.template[slots.ROWS] = layout.rows
         self.template[slots.WIDTH] = layout.width
@@ -350,7 +355,9 @@ class Plan:
         self.size += _footprint(loss, given, layout, reduction, gradients)
         self.reads: list[tuple[int, str, Shape]] = []
         for position, operand in enumerate(self.operands):
-            if operand in given:
+            if isinstance(loss, Samples):
+                pass  # see _prepare
+            elif operand in given:
                 shape = layout.shapes.get(operand, ())
                 self.reads.append((slots.OPERANDS + position, operand, shape))
             else:
@@ -400,6 +407,8 @@ class Plan:
             args[slots.LABELS] = _address(rows)
             alive.append(rows)
             divisor = counted if self.counts else divisor
+        if isinstance(self.loss, Samples):
+            alive += self._prepare(args, arrays)
         for slot, name, shape in self.reads:
             array = arrays[name]
             if name in self.layout.views:
@@ -440,6 +449,24 @@ class Plan:
         if self.loss.divisor in gradients and self.reduction == "mean":
             gradients[self.loss.divisor] -= self.dtype.type(losses * scale)  # it is in the divisor
         return Result(losses, gradients, self.layout.warning)
+
+    def _prepare(self, args: Array, tensors: Mapping[str, Array]) -> list[Array]:
+        """Put the operands of a loss of samples in their slots; what must stay alive."""
+        assert isinstance(self.loss, Samples)
+        prepared = self.loss.prepare(tensors, self.layout, self.reduction)
+        kinds = [
+            np.dtype(np.int64) if kind.integer else self.dtype for _, kind in self.loss.operands
+        ]
+        arrays = [
+            np.require(prepared.operands[name], dtype, ["C", "A"])
+            for name, dtype in zip(self.operands, kinds, strict=True)
+        ]
+        for position, array in enumerate(arrays):
+            args[slots.OPERANDS + position] = _address(array)
+        sizes = np.array([n for array in arrays for n in array.shape], np.int64)
+        factors = np.ascontiguousarray(prepared.factors, np.float64)
+        args[slots.SIZES], args[slots.FACTORS] = _address(sizes), _address(factors)
+        return [*arrays, sizes, factors]
 
     def _labels(self, target: Array, weight: Array | None) -> tuple[Array, float]:
         """Labels as int64 with -1 where ignored, and what the mean divides by."""

@@ -16,7 +16,7 @@ the polynomials are minimax fits in relative error, made for this file with Laws
 import math
 from collections.abc import Callable
 from types import FunctionType
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from llvmlite import ir
@@ -63,6 +63,26 @@ def _float(typingctx: Any, x: Any) -> Any:
         return builder.bitcast(args[0], ir.FloatType())
 
     return types.float32(types.int32), build
+
+
+@intrinsic
+def _bits64(typingctx: Any, x: Any) -> Any:
+    """The 64 bits of a float64 as int64."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.IntType(64))
+
+    return types.int64(types.float64), build
+
+
+@intrinsic
+def _float64(typingctx: Any, x: Any) -> Any:
+    """The float64 that has these 64 bits."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.bitcast(args[0], ir.DoubleType())
+
+    return types.float64(types.int64), build
 
 
 def _integer(operation: str) -> Callable[..., Any]:
@@ -259,6 +279,39 @@ def _sigmoid(x: Any) -> Any:
 
 def _sign(x: Any) -> Any:
     return 1 if x > 0 else (-1 if x < 0 else x)
+
+
+NOTHING: Final = -(1 << 50)
+"""The exponent that goes with a mantissa of 0."""
+
+
+@register_jitable
+def power_of_two(n: Any) -> Any:
+    """2^n as float64 for n < 1024, and 0 below 2^-1022."""
+    return _float64((max(n, -1023) + 1023) << 52)
+
+
+@register_jitable
+def normalised(m: Any, n: Any) -> Any:
+    """m·2^n with a mantissa in [1/2, 1), for a normal float64 m ≥ 0; NaN stays."""
+    shift = ((_bits64(m) >> 52) & 2047) - 1022
+    return m * power_of_two(-shift), (n + shift if m > 0 else NOTHING)
+
+
+@register_jitable
+def wide_exp(x: Any) -> Any:
+    """e^x as a mantissa and an exponent of 2, which neither overflows nor underflows."""
+    c = min(max(x, -1e12), 1e12)
+    rounded = c * 1.4426950408889634 + 6755399441055744.0  # 1.5·2^52: rounds to an integer
+    n = rounded - 6755399441055744.0
+    r = (c - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10
+    p = 1.0 / 6227020800.0
+    for k in (479001600.0, 39916800.0, 3628800.0, 362880.0, 40320.0, 5040.0, 720.0, 120.0, 24.0):
+        p = p * r + 1.0 / k
+    p = (((p * r + 1.0 / 6.0) * r + 0.5) * r + 1.0) * r + 1.0
+    if x == -np.inf:
+        return 0.0, NOTHING
+    return (p if x < np.inf else x), int(n)  # NaN too
 
 
 def exp(x: Any) -> Any:

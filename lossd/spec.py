@@ -10,13 +10,13 @@ import inspect
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 import numpy as np
 from lossd_client.errors import DTypeError, ParameterError, ShapeError, UnknownLossError
 
 Shape = tuple[int, ...]
-Role = Literal["element", "multiplier", "vector", "scalar", "label", "class"]
+Role = Literal["element", "multiplier", "vector", "scalar", "label", "class", "whole", "index"]
 Pieces = Callable[..., Any]
 
 FLOATS: Final = (np.dtype(np.float32), np.dtype(np.float64))
@@ -34,6 +34,7 @@ class Tensor:
         scalar       one per row
         label        one class index per row
         class        one per class, the same for all rows
+        whole, index  an array, or an array of integers, that a loss of samples sees as it is
     """
 
     role: Role
@@ -435,6 +436,50 @@ class Classes(Rowwise):
             inner=math.prod(shape[2:]),
             batch=output[0] if output else 1,
         )
+
+
+class Operand(NamedTuple):
+    """An array that a loss of samples is computed from."""
+
+    rank: int
+    integer: bool = False
+
+
+class Prepared(NamedTuple):
+    """What a call of a loss of samples is computed from.
+
+    operands: by the names in `Samples.operands`, of the rank and kind declared there.
+    factors: float64[rows], what each loss and its gradient are multiplied by.
+    """
+
+    operands: Mapping[str, Any]
+    factors: Any
+
+
+class Samples(Loss):
+    """One loss per sample, computed from all of the sample at once.
+
+    `operands` declares the arrays that `prepare` makes of a call's tensors; the first is the
+    tensor with a gradient, and its layout is the gradient's.
+    `sample(n, *operands, gradient, wanted, slope, params)` answers the loss of sample n in
+    float64 and, if `wanted`, writes its gradient times `slope`; it is compiled.
+    """
+
+    operands: ClassVar[tuple[tuple[str, Operand], ...]]
+    sample: ClassVar[Pieces]
+
+    @classmethod
+    def smallest(cls) -> dict[str, Any]:
+        """Tensors of a call, as few as can be: the kernel is compiled with them."""
+        raise NotImplementedError
+
+    def prepare(self, arrays: Mapping[str, Any], layout: Layout, reduction: str) -> Prepared:
+        """Check what types and shapes do not tell, and bring the tensors into their form.
+
+        Raises:
+            LossdError: values that the loss is not defined for.
+        """
+        raise NotImplementedError
 
 
 def _named(names: list[str], shapes: list[Shape]) -> str:

@@ -12,10 +12,10 @@ from typing import Any, Final
 import numba as nb
 from numba import prange, types
 
-from lossd.kernels import cache, columns, elementwise, rowwise
+from lossd.kernels import cache, columns, elementwise, rowwise, samples
 from lossd.kernels.slots import call_block
 from lossd.kernels.variant import Variant
-from lossd.spec import Elementwise, Loss
+from lossd.spec import Elementwise, Loss, Samples
 
 
 def _load_tbb() -> None:
@@ -69,12 +69,19 @@ def run_parallel(kernel: int, args: int, blocks: int, threads: int) -> None:
         _run_parallel(kernel, args, blocks)
 
 
+def driver_of(loss: type[Loss], variant: Variant) -> Any:
+    """The module that writes a loss's kernel."""
+    if issubclass(loss, Samples):
+        return samples
+    if issubclass(loss, Elementwise):
+        return elementwise
+    return columns if variant.columns else rowwise
+
+
 @functools.cache
 def kernel(loss: type[Loss], variant: Variant) -> cache.Kernel:
     """A loss's kernel, from memory, disk or the compiler."""
-    driver: Any = elementwise if issubclass(loss, Elementwise) else rowwise
-    driver = columns if variant.columns else driver
-    block = driver.build(loss, variant)
+    block = driver_of(loss, variant).build(loss, variant)
     block.__qualname__ = f"{loss.__module__}.{loss.__name__}-{variant}"  # names the cache's files
     return cache.Kernel(
         block, types.void(types.intp, types.intp), cache.digest(cache.source_of(loss))

@@ -25,7 +25,9 @@ OUTSIDE: Final = 10  # int64[blocks], whether a value was outside its domain
 MULTIPLIER: Final = 11  # compute[rows], or 0
 OPERANDS: Final = 12  # compute[rows·width] each
 GRADIENTS: Final = 18  # compute[rows·width] each
-COUNT: Final = 24
+SIZES: Final = 24  # int64[…], lengths of the operands' dimensions, one after another
+FACTORS: Final = 25  # float64[rows], what each loss and its gradient are multiplied by
+COUNT: Final = 26
 CONSTANTS_MAX: Final = 8
 
 

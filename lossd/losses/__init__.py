@@ -1,5 +1,21 @@
 """The catalogue: one declaration per loss, one file per family. Importing it fills the registry."""
 
-from lossd.losses import classification, embedding, likelihood, margin, probability, regression
+from lossd.losses import (
+    classification,
+    embedding,
+    likelihood,
+    margin,
+    probability,
+    regression,
+    sequence,
+)
 
-__all__ = ["classification", "embedding", "likelihood", "margin", "probability", "regression"]
+__all__ = [
+    "classification",
+    "embedding",
+    "likelihood",
+    "margin",
+    "probability",
+    "regression",
+    "sequence",
+]

@@ -1,11 +1,26 @@
 """Losses that ask of scores to be right by a margin."""
 
-from typing import Any
+import math
+from typing import Any, ClassVar
 
-from lossd_client.errors import ShapeError
+import numpy as np
+from lossd_client.errors import LabelError, ShapeError
 
 from lossd.mathfns import sigmoid, softplus, softplus_tail
-from lossd.spec import Classes, Elementwise, Given, Layout, Loss, Vectors, param, tensor, tuple_text
+from lossd.spec import (
+    Classes,
+    Elementwise,
+    Given,
+    Layout,
+    Loss,
+    Operand,
+    Prepared,
+    Samples,
+    Vectors,
+    param,
+    tensor,
+    tuple_text,
+)  # fmt: skip
 
 
 class SoftMarginLoss(Elementwise):
@@ -151,3 +166,87 @@ class _SquaredMultiMargin(MultiMarginLoss):
     @staticmethod
     def slopes(x: Any, w: Any, other: Any, x_y: Any, k: Any, margin: Any, share: Any) -> Any:
         return (k * 2 * (max(margin - x_y + x, 0) if other else 0),)
+
+
+class MultiLabelMarginLoss(Samples):
+    r"""Hinge loss of several labels at once: each one's score should lead all others by 1.
+
+    Shape:
+        input: (N, C) or (C); target: the same, any signed integer type. A row of target holds
+        its labels first; -1 ends them.
+
+    At the kink the gradient is 0.
+
+    Example:
+        >>> criterion = nn.MultiLabelMarginLoss(client=client)
+        >>> round(criterion([[0.1, 0.2, 0.4, 0.8]], [[3, 0, -1, 1]]).item(), 6)
+        0.85
+    """
+
+    name = "multilabel_margin_loss"
+    signature = ("size_average", "reduce", "reduction")
+    formula = r"\ell = \frac{1}{C} \sum_{y} \sum_{c \notin y} \max(0,\ 1 - x_y + x_c)"
+    reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.MultiLabelMarginLoss.html"
+
+    input = tensor("whole", "Scores x, (N, C) or (C).", grad=True)
+    target = tensor("index", "Labels y in [0, C), then -1, of the input's shape.")
+
+    operands: ClassVar = (("input", Operand(2)), ("target", Operand(2, integer=True)))
+
+    @classmethod
+    def smallest(cls) -> dict[str, Any]:
+        return {"input": np.zeros((1, 1), np.float32), "target": np.zeros((1, 1), np.int64)}
+
+    def layout(self, given: Given) -> Layout:
+        shape = given["input"].shape
+        if len(shape) not in (1, 2) or not shape[-1]:
+            raise ShapeError(
+                f"{self.name}: input {tuple_text(shape)} must be (N, C) or (C)", field="input"
+            )
+        if given["target"].shape != shape:
+            raise ShapeError(
+                f"{self.name}: target {tuple_text(given['target'].shape)} must have the shape of "
+                f"input {tuple_text(shape)}",
+                field="target",
+            )
+        rows = math.prod(shape[:-1])
+        shapes = {"input": shape}
+        return Layout(shape[:-1], shapes, rows, width=shape[-1], batch=rows)
+
+    def prepare(self, arrays: Any, layout: Layout, reduction: str) -> Prepared:
+        shape = layout.rows, layout.width
+        target = arrays["target"]
+        wrong = (target < -1) | (target >= layout.width)
+        if wrong.any():
+            where = np.unravel_index(int(np.argmax(wrong)), target.shape)
+            raise LabelError(
+                f"{self.name}: target[{', '.join(map(str, where))}] = {target[where]} is outside "
+                f"[-1, {layout.width})",
+                field="target",
+            )
+        operands = {"input": arrays["input"].reshape(shape), "target": target.reshape(shape)}
+        return Prepared(operands, np.ones(layout.rows))
+
+    @staticmethod
+    def sample(n: Any, x: Any, y: Any, g: Any, wanted: Any, slope: Any, given: Any) -> Any:
+        width = x.shape[1]
+        count = 0
+        own = np.zeros(width, np.bool_)
+        while count < width and y[n, count] >= 0:
+            own[y[n, count]] = True
+            count += 1
+        total, slopes = 0.0, np.zeros(width)
+        for k in range(count):
+            label = y[n, k]
+            lead = 1.0 - float(x[n, label])
+            for c in range(width):
+                h = lead + float(x[n, c])
+                if not own[c] and not h <= 0:  # NaN too
+                    total += h
+                    step = 1.0 if h > 0 else h
+                    slopes[c] += step
+                    slopes[label] -= step
+        if wanted:
+            for c in range(width):
+                g[n, c] = slopes[c] * (slope / width)
+        return total / width

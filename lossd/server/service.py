@@ -102,7 +102,8 @@ def _described(loss: type[Loss]) -> catalog_pb2.Loss:
 def _tensor(name: str, tensor: Tensor) -> catalog_pb2.TensorInfo:
     integers = [n for n, dtype in wire.DTYPES.items() if dtype.kind in "iu"]
     floats = [wire.dtype_number(name, dtype) for dtype in FLOATS]
-    numbers = integers + floats * tensor.soft if tensor.role == "label" else floats
+    indices = tensor.role in ("label", "index")
+    numbers = integers + floats * tensor.soft if indices else floats
     low, high = tensor.within or (None, None)
     return catalog_pb2.TensorInfo(
         name=name,

@@ -209,6 +209,41 @@ def classes(
     return drawn
 
 
+def alignments(
+    rng: np.random.Generator,
+    shape: Shape,
+    concatenated: bool = False,
+    blank: int = 0,
+    full: bool = False,
+) -> Tensors:
+    """Log-probabilities (T, N, C) or (T, C) and targets that fit, even if one label repeats."""
+    x = 2 * rng.normal(size=shape)
+    batch, classes = shape[1:-1], shape[-1]
+    steps = rng.integers((shape[0] + 1) // 2, shape[0] + 1, batch)
+    lengths = np.asarray([rng.integers(0, (n + 1) // 2 + 1) for n in steps.ravel()])
+    if full:
+        steps = np.full(batch, shape[0])
+    labels = rng.integers(0, classes - 1, (*batch, max(int(lengths.max()), 1)))
+    labels += labels >= blank
+    if concatenated:
+        rows = labels.reshape(-1, labels.shape[-1])
+        labels = np.concatenate([row[:n] for row, n in zip(rows, lengths, strict=True)])
+    return {
+        "log_probs": x - np.log(np.exp(x).sum(-1, keepdims=True)),
+        "targets": labels,
+        "input_lengths": np.asarray(steps),
+        "target_lengths": lengths.reshape(batch),
+    }
+
+
+def label_sets(rng: np.random.Generator, shape: Shape) -> Tensors:
+    """Rows of distinct labels, ended by -1, and what comes after it does not matter."""
+    y = np.argsort(rng.uniform(size=shape), -1)
+    count = rng.integers(0, shape[-1] + 1, (*shape[:-1], 1))
+    y = np.where(np.arange(shape[-1]) == count, -1, y)
+    return {"input": rng.normal(size=shape), "target": y}
+
+
 def log_probabilities(rng: np.random.Generator, shape: Shape, **options: Any) -> Tensors:
     drawn = classes(rng, shape, **options)
     x = drawn["input"]
@@ -299,6 +334,26 @@ ENTRIES: dict[str, Entry] = {
         more=[
             Case("multilabel_soft_margin_loss", (2, 3, 5)),
             *_spread("multilabel_soft_margin_loss", [(3, 65), (3, 129)], {"weight": True}),
+        ],
+    ),
+    "multilabel_margin_loss": Entry(
+        label_sets,
+        ("input",),
+        [(7,), (1, 1), (5, 2), (4, 63), (3, 65), (131, 63), (8193, 1)],
+        middle=(9, 7),
+    ),
+    "ctc_loss": Entry(
+        alignments,
+        ("log_probs",),
+        [(7, 5), (1, 1, 2), (2, 3, 4), (6, 4, 5), (12, 3, 10), (9, 1, 70), (3, 130, 3)],
+        [{"zero_infinity": True}],
+        (6, 4, 5),
+        options=[{"concatenated": True}, {"full": True}],
+        more=[
+            Case("ctc_loss", (6, 4, 5), {"blank": 3}, {"blank": 3}),
+            Case("ctc_loss", (7, 5), {"blank": 4}, {"blank": 4}),
+            Case("ctc_loss", (80, 5, 30), brief=True),
+            Case("ctc_loss", (700, 2, 12), brief=True),
         ],
     ),
     "multi_margin_loss": Entry(

@@ -32,6 +32,7 @@ class Rows:
     cancelled: magnitude of what PyTorch's formula for the loss adds and takes away again.
     torch: by tensor, what PyTorch's slope adds and takes away again, or rounds more often.
     over: the tensor whose sum the mean divides by, and whose gradient knows of that.
+    factors: what the mean multiplies each row by, before it divides.
     views: shapes in which tensors were broadcast, where they are not their own.
     """
 
@@ -42,6 +43,7 @@ class Rows:
     cancelled: Any = 0
     torch: Mapping[str, Array] = field(default_factory=dict)
     over: str = ""
+    factors: Any = 1
     views: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
@@ -68,6 +70,8 @@ def oracle(
         rows = FORMULAS[name](**wide, **parameters)
         losses, scale, cancelled = np.broadcast_arrays(*rows.losses, rows.cancelled)
         divisor: Any = 1
+        factors = np.broadcast_to(rows.factors if reduction == "mean" else WIDE(1), losses.shape)
+        losses, scale, cancelled = losses * factors, scale * factors, cancelled * factors
         if reduction == "mean":
             divisor = losses.size if rows.divisor is None else rows.divisor
             divisor = wide[rows.over].sum() if rows.over in wide else divisor
@@ -77,7 +81,7 @@ def oracle(
         if reduction != "none":
             losses, scale, cancelled = losses.sum(), scale.sum(), cancelled.sum()
         given = WIDE(1) if upstream is None else upstream.astype(WIDE)
-        factor = np.broadcast_to(given / divisor, rows.losses[0].shape)
+        factor = np.broadcast_to(given / divisor, rows.losses[0].shape) * factors
 
         def gradient(n: str, slope: Array, by: Array) -> Array:
             """Slopes times their row's factor, in the shape of tensor `n`."""
@@ -274,6 +278,97 @@ def multi_margin_loss(
     torch = {"input": own * slope_scale * active.sum(-1, keepdims=True) / 32}
     sums = losses.sum(-1), loss_scale.sum(-1)
     return Rows(sums, {"input": (slope, slope_scale)}, torch=torch)
+
+
+def multilabel_margin_loss(input: Array, target: Array) -> Rows:
+    x = input.reshape(-1, input.shape[-1])
+    rows, width = x.shape
+    losses, scale = np.zeros(rows, WIDE), np.zeros(rows, WIDE)
+    slopes = np.zeros(x.shape, WIDE)
+    for n, row in enumerate(target.reshape(x.shape)):
+        ended = np.flatnonzero(row < 0)
+        labels = row[: ended[0]] if ended.size else row
+        others = np.setdiff1d(np.arange(width), labels)
+        h = 1 - x[n, labels][:, None] + x[n, others]
+        active = h > 0
+        losses[n] = h[active].sum() / width
+        magnitude = 1 + abs(x[n, labels])[:, None] + abs(x[n, others])
+        scale[n] = magnitude[active].sum() / width
+        slopes[n, others] = active.sum(0) / WIDE(width)
+        slopes[n, labels] = -active.sum(1) / WIDE(width)
+    shape = input.shape
+    sums = losses.reshape(shape[:-1]), scale.reshape(shape[:-1])
+    slopes = slopes.reshape(shape)
+    # it adds one unit after another: half an eps each, where 16 eps are allowed
+    return Rows(sums, {"input": _exact(slopes)}, torch={"input": abs(slopes) * width / 32})
+
+
+def ctc_loss(
+    log_probs: Array,
+    targets: Array,
+    input_lengths: Array,
+    target_lengths: Array,
+    blank: int = 0,
+    zero_infinity: bool = False,
+) -> Rows:
+    """Sums over alignments by their logarithms; targets must fit."""
+    alone = log_probs.ndim == 2
+    x = log_probs[:, None] if alone else log_probs
+    steps, lengths = np.atleast_1d(input_lengths), np.atleast_1d(target_lengths)
+    if targets.ndim == 1:
+        targets = np.split(targets, np.cumsum(lengths)[:-1])
+    losses = np.zeros(x.shape[1], WIDE)
+    slopes = np.zeros((x.shape[1], x.shape[0], x.shape[2]), WIDE)
+    scales, torch = slopes.copy(), slopes.copy()
+    for n, (time, count) in enumerate(zip(steps, lengths, strict=True)):
+        states = [blank] + [s for y in targets[n][:count] for s in (y, blank)]
+        follows = [
+            [
+                r
+                for r in range(max(s - 2, 0), s + 1)
+                if r >= s - 1 or states[r] != states[s] != blank
+            ]
+            for s in range(len(states))
+        ]
+        ends = list(range(len(states)))[-2:]
+        p = x[:time, n][:, states]
+        prefix, suffix = np.full(p.shape, -np.inf, WIDE), np.full(p.shape, -np.inf, WIDE)
+        prefix[0, :2], suffix[-1, ends] = p[0, :2], 0
+        for t in range(1, time):
+            for s, before in enumerate(follows):
+                prefix[t, s] = np.logaddexp.reduce(prefix[t - 1, before]) + p[t, s]
+        for t in range(time - 2, -1, -1):
+            for s, before in enumerate(follows):
+                for r in before:
+                    path = suffix[t + 1, s] + p[t + 1, s]
+                    suffix[t, r] = np.logaddexp(suffix[t, r], path)
+        total = np.logaddexp.reduce(prefix[-1, ends])
+        losses[n] = -total
+        share = np.exp(prefix + suffix - total)
+        taken = np.zeros((time, x.shape[2]), WIDE)
+        for s, label in enumerate(states):
+            taken[:, label] += share[:, s]
+        slopes[n, :time] = np.exp(x[:time, n]) - taken
+        scales[n, :time] = np.exp(x[:time, n]) + 2 * taken
+        torch[n, :time] = taken * abs(total) * time / 32  # its logarithms grow with the steps
+    scale = abs(losses) + 1 + steps / WIDE(4)
+    made = Rows(
+        (losses, scale),
+        {"log_probs": (slopes, scales)},
+        layout=lambda slope: np.moveaxis(slope, 0, 1),
+        cancelled=abs(losses) * steps / 32,
+        torch={"log_probs": torch},
+        factors=1 / np.maximum(lengths, 1).astype(WIDE),
+    )
+    if not alone:
+        return made
+    return Rows(
+        (losses[0], scale[0]),
+        {"log_probs": (slopes[0], scales[0])},
+        cancelled=made.cancelled[0],
+        torch={"log_probs": torch[0]},
+        factors=made.factors[0],
+    )
 
 
 def hinge_embedding_loss(input: Array, target: Array, margin: float = 1.0) -> Rows:
@@ -486,6 +581,6 @@ FORMULAS: dict[str, Callable[..., Rows]] = {
         binary_cross_entropy, binary_cross_entropy_with_logits, kl_div, hinge_embedding_loss,
         margin_ranking_loss, triplet_margin_loss, cosine_embedding_loss, poisson_nll_loss,
         gaussian_nll_loss, soft_margin_loss, multilabel_soft_margin_loss, multi_margin_loss,
-        triplet_margin_with_distance_loss,
+        triplet_margin_with_distance_loss, multilabel_margin_loss, ctc_loss,
     )
 }  # fmt: skip

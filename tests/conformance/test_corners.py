@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from lossd_client.errors import DomainError, LabelError, ParameterError, ShapeError
+from lossd_client.errors import DomainError, LabelError, ParameterError, ResourceError, ShapeError
 
 from lossd.engine import Result, evaluate
 
@@ -314,6 +314,13 @@ EMBEDDINGS = [
 ]  # fmt: skip
 
 
+HALF = [[[-np.log(2), -np.log(2)]]]
+SHORT = {"log_probs": np.array(HALF * 2), "targets": [[1, 1]], "input_lengths": [2],
+         "target_lengths": [2]}  # two equal labels need a blank between them  # fmt: skip
+# two labels must be read at the last two steps, and each of them costs 1000
+FAR = {"log_probs": [[[0, -INF, -INF]]] * 3 + [[[-1.0, -1000, -INF]], [[-1.0, -INF, -1000]]],
+       "targets": [[1, 2]], "input_lengths": [5], "target_lengths": [2]}  # fmt: skip
+
 LIKELIHOODS = [
     Corner("no variance", "gaussian_nll_loss", {"input": [1.0], "target": [1.0], "var": [0.0]},
            np.log(1e-6) / 2, {"input": [0], "target": [0], "var": [5e5]}),
@@ -356,6 +363,30 @@ LIKELIHOODS = [
            {"anchor": [[0.0, 0]], "positive": [[3.0, 4]], "negative": [[1.0, 0]]}, 1,
            {"anchor": [[4e7, -8e7]], "positive": [[0, 0]], "negative": [[0, 0]]},
            {"distance_function": "cosine"}),
+    Corner("at the kink", "multilabel_margin_loss",
+           {"input": [[1.0, 0, 5]], "target": [[2, 0, -1]]}, 0, {"input": [[0, 0, 0]]}),
+    Corner("a label twice", "multilabel_margin_loss",
+           {"input": [[0.0, 0, 0]], "target": [[1, 1, -1]]}, 4 / 3,
+           {"input": [[2 / 3, -4 / 3, 2 / 3]]}),
+    Corner("no label", "multilabel_margin_loss", {"input": [[0.0, 0]], "target": [[-1, 0]]}, 0,
+           {"input": [[0, 0]]}),
+    Corner("a target that does not fit", "ctc_loss", SHORT, INF,
+           {"log_probs": [[[NAN, NAN]], [[NAN, NAN]]]}),
+    Corner("a target that does not fit, zeroed", "ctc_loss", SHORT, 0,
+           {"log_probs": [[[0, 0]], [[0, 0]]]}, {"zero_infinity": True}),
+    Corner("more labels than steps", "ctc_loss", SHORT | {"input_lengths": [1]}, INF,
+           {"log_probs": [[[NAN, NAN]], [[0, 0]]]}),
+    Corner("no label, mean", "ctc_loss", SHORT | {"target_lengths": [0]}, 2 * np.log(2),
+           {"log_probs": [[[-0.5, 0.5]], [[-0.5, 0.5]]]}),
+    Corner("no step and no label", "ctc_loss",
+           SHORT | {"input_lengths": [0], "target_lengths": [0]}, 0,
+           {"log_probs": [[[0, 0]], [[0, 0]]]}),
+    Corner("no step", "ctc_loss", SHORT | {"input_lengths": [0]}, INF,
+           {"log_probs": [[[0, 0]], [[0, 0]]]}),
+    Corner("one path, far below all others", "ctc_loss", FAR, 1000),
+    Corner("NaN in a label's column", "ctc_loss",
+           {"log_probs": [[[-1.0, NAN]]], "targets": [[1]], "input_lengths": [1],
+            "target_lengths": [1]}, NAN, {"log_probs": [[[NAN, NAN]]]}),
     Corner("total weight 0", "mse_loss", {"input": [1.0], "target": [0.0], "weight": [0.0]}, NAN),
     Corner("weights, mean", "mse_loss",
            {"input": [1.0, 3], "target": [0.0, 0], "weight": [3.0, 1]}, 3,
@@ -477,6 +508,80 @@ def test_gaussian_takes_one_variance_for_all() -> None:
     assert one.loss == all_.loss
     expected = torch.nn.functional.gaussian_nll_loss(torch.tensor(x), torch.tensor(y), 2.0)
     near(one.loss, expected.item(), 4, "loss")
+
+
+CTC = {
+    "log_probs": np.log(np.full((4, 2, 3), 1 / 3, np.float32)),
+    "targets": np.array([[1, 2, 1], [2, 1, 0]]),
+    "input_lengths": np.array([4, 3]),
+    "target_lengths": np.array([3, 2]),
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"input_lengths": [4, 5]}, r"input_lengths\[1\] = 5 is outside \[0, 4\]"),
+        ({"input_lengths": [-1, 3]}, r"input_lengths\[0\] = -1 is outside \[0, 4\]"),
+        ({"target_lengths": [3, 4]}, r"target_lengths\[1\] = 4 is outside \[0, 3\]"),
+        ({"target_lengths": [3, -2]}, r"target_lengths\[1\] = -2 is outside \[0, 3\]"),
+        ({"input_lengths": [4]}, r"input_lengths \(1,\) does not fit log_probs \(4, 2, 3\)"),
+        ({"target_lengths": 3}, r"target_lengths \(\) does not fit log_probs \(4, 2, 3\)"),
+        ({"targets": [[1, 2, 1]]}, r"targets \(1, 3\) does not fit .* must be \(2, S\) or"),
+        ({"targets": [1, 2, 1, 2]}, r"target_lengths add up to 5, targets \(4,\) has 4 labels"),
+        (
+            {"log_probs": np.zeros((4, 0, 3), np.float32)},
+            r"log_probs \(4, 0, 3\) must have samples",
+        ),
+        ({"log_probs": np.zeros(4, np.float32)}, r"log_probs \(4,\) must be \(T, N, C\) or"),
+    ],
+)
+def test_ctc_shapes_and_lengths_that_do_not_fit(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(ShapeError, match=message):
+        evaluate("ctc_loss", CTC | {name: np.asarray(v) for name, v in changed.items()})
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        ([[1, 0, 1], [2, 1, 0]], r"targets\[0, 1\] = 0 is the blank"),
+        ([[1, 2, 1], [2, 3, 0]], r"targets\[1, 1\] = 3 is outside \[0, 3\)"),
+        ([[1, 2, 1], [-1, 1, 0]], r"targets\[1, 0\] = -1 is outside \[0, 3\)"),
+        ([1, 2, 1, 2, 7], r"targets\[4\] = 7 is outside \[0, 3\)"),
+    ],
+)
+def test_ctc_labels_that_are_none(targets: Any, message: str) -> None:
+    with pytest.raises(LabelError, match=message):
+        evaluate("ctc_loss", CTC | {"targets": np.array(targets)})
+
+
+def test_ctc_padding_may_be_anything() -> None:
+    padded = CTC | {"targets": np.array([[1, 2, 1], [2, 1, -7]])}
+    assert evaluate("ctc_loss", padded).loss == evaluate("ctc_loss", CTC).loss
+
+
+def test_ctc_refuses_what_would_take_gigabytes() -> None:
+    steps = 10_000
+    tensors = {
+        "log_probs": np.zeros((steps, 1, 2), np.float32),
+        "targets": np.ones((1, steps), np.int64),
+        "input_lengths": np.array([steps]),
+        "target_lengths": np.array([steps]),
+    }
+    with pytest.raises(ResourceError, match=r"10000 steps of a target of 10000 labels need .* MiB"):
+        evaluate("ctc_loss", tensors)
+
+
+@pytest.mark.parametrize("label", [-2, 3])
+def test_multilabel_margin_labels_out_of_range(label: int) -> None:
+    tensors = {
+        "input": np.zeros((2, 3), np.float32),
+        "target": np.array([[0, -1, 0], [1, label, 0]]),
+    }
+    with pytest.raises(LabelError, match=rf"target\[1, 1\] = {label} is outside \[-1, 3\)"):
+        evaluate("multilabel_margin_loss", tensors)
+    with pytest.raises(RuntimeError, match="is out of range"):
+        by_torch("multilabel_margin_loss", tensors)
 
 
 @pytest.mark.parametrize("label", [-1, 3, -(1 << 63), 1 << 40])

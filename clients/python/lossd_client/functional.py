@@ -13,6 +13,7 @@ __all__ = [
     "binary_cross_entropy_with_logits",
     "cosine_embedding_loss",
     "cross_entropy",
+    "ctc_loss",
     "gaussian_nll_loss",
     "hinge_embedding_loss",
     "huber_loss",
@@ -21,6 +22,7 @@ __all__ = [
     "margin_ranking_loss",
     "mse_loss",
     "multi_margin_loss",
+    "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
     "nll_loss",
     "poisson_nll_loss",
@@ -160,6 +162,36 @@ def cross_entropy(
         label_smoothing=label_smoothing,
         client=client,
     )(input, target)
+
+
+def ctc_loss(
+    log_probs: ArrayLike,
+    targets: ArrayLike,
+    input_lengths: ArrayLike,
+    target_lengths: ArrayLike,
+    blank: int = 0,
+    reduction: str = "mean",
+    zero_infinity: bool = False,
+    *,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Connectionist temporal classification: all alignments of a target with a longer input.
+
+    Args:
+        log_probs: Log-probabilities, (T, N, C) or (T, C).
+        targets: Labels y, (N, S) padded, or concatenated.
+        input_lengths: Steps of each input, at most T, (N) or ().
+        target_lengths: Labels of each target, (N) or ().
+        blank: Class that stands for no label. >= 0.
+        reduction: 'none', 'mean', 'sum'.
+        zero_infinity: Whether a target that does not fit costs 0.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.CTCLoss`.
+    """
+    return nn.CTCLoss(blank=blank, reduction=reduction, zero_infinity=zero_infinity, client=client)(
+        log_probs, targets, input_lengths, target_lengths
+    )
 
 
 def gaussian_nll_loss(
@@ -397,6 +429,32 @@ def multi_margin_loss(
         reduce=reduce,
         reduction=reduction,
         client=client,
+    )(input, target)
+
+
+def multilabel_margin_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    *,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Hinge loss of several labels at once: each one's score should lead all others by 1.
+
+    Args:
+        input: Scores x, (N, C) or (C).
+        target: Labels y in [0, C), then -1, of the input's shape.
+        size_average: deprecated; use reduction.
+        reduce: deprecated; use reduction.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.MultiLabelMarginLoss`.
+    """
+    return nn.MultiLabelMarginLoss(
+        size_average=size_average, reduce=reduce, reduction=reduction, client=client
     )(input, target)
 
 

@@ -14,6 +14,7 @@ from lossd_client.wire import Parameter
 __all__ = [
     "BCELoss",
     "BCEWithLogitsLoss",
+    "CTCLoss",
     "CosineEmbeddingLoss",
     "CrossEntropyLoss",
     "GaussianNLLLoss",
@@ -23,6 +24,7 @@ __all__ = [
     "L1Loss",
     "MSELoss",
     "MarginRankingLoss",
+    "MultiLabelMarginLoss",
     "MultiLabelSoftMarginLoss",
     "MultiMarginLoss",
     "NLLLoss",
@@ -161,6 +163,79 @@ class BCEWithLogitsLoss(Loss):
 
     def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
         return self._call(input, target)  # type: ignore[no-any-return]
+
+
+class CTCLoss(Loss):
+    r"""Connectionist temporal classification: all alignments of a target with a longer input.
+
+    .. math:: \ell = -\log \sum_{\pi \in B^{-1}(y)} \prod_t p_{t, \pi_t}
+
+    Shape:
+        log_probs: (T, N, C) or (T, C); targets: (N, S), (S) or all of them one after another,
+        any integer type; input_lengths, target_lengths: (N) or (). The loss is (N) or ().
+
+    The mean divides each loss by its target's length (1 if that is 0), then by N. A target that
+    does not fit into its input gives inf and a gradient of NaN, with `zero_infinity` 0 and 0.
+    The gradient is the one of logits of which log_probs are the log_softmax, as in PyTorch.
+    Labels that are the blank or no class are an error. Computed with probabilities of float64
+    that have an exponent of their own: as exact as logarithms, and they do not underflow.
+
+    Args:
+        blank: Class that stands for no label. >= 0.
+        reduction: 'none', 'mean', 'sum'.
+        zero_infinity: Whether a target that does not fit costs 0.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        log_probs: Log-probabilities, (T, N, C) or (T, C).
+        targets: Labels y, (N, S) padded, or concatenated.
+        input_lengths: Steps of each input, at most T, (N) or ().
+        target_lengths: Labels of each target, (N) or ().
+
+    Gradients: log_probs.
+
+    Reference: Graves et al., Connectionist temporal classification, 2006, doi:10.1145/1143844.1143891
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.log(np.full((3, 1, 2), 0.5, np.float32))
+        >>> round(nn.CTCLoss(client=client)(x, [[1]], [3], [1]).item(), 6)
+        0.287682
+    """
+
+    name = "ctc_loss"
+    inputs = ("log_probs", "targets", "input_lengths", "target_lengths")
+    differentiable = ("log_probs",)
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {"blank": 0, "zero_infinity": False}
+    blank: int
+    zero_infinity: bool
+
+    def __init__(
+        self,
+        blank: int = 0,
+        reduction: str = "mean",
+        zero_infinity: bool = False,
+        *,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"blank": blank, "zero_infinity": zero_infinity},
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            client=client,
+        )
+
+    def __call__(
+        self,
+        log_probs: ArrayLike,
+        targets: ArrayLike,
+        input_lengths: ArrayLike,
+        target_lengths: ArrayLike,
+    ) -> Tensor:
+        return self._call(log_probs, targets, input_lengths, target_lengths)  # type: ignore[no-any-return]
 
 
 class CosineEmbeddingLoss(Loss):
@@ -710,6 +785,64 @@ class MarginRankingLoss(Loss):
 
     def __call__(self, input1: ArrayLike, input2: ArrayLike, target: ArrayLike) -> Tensor:
         return self._call(input1, input2, target)  # type: ignore[no-any-return]
+
+
+class MultiLabelMarginLoss(Loss):
+    r"""Hinge loss of several labels at once: each one's score should lead all others by 1.
+
+    .. math:: \ell = \frac{1}{C} \sum_{y} \sum_{c \notin y} \max(0,\ 1 - x_y + x_c)
+
+    Shape:
+        input: (N, C) or (C); target: the same, any signed integer type. A row of target holds
+        its labels first; -1 ends them.
+
+    At the kink the gradient is 0.
+
+    Args:
+        size_average: deprecated; use reduction.
+        reduce: deprecated; use reduction.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Scores x, (N, C) or (C).
+        target: Labels y in [0, C), then -1, of the input's shape.
+
+    Gradients: input.
+
+    Reference: https://docs.pytorch.org/docs/2.13/generated/torch.nn.MultiLabelMarginLoss.html
+
+    Example:
+        >>> criterion = nn.MultiLabelMarginLoss(client=client)
+        >>> round(criterion([[0.1, 0.2, 0.4, 0.8]], [[3, 0, -1, 1]]).item(), 6)
+        0.85
+    """
+
+    name = "multilabel_margin_loss"
+    inputs = ("input", "target")
+    differentiable = ("input",)
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {}
+
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        *,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={},
+            options={},
+            reduction=reduction,
+            size_average=size_average,
+            reduce=reduce,
+            client=client,
+        )
+
+    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
+        return self._call(input, target)  # type: ignore[no-any-return]
 
 
 class MultiLabelSoftMarginLoss(Loss):
