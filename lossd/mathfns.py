@@ -31,6 +31,7 @@ _HALF = np.float32(0.5)
 _ZERO = np.float32(0.0)
 _INF = np.float32(np.inf)
 _ROUND = np.float32(12582912.0)  # 1.5·2^23: adding it rounds to an integer
+_ROUND64 = 6755399441055744.0  # 1.5·2^52, for float64
 _ROUND_191 = np.float32(12582912.0 + 191)  # the same, and adds 127 + 64
 _2_64 = np.float32(2.0**-64)
 
@@ -284,6 +285,9 @@ def _sign(x: Any) -> Any:
 NOTHING: Final = -(1 << 50)
 """The exponent that goes with a mantissa of 0."""
 
+NEVER: Final = 4 * NOTHING
+"""Added to an exponent, makes a number vanish beside 0."""
+
 
 @register_jitable
 def power_of_two(n: Any) -> Any:
@@ -302,16 +306,16 @@ def normalised(m: Any, n: Any) -> Any:
 def wide_exp(x: Any) -> Any:
     """e^x as a mantissa and an exponent of 2, which neither overflows nor underflows."""
     c = min(max(x, -1e12), 1e12)
-    rounded = c * 1.4426950408889634 + 6755399441055744.0  # 1.5·2^52: rounds to an integer
-    n = rounded - 6755399441055744.0
+    rounded = c * 1.4426950408889634 + _ROUND64  # its low bits are n
+    n = rounded - _ROUND64
     r = (c - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10
     p = 1.0 / 6227020800.0
     for k in (479001600.0, 39916800.0, 3628800.0, 362880.0, 40320.0, 5040.0, 720.0, 120.0, 24.0):
         p = p * r + 1.0 / k
     p = (((p * r + 1.0 / 6.0) * r + 0.5) * r + 1.0) * r + 1.0
-    if x == -np.inf:
-        return 0.0, NOTHING
-    return (p if x < np.inf else x), int(n)  # NaN too
+    some = x > -np.inf
+    m = p if some else 0.0
+    return (m if x < np.inf else x), (_bits64(rounded) - _bits64(_ROUND64) if some else NOTHING)
 
 
 def exp(x: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numba.extending import register_jitable
 
-from lossd.mathfns import NOTHING, exp, normalised, power_of_two, wide_exp
+from lossd.mathfns import NEVER, NOTHING, exp, normalised, power_of_two, wide_exp
 
 
 @register_jitable
@@ -19,24 +19,50 @@ def step_probabilities(
     blank: Any,
     p: Any,  # float64[2·S + 1], out
     q: Any,  # int64[2·S + 1], out
+    m: Any,  # float64[S], for use here
+    n: Any,  # int64[S], for use here
 ) -> None:
     """The probability p·2^q of each state's class at one step."""
+    for k in range(y.size):
+        m[k] = x[y[k]]
+    for k in range(y.size):
+        m[k], n[k] = wide_exp(m[k])
     none, n_none = wide_exp(float(x[blank]))
     p[0], q[0] = none, n_none
     for k in range(y.size):
-        p[2 * k + 1], q[2 * k + 1] = wide_exp(float(x[y[k]]))
+        p[2 * k + 1], q[2 * k + 1] = m[k], n[k]
         p[2 * k + 2], q[2 * k + 2] = none, n_none
 
 
 @register_jitable
-def forward(a: Any, e: Any, skip: Any, p: Any, q: Any, b: Any, f: Any) -> None:
-    """From the prefixes' probabilities a·2^e to the next step's, b·2^f; shifted by two places."""
-    for s in range(p.size):
-        stay, move, jump = e[s + 2], e[s + 1], e[s] if skip[s] else NOTHING
-        top = max(stay, move, jump)
-        m = a[s + 2] * power_of_two(stay - top) + a[s + 1] * power_of_two(move - top)
-        m += a[s] * power_of_two(jump - top) if skip[s] else 0.0
-        b[s + 2], f[s + 2] = normalised(m * p[s], top + q[s])
+def sum_of_three(
+    a: Any,  # float64[n + 2], a·2^e: state s is followed by s + 1 and s + 2
+    e: Any,  # int64[n + 2]
+    far: Any,  # int64[n], 0 or so much that the third summand vanishes
+    first: Any,  # which of the three `far` is added to: 0 or 2
+    b: Any,  # float64[n], out: b·2^f
+    f: Any,  # int64[n], out
+) -> None:
+    """Add up each number and its two neighbours, one of them only where `far` is 0."""
+    size = far.size
+    a0, a1, a2 = a[:size], a[1 : size + 1], a[2 : size + 2]
+    e0, e1, e2 = e[:size], e[1 : size + 1], e[2 : size + 2]
+    if first == 0:
+        for s in range(size):
+            n0, n1, n2 = e0[s] + far[s], e1[s], e2[s]
+            top = max(n0, n1, n2)
+            b[s] = a0[s] * power_of_two(n0 - top) + (
+                a1[s] * power_of_two(n1 - top) + a2[s] * power_of_two(n2 - top)
+            )
+            f[s] = top
+    else:
+        for s in range(size):
+            n0, n1, n2 = e0[s], e1[s], e2[s] + far[s]
+            top = max(n0, n1, n2)
+            b[s] = a2[s] * power_of_two(n2 - top) + (
+                a1[s] * power_of_two(n1 - top) + a0[s] * power_of_two(n0 - top)
+            )
+            f[s] = top
 
 
 @register_jitable
@@ -48,7 +74,7 @@ def backward(
     time: Any,
     a: Any,  # float64[time, 2·S + 3], the prefixes' probabilities a·2^e
     e: Any,  # int64[time, 2·S + 3]
-    skip: Any,  # int64[2·S + 1], whether a path may come from two states before
+    far: Any,  # int64[2·S + 1], 0 where a path may come from two states before
     total: Any,  # the probability of all paths is total·2^top
     top: Any,
     g: Any,  # compute[T, N, C], out: the first `time` steps of sample n
@@ -56,37 +82,34 @@ def backward(
 ) -> None:
     """Write the gradient: each step's probabilities less those of the paths, times `slope`."""
     states = 2 * y.size + 1
-    # suffixes: c·2^d behind a state, with that state's own step r·2^u; two places after the last
+    # suffixes: c·2^d behind a state, and r·2^u with its own step; two places after the last
     c, d = np.zeros(states), np.full(states, NOTHING)
     r, u = np.zeros(states + 2), np.full(states + 2, NOTHING)
     p, q = np.empty(states), np.empty(states, np.int64)
-    share = np.zeros(x.shape[2])
+    m, k_m = np.empty(y.size), np.empty(y.size, np.int64)
+    leap = np.full(states, NEVER)  # from s to s + 2
+    leap[: max(states - 2, 0)] = far[2:]
+    share, part = np.zeros(x.shape[2]), np.empty(states)
     inverse = 1.0 / total
     c[max(states - 2, 0) :] = 0.5
     d[max(states - 2, 0) :] = 1
     for t in range(time - 1, -1, -1):
         if t < time - 1:
-            for s in range(states):
-                jumps = s + 2 < states and skip[s + 2]
-                stay, move, jump = u[s], u[s + 1], u[s + 2] if jumps else NOTHING
-                high = max(stay, move, jump)
-                m = r[s] * power_of_two(stay - high) + r[s + 1] * power_of_two(move - high)
-                m += r[s + 2] * power_of_two(jump - high) if jumps else 0.0
-                c[s], d[s] = normalised(m, high)
-        step_probabilities(x[t, n], y, blank, p, q)
+            sum_of_three(r, u, leap, 2, c, d)
+        step_probabilities(x[t, n], y, blank, p, q, m, k_m)
+        before, height = a[t, 2:], e[t, 2:]
+        for s in range(states):
+            part[s] = before[s] * c[s] * inverse * power_of_two(min(height[s] + d[s] - top, 1000))
         for s in range(states):
             r[s], u[s] = normalised(c[s] * p[s], d[s] + q[s])
-        share[blank] = 0.0
+        none = part[0]
         for k in range(y.size):
-            share[y[k]] = 0.0
-        for s in range(states):
-            part = a[t, s + 2] * c[s] * inverse
-            share[y[s >> 1] if s & 1 else blank] += part * power_of_two(
-                min(e[t, s + 2] + d[s] - top, 1000)
-            )
-        for k in range(x.shape[2]):
-            g[t, n, k] = exp(x[t, n, k]) * slope
-        g[t, n, blank] -= share[blank] * slope
+            none += part[2 * k + 2]
+            share[y[k]] += part[2 * k + 1]
+        row, source = g[t, n], x[t, n]
+        for k in range(row.size):
+            row[k] = exp(source[k]) * slope
+        row[blank] -= none * slope
         for k in range(y.size):
-            g[t, n, y[k]] -= share[y[k]] * slope
+            row[y[k]] -= share[y[k]] * slope
             share[y[k]] = 0.0  # a label may come again

@@ -48,7 +48,7 @@ def block(args, index):
 {opened}
     total = 0.0
     for row in range(first, last):
-        slope = scale * factors[row]{" * us[row]" * variant.upstream}
+        slope = kind(scale * factors[row]{" * us[row]" * variant.upstream})
         value = sample(row, {xs}g, {bool(variant.gradients)}, slope, given)
         total += value * factors[row]
 {lines(8, "out[row] = value") if variant.each else ""}

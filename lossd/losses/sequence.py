@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from lossd_client.errors import LabelError, ResourceError, ShapeError
 
-from lossd.mathfns import NOTHING, normalised, power_of_two
+from lossd.mathfns import NEVER, NOTHING, normalised, power_of_two
 from lossd.spec import (
     Given,
     Layout,
@@ -17,7 +17,7 @@ from lossd.spec import (
     tensor,
     tuple_text,
 )  # fmt: skip
-from lossd.trellis import backward, forward, step_probabilities
+from lossd.trellis import backward, step_probabilities, sum_of_three
 
 SCRATCH: Final = 1 << 30
 """Bytes that the states of one sample may take while it is computed."""
@@ -100,11 +100,12 @@ class CTCLoss(Samples):
                 field="targets",
             )
         output = shape[1:-1]
+        states = 2 * (targets[1] if len(targets) == 2 else targets[0] // batch) + 1
         return Layout(
             output=output,
             shapes={"log_probs": shape},
             rows=batch,
-            width=shape[0] * shape[-1],
+            width=shape[0] * (shape[-1] + 8 * states),  # what a sample costs, in elements
             batch=batch,
         )
 
@@ -177,21 +178,29 @@ class CTCLoss(Samples):
                 g[:time, n, :] = 0 if zero_infinity else np.nan
             return 0.0 if zero_infinity else loss
 
-        # skip[s]: whether a path may come from s - 2: to a label that differs from the last one
-        skip = np.zeros(states, np.int64)
+        # far[s]: 0 if a path may come from s - 2: to a label that differs from the last one
+        far = np.full(states, NEVER)
         for k in range(1, y.size):
-            skip[2 * k + 1] = y[k] != y[k - 1]
+            if y[k] != y[k - 1]:
+                far[2 * k + 1] = 0
         # alpha_t(s), the probability of all prefixes that end in s at t, is a·2^e; two places
-        # before the first state, and two after the last for the way back
-        a = np.zeros((time, states + 2))
-        e = np.full((time, states + 2), NOTHING)
+        # before the first state
+        a, e = np.empty((time, states + 2)), np.empty((time, states + 2), np.int64)
+        a[0], e[0] = 0.0, NOTHING
+        for t in range(1, time):
+            a[t, :2], e[t, :2] = 0.0, NOTHING
         p, q = np.empty(states), np.empty(states, np.int64)
-        step_probabilities(x[0, n], y, blank, p, q)
+        m, c = np.empty(y.size), np.empty(y.size, np.int64)
+        b, f = np.empty(states), np.empty(states, np.int64)
+        step_probabilities(x[0, n], y, blank, p, q, m, c)
         for s in range(min(2, states)):
             a[0, s + 2], e[0, s + 2] = normalised(p[s], q[s])
         for t in range(1, time):
-            step_probabilities(x[t, n], y, blank, p, q)
-            forward(a[t - 1], e[t - 1], skip, p, q, a[t], e[t])
+            step_probabilities(x[t, n], y, blank, p, q, m, c)
+            sum_of_three(a[t - 1], e[t - 1], far, 0, b, f)
+            made, height = a[t, 2:], e[t, 2:]
+            for s in range(states):
+                made[s], height[s] = normalised(b[s] * p[s], f[s] + q[s])
         first, second = states, states + 1  # the last two states; only one if there is no label
         top = max(e[time - 1, first], e[time - 1, second])
         total = a[time - 1, first] * power_of_two(e[time - 1, first] - top)
@@ -205,7 +214,7 @@ class CTCLoss(Samples):
             if not total > 0:
                 g[:time, n, :] = 0 if total == 0 and zero_infinity else np.nan
             else:
-                backward(x, y, blank, n, time, a, e, skip, total, top, g, slope)
+                backward(x, y, blank, n, time, a, e, far, total, top, g, slope)
         return loss
 
 
