@@ -4,6 +4,8 @@ Each is a function without arguments. Gradients are of the first tensor, as a tr
 without torch asks for them; torch has `requires_grad` on that tensor alone.
 """
 
+import math
+from collections.abc import Callable
 from typing import Any, Final
 
 import numba as nb
@@ -28,9 +30,27 @@ def lossd_call(workload: Workload, tensors: dict[str, Array], client: Client) ->
     return lambda: criterion.value_and_grad(*arrays)
 
 
+# losses that torch.nn lacks, as one writes them with it
+BY_HAND: Final[dict[str, Callable[[Any, Any], Any]]] = {
+    "log_cosh_loss": lambda x, y: x - y + torch.nn.functional.softplus(-2 * (x - y)) - math.log(2),
+    "mape_loss": lambda x, y: 100 * (x - y).abs() / y.abs().clamp_min(1e-7),
+    "msle_loss": lambda x, y: (x.clamp_min(1e-7).log1p() - y.clamp_min(1e-7).log1p()) ** 2,
+    "quantile_loss": lambda x, y: torch.maximum(0.5 * (y - x), -0.5 * (y - x)),
+    "hinge_loss": lambda x, y: (1 - y * x).clamp_min(0),
+    "squared_hinge_loss": lambda x, y: (1 - y * x).clamp_min(0) ** 2,
+}
+
+
+def _criterion(workload: Workload) -> Callable[..., Any]:
+    """The loss with torch.nn, or by hand."""
+    if workload.loss in BY_HAND:
+        return lambda x, y: BY_HAND[workload.loss](x, y).mean()
+    return getattr(torch.nn, registry[workload.loss].__name__)(reduction=workload.reduction)
+
+
 def torch_call(workload: Workload, tensors: dict[str, Array]) -> Contender:
     """Loss and gradient with torch.nn, forward and backward."""
-    criterion = getattr(torch.nn, registry[workload.loss].__name__)(reduction=workload.reduction)
+    criterion = _criterion(workload)
     inputs = [torch.from_numpy(array) for array in tensors.values()]
     first = inputs[0].requires_grad_()
 

@@ -256,6 +256,14 @@ def _log1p64(x: Any) -> Any:
     return math.log1p(x)
 
 
+def _decay64(x: Any) -> Any:
+    return math.exp(-abs(x))
+
+
+def _decay_whole32(x: Any) -> Any:
+    return _decay32(x) * _2_64
+
+
 def _softplus_tail64(x: Any) -> Any:
     return math.log1p(math.exp(-abs(x)))
 
@@ -343,6 +351,11 @@ def softplus_tail(x: Any) -> Any:
     return np.log1p(np.exp(-np.abs(x)))
 
 
+def decay(x: Any) -> Any:
+    """e^-|x|, for less than the price of exp."""
+    return np.exp(-np.abs(x))
+
+
 def log_both(x: Any) -> Any:
     """log(x) and log(1 - x) for x in [0, 1], for less than the price of two logarithms."""
     return np.log(x), np.log1p(-x)
@@ -386,7 +399,7 @@ def typed(function: Callable[..., Any], dtype: type[np.floating[Any]]) -> Callab
     copy = FunctionType(code.replace(co_consts=literals), scope, function.__name__)
     copy.__module__, copy.__qualname__ = function.__module__, function.__qualname__
     copy.__annotations__ = function.__annotations__
-    return register_jitable(error_model="numpy")(copy)  # type: ignore[no-any-return]
+    return register_jitable(error_model="numpy", forceinline=True)(copy)  # type: ignore[no-any-return]
 
 
 def _compiled(function: Callable[..., Any], single: Any, double: Any) -> None:
@@ -402,6 +415,7 @@ _compiled(log, _log32, _log64)
 _compiled(log1p, _log1p32, _log1p64)
 _compiled(softplus, _softplus32, _softplus64)
 _compiled(softplus_tail, _softplus_tail32, _softplus_tail64)
+_compiled(decay, _decay_whole32, _decay64)
 _compiled(log_both, _log_both32, _log_both64)
 _compiled(sigmoid, _sigmoid32, typed(_sigmoid, np.float64))
 _compiled(sign, typed(_sign, np.float32), typed(_sign, np.float64))

@@ -55,6 +55,7 @@ class Param:
     ge: float | None = None
     gt: float | None = None
     le: float | None = None
+    lt: float | None = None
     choices: tuple[Any, ...] = ()
 
     @property
@@ -67,7 +68,7 @@ class Param:
         """The accepted values in words, "" if all are."""
         if self.choices:
             return "one of " + ", ".join(map(repr, self.choices))
-        bounds = ((">", self.gt), (">=", self.ge), ("<=", self.le))
+        bounds = {">": self.gt, ">=": self.ge, "<=": self.le, "<": self.lt}.items()
         return " and ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None)
 
     def check(self, loss: str, name: str, value: Any) -> float | int | bool | str:
@@ -93,6 +94,7 @@ class Param:
             (self.gt is None or value > self.gt)
             and (self.ge is None or value >= self.ge)
             and (self.le is None or value <= self.le)
+            and (self.lt is None or value < self.lt)
             and (not self.choices or value in self.choices)
         )
         if not good:
@@ -105,7 +107,7 @@ class Param:
 
 
 def param(default: Any, doc: str, **domain: Any) -> Any:
-    """Declare a hyper-parameter: default, meaning, and range (`gt`, `ge`, `le`) or `choices`."""
+    """Declare a hyper-parameter: default, meaning, range (`gt`, `ge`, `le`, `lt`) or `choices`."""
     return Param(default, doc, **domain)
 
 
@@ -163,6 +165,7 @@ class Loss:
 
     Class attributes:
         name: functional name, torch.nn.functional's; private variants have none.
+        library: where PyTorch's users find it: "torch.nn", or another library.
         signature: the constructor's arguments in torch.nn's order; optional tensors that are not
             among them can be given by keyword.
         functional: the function's arguments after the tensors, where they differ from those.
@@ -175,6 +178,7 @@ class Loss:
     """
 
     name: ClassVar[str] = ""
+    library: ClassVar[str] = "torch.nn"
     signature: ClassVar[tuple[str, ...]] = ()
     functional: ClassVar[tuple[str, ...]] = ()
     called: ClassVar[tuple[str, ...]] = ()

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from lossd_client.errors import LabelError, ShapeError
 
+from lossd.losses.embedding import step
 from lossd.mathfns import sigmoid, softplus, softplus_tail
 from lossd.spec import (
     Classes,
@@ -250,3 +251,58 @@ class MultiLabelMarginLoss(Samples):
             for c in range(width):
                 g[n, c] = slopes[c] * (slope / width)
         return total / width
+
+
+class HingeLoss(Elementwise):
+    r"""Hinge loss of scores of two classes: the loss of a support vector machine.
+
+    Shape:
+        input, target: any, (*); broadcast together.
+
+    At the kink the gradient is that of the active side.
+
+    Example:
+        >>> nn.HingeLoss(client=client)([0.5, -2.0], [1, 1]).item()
+        1.75
+    """
+
+    name = "hinge_loss"
+    library = "keras.losses"
+    signature = ("reduction",)
+    formula = r"\ell = \max(0,\ 1 - y x)"
+    reference = "https://keras.io/api/losses/hinge_losses/#hinge-class"
+
+    input = tensor("element", "Scores x, (*).", grad=True)
+    target = tensor("element", "1 for one class, -1 for the other, (*).", grad=True)
+
+    @staticmethod
+    def math(x: Any, y: Any) -> Any:
+        h = 1 - y * x
+        active = step(h)
+        return max(h, 0), -y * active, -x * active
+
+
+class SquaredHingeLoss(Elementwise):
+    r"""Squared hinge loss of scores of two classes.
+
+    Shape:
+        input, target: any, (*); broadcast together.
+
+    Example:
+        >>> nn.SquaredHingeLoss(client=client)([0.5, -2.0], [1, 1]).item()
+        4.625
+    """
+
+    name = "squared_hinge_loss"
+    library = "keras.losses"
+    signature = ("reduction",)
+    formula = r"\ell = \max(0,\ 1 - y x)^2"
+    reference = "https://keras.io/api/losses/hinge_losses/#squaredhinge-class"
+
+    input = tensor("element", "Scores x, (*).", grad=True)
+    target = tensor("element", "1 for one class, -1 for the other, (*).", grad=True)
+
+    @staticmethod
+    def math(x: Any, y: Any) -> Any:
+        h = max(1 - y * x, 0)
+        return h * h, -2 * y * h, -2 * x * h

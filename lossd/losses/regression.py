@@ -1,11 +1,14 @@
 """Losses between two arrays of real values."""
 
+import math
 from typing import Any
 
 from lossd_client.errors import ShapeError
 
-from lossd.mathfns import sign
+from lossd.mathfns import decay, log1p, sign
 from lossd.spec import Elementwise, Given, Layout, Loss, param, tensor, tuple_text
+
+LOG_2 = math.log(2)
 
 
 class _Weighable(Elementwise):
@@ -218,3 +221,141 @@ class _WeightedHalfSquared(HuberLoss):
     def math(x: Any, y: Any, w: Any, delta: Any) -> Any:
         d = x - y
         return w * (0.5 * d * d), w * d, -w * d, 0.5 * d * d
+
+
+class LogCoshLoss(Elementwise):
+    r"""Quadratic for small differences, linear for large ones, and smooth between.
+
+    Shape:
+        input, target: any, (*); broadcast together with a warning where they differ.
+
+    Exact for small differences too, where `d + softplus(-2d) - log 2` loses all its digits.
+
+    Example:
+        >>> round(nn.LogCoshLoss(client=client)([0.0, 3.0], [0.5, 0.0]).item(), 4)
+        1.2147
+    """
+
+    name = "log_cosh_loss"
+    library = "keras.losses"
+    signature = ("reduction",)
+    formula = r"\ell = \log \cosh(x - y)"
+    reference = "https://keras.io/api/losses/regression_losses/#logcosh-class"
+    broadcast = "warn"
+
+    input = tensor("element", "Predictions x, (*).", grad=True)
+    target = tensor("element", "True values y, (*).", grad=True)
+
+    @staticmethod
+    def math(x: Any, y: Any) -> Any:
+        d = x - y
+        e = decay(2 * d)  # e^-2|d|
+        near = abs(d) < 1
+        # below 1, cosh d = 1 + 2 sinh²(d/2) and the series of sinh; above, |d| - log 2 + log1p(e)
+        h = min(0.5 * abs(d), 0.5)
+        q = h * h
+        s = 1 + q * (1 / 110) * (1 + q * (1 / 156) * (1 + q * (1 / 210)))
+        s = 1 + q * (1 / 42) * (1 + q * (1 / 72) * s)
+        s = h * (1 + q * (1 / 6) * (1 + q * (1 / 20) * s))
+        sinh_square, far = 2 * s * s, abs(d) - LOG_2
+        loss = log1p(sinh_square if near else e) + (0 if near else far)
+        small, large = 2 * s * math.sqrt(1 + s * s) / (1 + sinh_square), (1 - e) / (1 + e)
+        slope = small if near else large
+        slope = -slope if d < 0 else slope
+        return loss, slope, -slope
+
+
+class MAPELoss(Elementwise):
+    r"""Mean absolute percentage error: 100 times the difference relative to the true value.
+
+    Shape:
+        input, target: any, (*); broadcast together with a warning where they differ.
+
+    True values nearer to 0 than `eps` count as `eps`.
+
+    Example:
+        >>> nn.MAPELoss(client=client)([1.5, 8.0], [1.0, 10.0]).item()
+        35.0
+    """
+
+    name = "mape_loss"
+    library = "keras.losses"
+    signature = ("eps", "reduction")
+    formula = r"\ell = 100\,\frac{|x - y|}{\max(|y|, \varepsilon)}"
+    reference = "https://keras.io/api/losses/regression_losses/#meanabsolutepercentageerror-class"
+    broadcast = "warn"
+
+    input = tensor("element", "Predictions x, (*).", grad=True)
+    target = tensor("element", "True values y, (*).", grad=True)
+    eps: float = param(1e-7, "Least magnitude to divide by.", gt=0)
+
+    @staticmethod
+    def math(x: Any, y: Any, eps: Any) -> Any:
+        d = x - y
+        m = max(abs(y), eps)
+        slope = 100 * sign(d) / m
+        loss = 100 * (abs(d) / m)
+        return loss, slope, -slope - (loss * sign(y) / m if abs(y) >= eps else 0)
+
+
+class MSLELoss(Elementwise):
+    r"""Mean squared logarithmic error: squared error of log(1 + value), for positive values.
+
+    Shape:
+        input, target: any, (*); broadcast together with a warning where they differ.
+
+    Values below `eps` count as `eps` and have the gradient 0.
+
+    Example:
+        >>> round(nn.MSLELoss(client=client)([1.0, 3.0], [0.0, 3.0]).item(), 4)
+        0.2402
+    """
+
+    name = "msle_loss"
+    library = "keras.losses"
+    signature = ("eps", "reduction")
+    formula = r"\ell = (\log(1 + x) - \log(1 + y))^2"
+    reference = "https://keras.io/api/losses/regression_losses/#meansquaredlogarithmicerror-class"
+    broadcast = "warn"
+
+    input = tensor("element", "Predictions x, (*).", grad=True)
+    target = tensor("element", "True values y, (*).", grad=True)
+    eps: float = param(1e-7, "Least value.", ge=0)
+
+    @staticmethod
+    def math(x: Any, y: Any, eps: Any) -> Any:
+        u, v = max(x, eps), max(y, eps)
+        d = log1p(u) - log1p(v)
+        in_x, in_y = 2 * d / (1 + u), -2 * d / (1 + v)
+        return d * d, (0 if x < eps else in_x), (0 if y < eps else in_y)
+
+
+class QuantileLoss(Elementwise):
+    r"""Pinball loss: the loss of a quantile, as L1Loss is the median's.
+
+    Shape:
+        input, target: any, (*); broadcast together with a warning where they differ.
+
+    At input = target the gradient is the subgradient 0.
+
+    Example:
+        >>> nn.QuantileLoss(0.75, client=client)([1.0, 2.0], [3.0, 1.0]).item()
+        0.875
+    """
+
+    name = "quantile_loss"
+    library = "sklearn.metrics"
+    signature = ("quantile", "reduction")
+    formula = r"\ell = \max(q\,(y - x),\ (q - 1)(y - x))"
+    reference = "Koenker and Bassett, Regression quantiles, 1978, doi:10.2307/1913643"
+    broadcast = "warn"
+
+    input = tensor("element", "Predicted quantiles x, (*).", grad=True)
+    target = tensor("element", "True values y, (*).", grad=True)
+    quantile: float = param(0.5, "Which quantile, q.", gt=0, lt=1)
+
+    @staticmethod
+    def math(x: Any, y: Any, q: Any) -> Any:
+        d = y - x
+        slope = q if d > 0 else ((q - 1) if d < 0 else d)
+        return slope * d, -slope, slope

@@ -86,6 +86,16 @@ def regression(
     return drawn
 
 
+def away_from_0(rng: np.random.Generator, shape: Shape, other: Shape | None = None) -> Tensors:
+    drawn = regression(rng, shape, other)
+    return drawn | {"target": np.asarray(drawn["target"] + np.sign(drawn["target"]) * 0.1)}
+
+
+def positive(rng: np.random.Generator, shape: Shape, other: Shape | None = None) -> Tensors:
+    drawn = regression(rng, shape, other)
+    return {name: np.asarray(abs(values) + 0.01) for name, values in drawn.items()}
+
+
 def counts(
     rng: np.random.Generator,
     shape: Shape,
@@ -290,6 +300,34 @@ ENTRIES: dict[str, Entry] = {
         [{"delta": d} for d in (1e-3, 0.3, 3.0, np.inf)],
         options=_REGRESSION_OPTIONS,
         more=[Case("huber_loss", (513,), {"delta": d}, {"weight": True}) for d in (0.3, np.inf)],
+    ),
+    "log_cosh_loss": Entry(
+        regression, ("input", "target"), ELEMENTWISE, options=[{"other": (5, 1)}]
+    ),
+    "mape_loss": Entry(
+        away_from_0,
+        ("input", "target"),
+        ELEMENTWISE,
+        options=[{"other": (5, 1)}],
+        more=[Case("mape_loss", (3, 5, 7), {"eps": 1e-7})],
+    ),
+    "msle_loss": Entry(
+        positive,
+        ("input", "target"),
+        ELEMENTWISE,
+        options=[{"other": (5, 1)}],
+        more=[Case("msle_loss", (3, 5, 7), {"eps": 1e-7})],
+    ),
+    "quantile_loss": Entry(
+        regression,
+        ("input", "target"),
+        ELEMENTWISE,
+        [{"quantile": q} for q in (0.1, 0.9)],
+        options=[{"other": (5, 1)}],
+    ),
+    "hinge_loss": Entry(signs, ("input", "target"), ELEMENTWISE, options=[{"other": (5, 1)}]),
+    "squared_hinge_loss": Entry(
+        signs, ("input", "target"), ELEMENTWISE, options=[{"other": (5, 1)}]
     ),
     "poisson_nll_loss": Entry(
         counts,

@@ -13,6 +13,7 @@ from lossd.engine import Result
 
 from .cases import Case
 from .oracles import Answer, Number
+from .peers import PEERS, SINGLE
 
 Array = npt.NDArray[Any]
 
@@ -50,10 +51,11 @@ def upstream_for(case: Case, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Ar
 
 @dataclass(frozen=True)
 class Reference:
-    """What PyTorch answers."""
+    """What PyTorch answers, and the type it computed in where that is not the tensors'."""
 
     loss: Array
     gradients: dict[str, Array]
+    precision: npt.DTypeLike | None = None
 
 
 # lossd's names of distances, as functions
@@ -74,7 +76,7 @@ def by_torch(
     gradients: Collection[str] = (),
     grad_output: Array | None = None,
 ) -> Reference:
-    """`evaluate` by torch.nn.functional, its warnings left out."""
+    """`evaluate` by torch.nn.functional or another library, warnings left out."""
     given = {}
     parameters = {k: DISTANCES.get(v, v) for k, v in (parameters or {}).items()}
     for key, array in tensors.items():
@@ -82,7 +84,11 @@ def by_torch(
         given[key] = torch.from_numpy(copy).requires_grad_(key in gradients)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        loss = getattr(torch.nn.functional, name)(**given, **parameters, reduction=reduction)
+        if name in PEERS:
+            loss = PEERS[name](**given, **parameters)
+            loss = loss if reduction == "none" else getattr(loss, reduction)()
+        else:
+            loss = getattr(torch.nn.functional, name)(**given, **parameters, reduction=reduction)
     if loss.requires_grad:
         upstream = torch.ones_like(loss) if grad_output is None else torch.tensor(grad_output)
         loss.backward(upstream)
@@ -91,7 +97,7 @@ def by_torch(
         # no gradient at all (p = 0) is a gradient of 0
         grad = given[key].grad
         made[key] = np.zeros_like(tensors[key]) if grad is None else grad.numpy()
-    return Reference(loss.detach().numpy(), made)
+    return Reference(loss.detach().numpy(), made, np.float32 if name in SINGLE else None)
 
 
 def assert_near(got: Array, expected: Number, units: float, what: str) -> None:
@@ -128,8 +134,9 @@ def assert_conforms(got: Result, expected: Answer, dtype: npt.DTypeLike) -> None
 def assert_agrees(got: Result, reference: Reference, scales: Answer, dtype: npt.DTypeLike) -> None:
     """Compare a result with PyTorch's, in units of the oracle's scales."""
     units = TOLERANCES[np.dtype(dtype)].torch
-    assert_near(got.loss, (reference.loss, scales.torch_scale), units, "torch: loss")
+    kind = reference.precision or dtype
+    assert_near(got.loss.astype(kind), (reference.loss, scales.torch_scale), units, "torch: loss")
     assert got.gradients.keys() == reference.gradients.keys()
     for name, gradient in got.gradients.items():
         expected = reference.gradients[name], scales.torch_slopes[name]
-        assert_near(gradient, expected, units, f"torch: gradient of {name}")
+        assert_near(gradient.astype(kind), expected, units, f"torch: gradient of {name}")

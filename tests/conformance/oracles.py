@@ -201,6 +201,65 @@ def kl_div(input: Array, target: Array, log_target: bool = False) -> Rows:
     return Rows(losses, {"input": _exact(-y + 0 * x), "target": in_target})
 
 
+def log_cosh_loss(input: Array, target: Array) -> Rows:
+    d = input - target
+    losses = np.log1p(2 * np.sinh(d / 2) ** 2)
+    return Rows(
+        _exact(losses),
+        {"input": _exact(np.tanh(d)), "target": _exact(-np.tanh(d))},
+        cancelled=abs(d) + 1,  # Keras subtracts log 2 from what is nearly that
+        torch={"input": 1 + 0 * d, "target": 1 + 0 * d},  # and the slopes of its summands
+    )
+
+
+def mape_loss(input: Array, target: Array, eps: float = 1e-7) -> Rows:
+    d = input - target
+    m = np.maximum(abs(target), eps)
+    losses, slope = 100 * abs(d) / m, 100 * np.sign(d) / m
+    through = np.where(abs(target) >= eps, losses * np.sign(target) / m, 0)
+    in_target = -slope - through, abs(slope) + abs(through)
+    return Rows(_exact(losses), {"input": _exact(slope), "target": in_target})
+
+
+def msle_loss(input: Array, target: Array, eps: float = 1e-7) -> Rows:
+    u, v = np.maximum(input, eps), np.maximum(target, eps)
+    d, scale = np.log1p(u) - np.log1p(v), np.log1p(u) + np.log1p(v)
+    slopes = {
+        "input": (2 * d / (1 + u) * (input >= eps), 2 * scale / (1 + u)),
+        "target": (-2 * d / (1 + v) * (target >= eps), 2 * scale / (1 + v)),
+    }
+    # Keras rounds 1 + u before it takes the logarithm
+    torch = {name: 4 / (1 + x) for name, x in (("input", u), ("target", v))}
+    return Rows((d**2, 2 * abs(d) * scale), slopes, cancelled=4 * abs(d) + 0 * u, torch=torch)
+
+
+def quantile_loss(input: Array, target: Array, quantile: float = 0.5) -> Rows:
+    d = target - input
+    slope = np.where(d > 0, quantile, np.where(d < 0, WIDE(quantile) - 1, 0))
+    return Rows(_exact(slope * d), {"input": _exact(-slope), "target": _exact(slope)})
+
+
+def _hinge(x: Array, y: Array) -> tuple[Array, Array]:
+    h = 1 - y * x
+    return np.maximum(h, 0), _above(h, 1 + abs(y * x))
+
+
+def hinge_loss(input: Array, target: Array) -> Rows:
+    h, scale = _hinge(input, target)
+    active = _above(1 - target * input, np.ones_like(h))
+    slopes = {"input": _exact(-target * active), "target": _exact(-input * active)}
+    return Rows((h, scale), slopes)
+
+
+def squared_hinge_loss(input: Array, target: Array) -> Rows:
+    h, scale = _hinge(input, target)
+    slopes = {
+        "input": (-2 * target * h, 2 * abs(target) * scale),
+        "target": (-2 * input * h, 2 * abs(input) * scale),
+    }
+    return Rows((h**2, 2 * h * scale), slopes)
+
+
 def poisson_nll_loss(
     input: Array, target: Array, log_input: bool = True, full: bool = False, eps: float = 1e-8
 ) -> Rows:
@@ -581,6 +640,7 @@ FORMULAS: dict[str, Callable[..., Rows]] = {
         binary_cross_entropy, binary_cross_entropy_with_logits, kl_div, hinge_embedding_loss,
         margin_ranking_loss, triplet_margin_loss, cosine_embedding_loss, poisson_nll_loss,
         gaussian_nll_loss, soft_margin_loss, multilabel_soft_margin_loss, multi_margin_loss,
+        log_cosh_loss, mape_loss, msle_loss, quantile_loss, hinge_loss, squared_hinge_loss,
         triplet_margin_with_distance_loss, multilabel_margin_loss, ctc_loss,
     )
 }  # fmt: skip

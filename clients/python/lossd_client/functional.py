@@ -16,18 +16,24 @@ __all__ = [
     "ctc_loss",
     "gaussian_nll_loss",
     "hinge_embedding_loss",
+    "hinge_loss",
     "huber_loss",
     "kl_div",
     "l1_loss",
+    "log_cosh_loss",
+    "mape_loss",
     "margin_ranking_loss",
     "mse_loss",
+    "msle_loss",
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
     "nll_loss",
     "poisson_nll_loss",
+    "quantile_loss",
     "smooth_l1_loss",
     "soft_margin_loss",
+    "squared_hinge_loss",
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
 ]
@@ -250,6 +256,22 @@ def hinge_embedding_loss(
     )(input, target)
 
 
+def hinge_loss(
+    input: ArrayLike, target: ArrayLike, reduction: str = "mean", *, client: AnyClient | None = None
+) -> Tensor:
+    """Hinge loss of scores of two classes: the loss of a support vector machine.
+
+    Args:
+        input: Scores x, (*).
+        target: 1 for one class, -1 for the other, (*).
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.HingeLoss`.
+    """
+    return nn.HingeLoss(reduction=reduction, client=client)(input, target)
+
+
 def huber_loss(
     input: ArrayLike,
     target: ArrayLike,
@@ -336,6 +358,44 @@ def l1_loss(
     )(input, target)
 
 
+def log_cosh_loss(
+    input: ArrayLike, target: ArrayLike, reduction: str = "mean", *, client: AnyClient | None = None
+) -> Tensor:
+    """Quadratic for small differences, linear for large ones, and smooth between.
+
+    Args:
+        input: Predictions x, (*).
+        target: True values y, (*).
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.LogCoshLoss`.
+    """
+    return nn.LogCoshLoss(reduction=reduction, client=client)(input, target)
+
+
+def mape_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    eps: float = 1e-07,
+    reduction: str = "mean",
+    *,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Mean absolute percentage error: 100 times the difference relative to the true value.
+
+    Args:
+        input: Predictions x, (*).
+        target: True values y, (*).
+        eps: Least magnitude to divide by. > 0.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.MAPELoss`.
+    """
+    return nn.MAPELoss(eps=eps, reduction=reduction, client=client)(input, target)
+
+
 def margin_ranking_loss(
     input1: ArrayLike,
     input2: ArrayLike,
@@ -392,6 +452,28 @@ def mse_loss(
     return nn.MSELoss(
         size_average=size_average, reduce=reduce, reduction=reduction, weight=weight, client=client
     )(input, target)
+
+
+def msle_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    eps: float = 1e-07,
+    reduction: str = "mean",
+    *,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Mean squared logarithmic error: squared error of log(1 + value), for positive values.
+
+    Args:
+        input: Predictions x, (*).
+        target: True values y, (*).
+        eps: Least value. >= 0.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.MSLELoss`.
+    """
+    return nn.MSLELoss(eps=eps, reduction=reduction, client=client)(input, target)
 
 
 def multi_margin_loss(
@@ -559,6 +641,28 @@ def poisson_nll_loss(
     )(input, target)
 
 
+def quantile_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    quantile: float = 0.5,
+    reduction: str = "mean",
+    *,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Pinball loss: the loss of a quantile, as L1Loss is the median's.
+
+    Args:
+        input: Predicted quantiles x, (*).
+        target: True values y, (*).
+        quantile: Which quantile, q. > 0 and < 1.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.QuantileLoss`.
+    """
+    return nn.QuantileLoss(quantile=quantile, reduction=reduction, client=client)(input, target)
+
+
 def smooth_l1_loss(
     input: ArrayLike,
     target: ArrayLike,
@@ -611,6 +715,22 @@ def soft_margin_loss(
     return nn.SoftMarginLoss(
         size_average=size_average, reduce=reduce, reduction=reduction, client=client
     )(input, target)
+
+
+def squared_hinge_loss(
+    input: ArrayLike, target: ArrayLike, reduction: str = "mean", *, client: AnyClient | None = None
+) -> Tensor:
+    """Squared hinge loss of scores of two classes.
+
+    Args:
+        input: Scores x, (*).
+        target: 1 for one class, -1 for the other, (*).
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.SquaredHingeLoss`.
+    """
+    return nn.SquaredHingeLoss(reduction=reduction, client=client)(input, target)
 
 
 def triplet_margin_loss(

@@ -19,10 +19,14 @@ __all__ = [
     "CrossEntropyLoss",
     "GaussianNLLLoss",
     "HingeEmbeddingLoss",
+    "HingeLoss",
     "HuberLoss",
     "KLDivLoss",
     "L1Loss",
+    "LogCoshLoss",
+    "MAPELoss",
     "MSELoss",
+    "MSLELoss",
     "MarginRankingLoss",
     "MultiLabelMarginLoss",
     "MultiLabelSoftMarginLoss",
@@ -30,8 +34,10 @@ __all__ = [
     "NLLLoss",
     "NLLLoss2d",
     "PoissonNLLLoss",
+    "QuantileLoss",
     "SmoothL1Loss",
     "SoftMarginLoss",
+    "SquaredHingeLoss",
     "TripletMarginLoss",
     "TripletMarginWithDistanceLoss",
 ]
@@ -489,6 +495,53 @@ class HingeEmbeddingLoss(Loss):
         return self._call(input, target)  # type: ignore[no-any-return]
 
 
+class HingeLoss(Loss):
+    r"""Hinge loss of scores of two classes: the loss of a support vector machine.
+
+    .. math:: \ell = \max(0,\ 1 - y x)
+
+    Shape:
+        input, target: any, (*); broadcast together.
+
+    At the kink the gradient is that of the active side.
+
+    Args:
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Scores x, (*).
+        target: 1 for one class, -1 for the other, (*).
+
+    Gradients: input, target.
+
+    Reference: https://keras.io/api/losses/hinge_losses/#hinge-class
+
+    Example:
+        >>> nn.HingeLoss(client=client)([0.5, -2.0], [1, 1]).item()
+        1.75
+    """
+
+    name = "hinge_loss"
+    inputs = ("input", "target")
+    differentiable = ("input", "target")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {}
+
+    def __init__(self, reduction: str = "mean", *, client: AnyClient | None = None) -> None:
+        self._configure(
+            parameters={},
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            client=client,
+        )
+
+    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
+        return self._call(input, target)  # type: ignore[no-any-return]
+
+
 class HuberLoss(Loss):
     r"""Quadratic below `delta`, linear above with slope `delta`.
 
@@ -670,6 +723,104 @@ class L1Loss(Loss):
         return self._call(input, target)  # type: ignore[no-any-return]
 
 
+class LogCoshLoss(Loss):
+    r"""Quadratic for small differences, linear for large ones, and smooth between.
+
+    .. math:: \ell = \log \cosh(x - y)
+
+    Shape:
+        input, target: any, (*); broadcast together with a warning where they differ.
+
+    Exact for small differences too, where `d + softplus(-2d) - log 2` loses all its digits.
+
+    Args:
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Predictions x, (*).
+        target: True values y, (*).
+
+    Gradients: input, target.
+
+    Reference: https://keras.io/api/losses/regression_losses/#logcosh-class
+
+    Example:
+        >>> round(nn.LogCoshLoss(client=client)([0.0, 3.0], [0.5, 0.0]).item(), 4)
+        1.2147
+    """
+
+    name = "log_cosh_loss"
+    inputs = ("input", "target")
+    differentiable = ("input", "target")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {}
+
+    def __init__(self, reduction: str = "mean", *, client: AnyClient | None = None) -> None:
+        self._configure(
+            parameters={},
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            client=client,
+        )
+
+    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
+        return self._call(input, target)  # type: ignore[no-any-return]
+
+
+class MAPELoss(Loss):
+    r"""Mean absolute percentage error: 100 times the difference relative to the true value.
+
+    .. math:: \ell = 100\,\frac{|x - y|}{\max(|y|, \varepsilon)}
+
+    Shape:
+        input, target: any, (*); broadcast together with a warning where they differ.
+
+    True values nearer to 0 than `eps` count as `eps`.
+
+    Args:
+        eps: Least magnitude to divide by. > 0.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Predictions x, (*).
+        target: True values y, (*).
+
+    Gradients: input, target.
+
+    Reference: https://keras.io/api/losses/regression_losses/#meanabsolutepercentageerror-class
+
+    Example:
+        >>> nn.MAPELoss(client=client)([1.5, 8.0], [1.0, 10.0]).item()
+        35.0
+    """
+
+    name = "mape_loss"
+    inputs = ("input", "target")
+    differentiable = ("input", "target")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {"eps": 1e-07}
+    eps: float
+
+    def __init__(
+        self, eps: float = 1e-07, reduction: str = "mean", *, client: AnyClient | None = None
+    ) -> None:
+        self._configure(
+            parameters={"eps": eps},
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            client=client,
+        )
+
+    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
+        return self._call(input, target)  # type: ignore[no-any-return]
+
+
 class MSELoss(Loss):
     r"""Mean squared error: the loss of a mean.
 
@@ -720,6 +871,57 @@ class MSELoss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            client=client,
+        )
+
+    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
+        return self._call(input, target)  # type: ignore[no-any-return]
+
+
+class MSLELoss(Loss):
+    r"""Mean squared logarithmic error: squared error of log(1 + value), for positive values.
+
+    .. math:: \ell = (\log(1 + x) - \log(1 + y))^2
+
+    Shape:
+        input, target: any, (*); broadcast together with a warning where they differ.
+
+    Values below `eps` count as `eps` and have the gradient 0.
+
+    Args:
+        eps: Least value. >= 0.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Predictions x, (*).
+        target: True values y, (*).
+
+    Gradients: input, target.
+
+    Reference: https://keras.io/api/losses/regression_losses/#meansquaredlogarithmicerror-class
+
+    Example:
+        >>> round(nn.MSLELoss(client=client)([1.0, 3.0], [0.0, 3.0]).item(), 4)
+        0.2402
+    """
+
+    name = "msle_loss"
+    inputs = ("input", "target")
+    differentiable = ("input", "target")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {"eps": 1e-07}
+    eps: float
+
+    def __init__(
+        self, eps: float = 1e-07, reduction: str = "mean", *, client: AnyClient | None = None
+    ) -> None:
+        self._configure(
+            parameters={"eps": eps},
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
             client=client,
         )
 
@@ -1105,6 +1307,57 @@ class PoissonNLLLoss(Loss):
         return self._call(log_input, target)  # type: ignore[no-any-return]
 
 
+class QuantileLoss(Loss):
+    r"""Pinball loss: the loss of a quantile, as L1Loss is the median's.
+
+    .. math:: \ell = \max(q\,(y - x),\ (q - 1)(y - x))
+
+    Shape:
+        input, target: any, (*); broadcast together with a warning where they differ.
+
+    At input = target the gradient is the subgradient 0.
+
+    Args:
+        quantile: Which quantile, q. > 0 and < 1.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Predicted quantiles x, (*).
+        target: True values y, (*).
+
+    Gradients: input, target.
+
+    Reference: Koenker and Bassett, Regression quantiles, 1978, doi:10.2307/1913643
+
+    Example:
+        >>> nn.QuantileLoss(0.75, client=client)([1.0, 2.0], [3.0, 1.0]).item()
+        0.875
+    """
+
+    name = "quantile_loss"
+    inputs = ("input", "target")
+    differentiable = ("input", "target")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {"quantile": 0.5}
+    quantile: float
+
+    def __init__(
+        self, quantile: float = 0.5, reduction: str = "mean", *, client: AnyClient | None = None
+    ) -> None:
+        self._configure(
+            parameters={"quantile": quantile},
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            client=client,
+        )
+
+    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
+        return self._call(input, target)  # type: ignore[no-any-return]
+
+
 class SmoothL1Loss(Loss):
     r"""Quadratic below `beta`, linear above: squared error that outliers do not dominate.
 
@@ -1213,6 +1466,51 @@ class SoftMarginLoss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            client=client,
+        )
+
+    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
+        return self._call(input, target)  # type: ignore[no-any-return]
+
+
+class SquaredHingeLoss(Loss):
+    r"""Squared hinge loss of scores of two classes.
+
+    .. math:: \ell = \max(0,\ 1 - y x)^2
+
+    Shape:
+        input, target: any, (*); broadcast together.
+
+    Args:
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Scores x, (*).
+        target: 1 for one class, -1 for the other, (*).
+
+    Gradients: input, target.
+
+    Reference: https://keras.io/api/losses/hinge_losses/#squaredhinge-class
+
+    Example:
+        >>> nn.SquaredHingeLoss(client=client)([0.5, -2.0], [1, 1]).item()
+        4.625
+    """
+
+    name = "squared_hinge_loss"
+    inputs = ("input", "target")
+    differentiable = ("input", "target")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {}
+
+    def __init__(self, reduction: str = "mean", *, client: AnyClient | None = None) -> None:
+        self._configure(
+            parameters={},
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
             client=client,
         )
 
