@@ -36,6 +36,9 @@ BY_HAND: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "mape_loss": lambda x, y: 100 * (x - y).abs() / y.abs().clamp_min(1e-7),
     "msle_loss": lambda x, y: (x.clamp_min(1e-7).log1p() - y.clamp_min(1e-7).log1p()) ** 2,
     "quantile_loss": lambda x, y: torch.maximum(0.5 * (y - x), -0.5 * (y - x)),
+    "categorical_hinge_loss": lambda x, y: (((1 - y) * x).amax(-1) - (y * x).sum(-1) + 1).clamp_min(
+        0
+    ),
     "hinge_loss": lambda x, y: (1 - y * x).clamp_min(0),
     "squared_hinge_loss": lambda x, y: (1 - y * x).clamp_min(0) ** 2,
 }

@@ -94,6 +94,7 @@ SPECIAL: Final[dict[tuple[str, str], Draw]] = {
     ("gaussian_nll_loss", "var"): _unit,
     ("soft_margin_loss", "target"): _signs,
     ("multilabel_soft_margin_loss", "target"): _unit,
+    ("categorical_hinge_loss", "target"): _unit,
     ("mape_loss", "target"): _unit,
     ("msle_loss", "input"): _unit,
     ("msle_loss", "target"): _unit,

@@ -306,3 +306,56 @@ class SquaredHingeLoss(Elementwise):
     def math(x: Any, y: Any) -> Any:
         h = max(1 - y * x, 0)
         return h * h, -2 * y * h, -2 * x * h
+
+
+class CategoricalHingeLoss(Vectors):
+    r"""Hinge loss of several classes with a distribution as target: the best wrong score counts.
+
+    Shape:
+        input, target: (*, C), broadcast together; the loss has their shape without C.
+
+    Wrong classes that share the best score share its gradient; at the kink the gradient is that
+    of the active side.
+
+    Example:
+        >>> criterion = nn.CategoricalHingeLoss(client=client)
+        >>> criterion([[0.5, 2.0, 1.0]], [[0, 0, 1]]).item()
+        2.0
+    """
+
+    name = "categorical_hinge_loss"
+    library = "keras.losses"
+    signature = ("reduction",)
+    formula = r"\ell = \max\left(0,\ 1 + \max_c (1 - y_c) x_c - \sum_c y_c x_c\right)"
+    reference = "https://keras.io/api/losses/hinge_losses/#categoricalhinge-class"
+
+    input = tensor("vector", "Scores x, (*, C).", grad=True)
+    target = tensor("vector", "Probabilities y, usually 1 for the class and 0 else.", grad=True)
+
+    def layout(self, given: Given) -> Layout:
+        for name in self.required():
+            if not given[name].shape or not given[name].shape[-1]:
+                raise ShapeError(
+                    f"{self.name}: {name} {tuple_text(given[name].shape)} must be (*, C)",
+                    field=name,
+                )
+        return self.rows_of(given)
+
+    @staticmethod
+    def peaks(x: Any, y: Any) -> Any:
+        return ((1 - y) * x,)
+
+    @staticmethod
+    def terms(x: Any, y: Any, top: Any) -> Any:
+        return y * x, (1 if (1 - y) * x == top else 0)
+
+    @staticmethod
+    def combine(top: Any, own: Any, count: Any) -> Any:
+        h = top - own + 1.0
+        active = step(h) * 1.0
+        return max(h, 0.0), active, (active / count if count > 0 else active), top
+
+    @staticmethod
+    def slopes(x: Any, y: Any, k: Any, shared: Any, top: Any) -> Any:
+        best = shared if (1 - y) * x == top else 0 * k
+        return best * (1 - y) - k * y, -best * x - k * x

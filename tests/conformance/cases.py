@@ -96,6 +96,13 @@ def positive(rng: np.random.Generator, shape: Shape, other: Shape | None = None)
     return {name: np.asarray(abs(values) + 0.01) for name, values in drawn.items()}
 
 
+def one_hots(rng: np.random.Generator, shape: Shape, soft: bool = False) -> Tensors:
+    y = (rng.integers(0, shape[-1], (*shape[:-1], 1)) == np.arange(shape[-1])) * 1.0
+    if soft:
+        y = rng.uniform(size=shape)
+    return {"input": 2 * rng.normal(size=shape), "target": y}
+
+
 def counts(
     rng: np.random.Generator,
     shape: Shape,
@@ -328,6 +335,14 @@ ENTRIES: dict[str, Entry] = {
     "hinge_loss": Entry(signs, ("input", "target"), ELEMENTWISE, options=[{"other": (5, 1)}]),
     "squared_hinge_loss": Entry(
         signs, ("input", "target"), ELEMENTWISE, options=[{"other": (5, 1)}]
+    ),
+    "categorical_hinge_loss": Entry(
+        one_hots,
+        ("input", "target"),
+        [s for s in VECTORS if s[-1] > 1 and s[0]],  # Keras refuses empty batches
+        middle=(9, 7),
+        options=[{"soft": True}],
+        more=[Case("categorical_hinge_loss", (2, 3, 5))],
     ),
     "poisson_nll_loss": Entry(
         counts,

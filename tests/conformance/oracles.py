@@ -260,6 +260,22 @@ def squared_hinge_loss(input: Array, target: Array) -> Rows:
     return Rows((h**2, 2 * h * scale), slopes)
 
 
+def categorical_hinge_loss(input: Array, target: Array) -> Rows:
+    x, y = np.broadcast_arrays(input, target)
+    wrong = (1 - y) * x
+    best = wrong == wrong.max(-1, keepdims=True)
+    top, own = wrong.max(-1), (y * x).sum(-1)
+    h = top - own + 1
+    scale = _above(h, abs(top) + abs(y * x).sum(-1) + 1)
+    active = _above(h, np.ones_like(h))[..., None]
+    share = active * best / best.sum(-1, keepdims=True)
+    slopes = {
+        "input": (share * (1 - y) - active * y, share * (1 - y) + active * y),
+        "target": (-share * x - active * x, (share + active) * abs(x)),
+    }
+    return Rows((np.maximum(h, 0), scale), slopes)
+
+
 def poisson_nll_loss(
     input: Array, target: Array, log_input: bool = True, full: bool = False, eps: float = 1e-8
 ) -> Rows:
@@ -640,6 +656,7 @@ FORMULAS: dict[str, Callable[..., Rows]] = {
         binary_cross_entropy, binary_cross_entropy_with_logits, kl_div, hinge_embedding_loss,
         margin_ranking_loss, triplet_margin_loss, cosine_embedding_loss, poisson_nll_loss,
         gaussian_nll_loss, soft_margin_loss, multilabel_soft_margin_loss, multi_margin_loss,
+        categorical_hinge_loss,
         log_cosh_loss, mape_loss, msle_loss, quantile_loss, hinge_loss, squared_hinge_loss,
         triplet_margin_with_distance_loss, multilabel_margin_loss, ctc_loss,
     )

@@ -32,8 +32,20 @@ def _pinball(input: torch.Tensor, target: torch.Tensor, quantile: float = 0.5) -
     return torch.where(d > 0, quantile * d, (quantile - 1) * d)
 
 
+def _categorical_hinge(input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    made: torch.Tensor = keras.losses.categorical_hinge(*torch.broadcast_tensors(target, input))
+    return made
+
+
 SINGLE: Final = frozenset(
-    ("log_cosh_loss", "mape_loss", "msle_loss", "hinge_loss", "squared_hinge_loss")
+    (
+        "log_cosh_loss",
+        "mape_loss",
+        "msle_loss",
+        "hinge_loss",
+        "squared_hinge_loss",
+        "categorical_hinge_loss",
+    )
 )
 """Keras' operations on a tensor and a number answer in float32, with PyTorch's float64 too."""
 
@@ -44,4 +56,5 @@ PEERS: Final[dict[str, Peer]] = {
     "hinge_loss": _of_keras(keras.losses.hinge),
     "squared_hinge_loss": _of_keras(keras.losses.squared_hinge),
     "quantile_loss": _pinball,
+    "categorical_hinge_loss": _categorical_hinge,
 }

@@ -11,6 +11,7 @@ from lossd_client.module import Named
 __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "categorical_hinge_loss",
     "cosine_embedding_loss",
     "cross_entropy",
     "ctc_loss",
@@ -100,6 +101,22 @@ def binary_cross_entropy_with_logits(
         pos_weight=pos_weight,
         client=client,
     )(input, target)
+
+
+def categorical_hinge_loss(
+    input: ArrayLike, target: ArrayLike, reduction: str = "mean", *, client: AnyClient | None = None
+) -> Tensor:
+    """Hinge loss of several classes with a distribution as target: the best wrong score counts.
+
+    Args:
+        input: Scores x, (*, C).
+        target: Probabilities y, usually 1 for the class and 0 else.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.CategoricalHingeLoss`.
+    """
+    return nn.CategoricalHingeLoss(reduction=reduction, client=client)(input, target)
 
 
 def cosine_embedding_loss(

@@ -15,6 +15,7 @@ __all__ = [
     "BCELoss",
     "BCEWithLogitsLoss",
     "CTCLoss",
+    "CategoricalHingeLoss",
     "CosineEmbeddingLoss",
     "CrossEntropyLoss",
     "GaussianNLLLoss",
@@ -242,6 +243,55 @@ class CTCLoss(Loss):
         target_lengths: ArrayLike,
     ) -> Tensor:
         return self._call(log_probs, targets, input_lengths, target_lengths)  # type: ignore[no-any-return]
+
+
+class CategoricalHingeLoss(Loss):
+    r"""Hinge loss of several classes with a distribution as target: the best wrong score counts.
+
+    .. math:: \ell = \max\left(0,\ 1 + \max_c (1 - y_c) x_c - \sum_c y_c x_c\right)
+
+    Shape:
+        input, target: (*, C), broadcast together; the loss has their shape without C.
+
+    Wrong classes that share the best score share its gradient; at the kink the gradient is that
+    of the active side.
+
+    Args:
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Scores x, (*, C).
+        target: Probabilities y, usually 1 for the class and 0 else.
+
+    Gradients: input, target.
+
+    Reference: https://keras.io/api/losses/hinge_losses/#categoricalhinge-class
+
+    Example:
+        >>> criterion = nn.CategoricalHingeLoss(client=client)
+        >>> criterion([[0.5, 2.0, 1.0]], [[0, 0, 1]]).item()
+        2.0
+    """
+
+    name = "categorical_hinge_loss"
+    inputs = ("input", "target")
+    differentiable = ("input", "target")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {}
+
+    def __init__(self, reduction: str = "mean", *, client: AnyClient | None = None) -> None:
+        self._configure(
+            parameters={},
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            client=client,
+        )
+
+    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
+        return self._call(input, target)  # type: ignore[no-any-return]
 
 
 class CosineEmbeddingLoss(Loss):
