@@ -30,6 +30,13 @@ def lossd_call(workload: Workload, tensors: dict[str, Array], client: Client) ->
     return lambda: criterion.value_and_grad(*arrays)
 
 
+def _sigmoid_focal(x: Any, y: Any) -> Any:
+    bce = torch.nn.functional.binary_cross_entropy_with_logits(x, y, reduction="none")
+    p = x.sigmoid()
+    p_t = p * y + (1 - p) * (1 - y)
+    return (0.25 * y + 0.75 * (1 - y)) * bce * (1 - p_t) ** 2
+
+
 # losses that torch.nn lacks, as one writes them with it
 BY_HAND: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "log_cosh_loss": lambda x, y: x - y + torch.nn.functional.softplus(-2 * (x - y)) - math.log(2),
@@ -39,6 +46,7 @@ BY_HAND: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "categorical_hinge_loss": lambda x, y: (((1 - y) * x).amax(-1) - (y * x).sum(-1) + 1).clamp_min(
         0
     ),
+    "sigmoid_focal_loss": _sigmoid_focal,
     "hinge_loss": lambda x, y: (1 - y * x).clamp_min(0),
     "squared_hinge_loss": lambda x, y: (1 - y * x).clamp_min(0) ** 2,
 }

@@ -95,6 +95,7 @@ SPECIAL: Final[dict[tuple[str, str], Draw]] = {
     ("soft_margin_loss", "target"): _signs,
     ("multilabel_soft_margin_loss", "target"): _unit,
     ("categorical_hinge_loss", "target"): _unit,
+    ("sigmoid_focal_loss", "target"): _unit,
     ("mape_loss", "target"): _unit,
     ("msle_loss", "input"): _unit,
     ("msle_loss", "target"): _unit,

@@ -2,6 +2,7 @@
 
 from lossd.losses import (
     classification,
+    detection,
     embedding,
     likelihood,
     margin,
@@ -12,6 +13,7 @@ from lossd.losses import (
 
 __all__ = [
     "classification",
+    "detection",
     "embedding",
     "likelihood",
     "margin",

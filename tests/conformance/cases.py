@@ -344,6 +344,19 @@ ENTRIES: dict[str, Entry] = {
         options=[{"soft": True}],
         more=[Case("categorical_hinge_loss", (2, 3, 5))],
     ),
+    "sigmoid_focal_loss": Entry(
+        logits,
+        ("input", "target"),
+        ELEMENTWISE,
+        [
+            {"gamma": 0.0},
+            {"gamma": 0.5, "alpha": -1.0},
+            {"gamma": 1.0, "alpha": 0.9},
+            {"gamma": 3.5},
+            {"alpha": -1.0},
+            {"alpha": 0.0},
+        ],
+    ),
     "poisson_nll_loss": Entry(
         counts,
         ("input", "target"),

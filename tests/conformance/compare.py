@@ -85,7 +85,7 @@ def by_torch(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if name in PEERS:
-            loss = PEERS[name](**given, **parameters)
+            loss = PEERS[name](*given.values(), **parameters)
             loss = loss if reduction == "none" else getattr(loss, reduction)()
         else:
             loss = getattr(torch.nn.functional, name)(**given, **parameters, reduction=reduction)

@@ -276,6 +276,35 @@ def categorical_hinge_loss(input: Array, target: Array) -> Rows:
     return Rows((np.maximum(h, 0), scale), slopes)
 
 
+def sigmoid_focal_loss(
+    input: Array, target: Array, alpha: float = 0.25, gamma: float = 2.0
+) -> Rows:
+    x, y = input, target
+    positive, negative = np.logaddexp(0, -x), np.logaddexp(0, x)
+    s, r = np.exp(-positive), np.exp(-negative)
+    ce = y * positive + (1 - y) * negative
+    u = y * r + (1 - y) * s
+    w, w_slope = (alpha * y + (1 - alpha) * (1 - y), 2 * alpha - 1) if alpha >= 0 else (1, 0)
+    power, slope = u**gamma, gamma * u ** (gamma - 1)
+    depth = 1 + gamma * abs(np.log(u)) * (gamma not in (0, 2))  # exp(gamma · log u) rounds more
+    steep = abs(slope * (1 - 2 * y) * s * r) * ce
+    in_x = w * (power * (s - y) + ce * slope * (1 - 2 * y) * s * r)
+    in_y = w_slope * power * ce + w * (ce * slope * (r - s) + power * (positive - negative))
+    tiny = 4 * np.finfo(np.float32).tiny  # where powers lose digits
+    y_scale = tiny + abs(w_slope) * power * ce + w * (ce * slope + power * (positive + negative))
+    # 1 - p_t and the cross entropy are differences there: digits are lost where p_t is nearly 1
+    lost = (1 + power + slope) * (1 + abs(x))
+    return Rows(
+        (w * power * ce, w * power * ce * (2 + gamma) * depth),
+        {
+            "input": (in_x, w * (power * (s + y) + 2 * steep) * (1 + gamma) * depth + tiny),
+            "target": (in_y, y_scale * (1 + gamma) * depth),
+        },
+        cancelled=w * lost,
+        torch={"input": w * lost, "target": (w + abs(w_slope)) * lost},
+    )
+
+
 def poisson_nll_loss(
     input: Array, target: Array, log_input: bool = True, full: bool = False, eps: float = 1e-8
 ) -> Rows:
@@ -656,7 +685,7 @@ FORMULAS: dict[str, Callable[..., Rows]] = {
         binary_cross_entropy, binary_cross_entropy_with_logits, kl_div, hinge_embedding_loss,
         margin_ranking_loss, triplet_margin_loss, cosine_embedding_loss, poisson_nll_loss,
         gaussian_nll_loss, soft_margin_loss, multilabel_soft_margin_loss, multi_margin_loss,
-        categorical_hinge_loss,
+        categorical_hinge_loss, sigmoid_focal_loss,
         log_cosh_loss, mape_loss, msle_loss, quantile_loss, hinge_loss, squared_hinge_loss,
         triplet_margin_with_distance_loss, multilabel_margin_loss, ctc_loss,
     )

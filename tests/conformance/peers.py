@@ -49,6 +49,18 @@ SINGLE: Final = frozenset(
 )
 """Keras' operations on a tensor and a number answer in float32, with PyTorch's float64 too."""
 
+
+def _sigmoid_focal(
+    input: torch.Tensor, target: torch.Tensor, alpha: float = 0.25, gamma: float = 2.0
+) -> torch.Tensor:
+    """As torchvision.ops 0.28 defines it; its wheel cannot be imported beside torch for CPUs."""
+    bce = torch.nn.functional.binary_cross_entropy_with_logits
+    p = input.sigmoid()
+    p_t = p * target + (1 - p) * (1 - target)
+    weight = alpha * target + (1 - alpha) * (1 - target) if alpha >= 0 else 1
+    return weight * bce(input, target, reduction="none") * (1 - p_t) ** gamma
+
+
 PEERS: Final[dict[str, Peer]] = {
     "log_cosh_loss": _of_keras(keras.losses.log_cosh),
     "mape_loss": _of_keras(keras.losses.mean_absolute_percentage_error),
@@ -56,5 +68,6 @@ PEERS: Final[dict[str, Peer]] = {
     "hinge_loss": _of_keras(keras.losses.hinge),
     "squared_hinge_loss": _of_keras(keras.losses.squared_hinge),
     "quantile_loss": _pinball,
+    "sigmoid_focal_loss": _sigmoid_focal,
     "categorical_hinge_loss": _categorical_hinge,
 }

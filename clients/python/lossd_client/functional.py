@@ -32,6 +32,7 @@ __all__ = [
     "nll_loss",
     "poisson_nll_loss",
     "quantile_loss",
+    "sigmoid_focal_loss",
     "smooth_l1_loss",
     "soft_margin_loss",
     "squared_hinge_loss",
@@ -678,6 +679,32 @@ def quantile_loss(
     See `lossd_client.nn.QuantileLoss`.
     """
     return nn.QuantileLoss(quantile=quantile, reduction=reduction, client=client)(input, target)
+
+
+def sigmoid_focal_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+    reduction: str = "mean",
+    *,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Binary cross entropy of logits in which well classified examples hardly count.
+
+    Args:
+        input: Logits x, (*).
+        target: Probabilities y, usually 0 or 1, (*).
+        alpha: Weight of the positives, or -1 for none. >= -1 and <= 1.
+        gamma: How little easy examples count. >= 0.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.SigmoidFocalLoss`.
+    """
+    return nn.SigmoidFocalLoss(alpha=alpha, gamma=gamma, reduction=reduction, client=client)(
+        input, target
+    )
 
 
 def smooth_l1_loss(

@@ -36,6 +36,7 @@ __all__ = [
     "NLLLoss2d",
     "PoissonNLLLoss",
     "QuantileLoss",
+    "SigmoidFocalLoss",
     "SmoothL1Loss",
     "SoftMarginLoss",
     "SquaredHingeLoss",
@@ -1397,6 +1398,66 @@ class QuantileLoss(Loss):
     ) -> None:
         self._configure(
             parameters={"quantile": quantile},
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            client=client,
+        )
+
+    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
+        return self._call(input, target)  # type: ignore[no-any-return]
+
+
+class SigmoidFocalLoss(Loss):
+    r"""Binary cross entropy of logits in which well classified examples hardly count.
+
+    .. math:: \ell = -\alpha_t (1 - p_t)^\gamma \log p_t,\ p_t = y\,\sigma(x) + (1 - y)(1 - \sigma(x))
+
+    Shape:
+        input, target: any, (*), the same.
+
+    `alpha` in [0, 1] weighs the positives, 1 - alpha the negatives; -1 weighs nothing. With
+    `gamma=0` it is BCEWithLogitsLoss.
+
+    Args:
+        alpha: Weight of the positives, or -1 for none. >= -1 and <= 1.
+        gamma: How little easy examples count. >= 0.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Logits x, (*).
+        target: Probabilities y, usually 0 or 1, (*).
+
+    Gradients: input, target.
+
+    Reference: Lin et al., Focal loss for dense object detection, https://arxiv.org/abs/1708.02002
+
+    Example:
+        >>> criterion = nn.SigmoidFocalLoss(client=client)
+        >>> round(criterion([2.0, -1.0, 0.0], [1.0, 0.0, 1.0]).item(), 5)
+        0.02026
+    """
+
+    name = "sigmoid_focal_loss"
+    inputs = ("input", "target")
+    differentiable = ("input", "target")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {"alpha": 0.25, "gamma": 2.0}
+    alpha: float
+    gamma: float
+
+    def __init__(
+        self,
+        alpha: float = 0.25,
+        gamma: float = 2.0,
+        reduction: str = "mean",
+        *,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"alpha": alpha, "gamma": gamma},
             options={},
             reduction=reduction,
             size_average=None,

@@ -1,0 +1,91 @@
+"""Losses of detectors: many easy negatives, few positives."""
+
+from typing import Any
+
+from lossd_client.errors import ParameterError
+
+from lossd.mathfns import exp, inlined, log, sigmoid, softplus_tail
+from lossd.spec import Elementwise, Given, Loss, param, tensor
+
+
+@inlined
+def focal(x: Any, y: Any, alpha: Any, power: Any, slope: Any, s: Any, r: Any) -> Any:
+    """The loss and its slopes.
+
+    power, slope: of 1 - p_t to gamma, and its derivative; s, r: the sigmoids of x and -x.
+    """
+    ce = ((1 - y) if x >= 0 else y) * abs(x) + softplus_tail(x)
+    weight = (alpha * y + (1 - alpha) * (1 - y)) if alpha >= 0 else (1 + 0 * y)
+    in_weight = (2 * alpha - 1) if alpha >= 0 else (0 * alpha)
+    through = ce * slope
+    return (
+        weight * power * ce,
+        weight * (power * (s - y) + through * (1 - 2 * y) * s * r),
+        in_weight * power * ce + weight * (through * (r - s) - power * x),
+    )
+
+
+class SigmoidFocalLoss(Elementwise):
+    r"""Binary cross entropy of logits in which well classified examples hardly count.
+
+    Shape:
+        input, target: any, (*), the same.
+
+    `alpha` in [0, 1] weighs the positives, 1 - alpha the negatives; -1 weighs nothing. With
+    `gamma=0` it is BCEWithLogitsLoss.
+
+    Example:
+        >>> criterion = nn.SigmoidFocalLoss(client=client)
+        >>> round(criterion([2.0, -1.0, 0.0], [1.0, 0.0, 1.0]).item(), 5)
+        0.02026
+    """
+
+    name = "sigmoid_focal_loss"
+    library = "torchvision.ops"
+    signature = ("alpha", "gamma", "reduction")
+    formula = (
+        r"\ell = -\alpha_t (1 - p_t)^\gamma \log p_t,\ "
+        r"p_t = y\,\sigma(x) + (1 - y)(1 - \sigma(x))"
+    )
+    reference = (
+        "Lin et al., Focal loss for dense object detection, https://arxiv.org/abs/1708.02002"
+    )
+    broadcast = "refuse"
+
+    input = tensor("element", "Logits x, (*).", grad=True)
+    target = tensor("element", "Probabilities y, usually 0 or 1, (*).", grad=True)
+    alpha: float = param(0.25, "Weight of the positives, or -1 for none.", ge=-1, le=1)
+    gamma: float = param(2.0, "How little easy examples count.", ge=0)
+
+    def lower(self, given: Given) -> Loss:
+        if -1 < self.alpha < 0:
+            raise ParameterError(
+                f"{self.name}: alpha = {self.alpha} must be in [0, 1], or -1 for no weight",
+                field="alpha",
+            )
+        if self.gamma == 2:
+            return self
+        return (_FocalPower if self.gamma else _FocalZero)(**self.values)
+
+    @staticmethod
+    def math(x: Any, y: Any, alpha: Any, gamma: Any) -> Any:
+        s, r = sigmoid(x), sigmoid(-x)
+        u = y * r + (1 - y) * s
+        return focal(x, y, alpha, u * u, 2 * u, s, r)
+
+
+class _FocalZero(SigmoidFocalLoss):
+    @staticmethod
+    def math(x: Any, y: Any, alpha: Any, gamma: Any) -> Any:
+        s, r = sigmoid(x), sigmoid(-x)
+        return focal(x, y, alpha, 1 + 0 * x, 0 * x, s, r)
+
+
+class _FocalPower(SigmoidFocalLoss):
+    @staticmethod
+    def math(x: Any, y: Any, alpha: Any, gamma: Any) -> Any:
+        s, r = sigmoid(x), sigmoid(-x)
+        u = y * r + (1 - y) * s
+        power = exp(gamma * log(u))
+        slope = gamma * power / u
+        return focal(x, y, alpha, power, slope if u != 0 else 0 * u, s, r)
