@@ -177,7 +177,7 @@ def classes() -> str:
             for alias in loss.aliases
         ]
     names = sorted(n for loss in registry.values() for n in (loss.__name__, *loss.aliases))
-    return f'''"""torch.nn's losses, computed at a client's target.
+    return f'''"""torch.nn's losses and some that it lacks, computed at a client's target.
 
 {HEADER}
 """
@@ -219,7 +219,7 @@ def functions() -> str:
     """
     return nn.{loss.__name__}({passed}, client=client)({", ".join(inputs)})
 ''')
-    return f'''"""torch.nn.functional's losses, computed at a client's target.
+    return f'''"""The losses as functions, torch.nn.functional's among them, at a client's target.
 
 {HEADER}
 """
@@ -248,7 +248,8 @@ def table() -> str:
         options = ", ".join(f"`{n}`" for n in loss.optional())
         inputs = ", ".join(f"`{n}`" for n in loss.required())
         gradients = ", ".join(f"`{n}`" for n in _differentiable(loss))
-        cells = [f"**{loss.__name__}** `{name}`", summary, inputs]
+        origin = "" if loss.library == "torch.nn" else f" ({loss.library})"
+        cells = [f"**{loss.__name__}** `{name}`{origin}", summary, inputs]
         cells += [", ".join(filter(None, (options, params))) or "none", gradients]
         rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(
@@ -256,8 +257,8 @@ def table() -> str:
             f"<!-- {HEADER} -->",
             "# The losses",
             "",
-            "Parameters, defaults and results are torch.nn's. `reduction` is 'none', 'mean' or",
-            "'sum', for KLDivLoss also 'batchmean'.",
+            "Parameters, defaults and results are torch.nn's, or those of the library that a loss",
+            "names. `reduction` is 'none', 'mean' or 'sum', for KLDivLoss also 'batchmean'.",
             "",
             "| Loss | What it is | Called with | Parameters | Gradients |",
             "|---|---|---|---|---|",

@@ -1,4 +1,4 @@
-"""torch.nn.functional's losses, computed at a client's target.
+"""The losses as functions, torch.nn.functional's among them, at a client's target.
 
 Made by `make gen` (scripts/generate.py) from lossd/losses. Do not edit.
 """

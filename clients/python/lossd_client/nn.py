@@ -1,4 +1,4 @@
-"""torch.nn's losses, computed at a client's target.
+"""torch.nn's losses and some that it lacks, computed at a client's target.
 
 Made by `make gen` (scripts/generate.py) from lossd/losses. Do not edit.
 """
