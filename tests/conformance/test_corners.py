@@ -16,7 +16,7 @@ from lossd_client.errors import DomainError, LabelError, ParameterError, Resourc
 
 from lossd.engine import Result, evaluate
 
-from .cases import Case, gradients_of
+from .cases import CASES, Case, gradients_of
 from .compare import Reference, by_torch
 
 NAN, INF = np.nan, np.inf
@@ -508,6 +508,39 @@ def test_gaussian_takes_one_variance_for_all() -> None:
     assert one.loss == all_.loss
     expected = torch.nn.functional.gaussian_nll_loss(torch.tensor(x), torch.tensor(y), 2.0)
     near(one.loss, expected.item(), 4, "loss")
+
+
+@pytest.mark.parametrize(
+    ("loss", "parameters", "message"),
+    [
+        ("sigmoid_focal_loss", {"alpha": -0.5}, r"alpha = -0.5 must be in \[0, 1\], or -1"),
+        ("sigmoid_focal_loss", {"alpha": 1.5}, r"alpha = 1.5 .* must be >= -1 and <= 1"),
+        ("sigmoid_focal_loss", {"gamma": -1.0}, r"gamma = -1.0 .* must be >= 0"),
+        ("quantile_loss", {"quantile": 0.0}, r"quantile = 0.0 .* must be > 0 and < 1"),
+        ("quantile_loss", {"quantile": 1.0}, r"quantile = 1.0 .* must be > 0 and < 1"),
+        ("mape_loss", {"eps": 0.0}, r"eps = 0.0 .* must be > 0"),
+        ("ctc_loss", {"blank": -1}, r"blank = -1 .* must be >= 0"),
+        (
+            "triplet_margin_with_distance_loss",
+            {"distance_function": "euclid"},
+            r"must be one of 'pairwise', 'cosine', 'squared_euclidean', 'manhattan'",
+        ),
+    ],
+)
+def test_parameters_outside_their_range(
+    loss: str, parameters: dict[str, Any], message: str
+) -> None:
+    case = next(c for c in CASES if c.loss == loss and len(c.shape) > 1)
+    with pytest.raises(ParameterError, match=message) as caught:
+        evaluate(loss, case.tensors(np.float32), parameters=parameters)
+    assert caught.value.field == next(iter(parameters))
+
+
+def test_log_cosh_keeps_its_digits_near_0() -> None:
+    x, y = np.float32([1e-4, 1e-2, 0.5]), np.zeros(3, np.float32)
+    got = evaluate("log_cosh_loss", {"input": x, "target": y}, reduction="none")
+    exact = np.log1p(2 * np.sinh(x.astype(np.float64) / 2) ** 2)
+    near(got.loss, exact, 4, "loss")
 
 
 CTC = {
