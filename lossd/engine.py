@@ -334,13 +334,9 @@ class Plan:
         self.block_rows = driver.block_rows(layout.width, layout.inner)
         self.blocks = -(-layout.rows // self.block_rows)
         self.parallel = self.blocks > 1 and layout.rows * layout.width >= PARALLEL_FROM
-        self.counts = (
-            isinstance(loss, Classes)
-            and loss.tensors["target"].role == "label"
-            and not loss.plain_mean
-            and reduction == "mean"
-        )
         self.labelled = isinstance(loss, Classes) and loss.tensors["target"].role == "label"
+        plain = isinstance(loss, Classes) and loss.plain_mean
+        self.counts = self.labelled and not plain and reduction == "mean"
         self.constants = np.zeros(slots.CONSTANTS_MAX)
         self.constants[: len(constants)] = constants
         self.divisor = float({"mean": layout.rows, "batchmean": layout.batch}.get(reduction, 1))

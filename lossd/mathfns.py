@@ -46,44 +46,23 @@ def _fma(typingctx: Any, x: Any, y: Any, z: Any) -> Any:
     return x(x, x, x), build
 
 
-@intrinsic
-def _bits(typingctx: Any, x: Any) -> Any:
-    """The 32 bits of a float32 as int32."""
+def _same_bits(source: Any, result: Any, kind: ir.Type) -> Callable[..., Any]:
+    """The value of type `result` that has the bits of one of type `source`."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.bitcast(args[0], ir.IntType(32))
+        return builder.bitcast(args[0], kind)
 
-    return types.int32(types.float32), build
+    @intrinsic
+    def cast(typingctx: Any, x: Any) -> Any:
+        return result(source), build
 
-
-@intrinsic
-def _float(typingctx: Any, x: Any) -> Any:
-    """The float32 that has these 32 bits."""
-
-    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.bitcast(args[0], ir.FloatType())
-
-    return types.float32(types.int32), build
+    return cast  # type: ignore[no-any-return]
 
 
-@intrinsic
-def _bits64(typingctx: Any, x: Any) -> Any:
-    """The 64 bits of a float64 as int64."""
-
-    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.bitcast(args[0], ir.IntType(64))
-
-    return types.int64(types.float64), build
-
-
-@intrinsic
-def _float64(typingctx: Any, x: Any) -> Any:
-    """The float64 that has these 64 bits."""
-
-    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.bitcast(args[0], ir.DoubleType())
-
-    return types.float64(types.int64), build
+_bits = _same_bits(types.float32, types.int32, ir.IntType(32))
+_float = _same_bits(types.int32, types.float32, ir.FloatType())
+_bits64 = _same_bits(types.float64, types.int64, ir.IntType(64))
+_float64 = _same_bits(types.int64, types.float64, ir.DoubleType())
 
 
 def _integer(operation: str) -> Callable[..., Any]:

@@ -345,6 +345,13 @@ class Rowwise(Loss):
     `versus`: see `Classes`.
     """
 
+    peaks: ClassVar[Pieces | None] = None
+    terms: ClassVar[Pieces | None] = None
+    combine: ClassVar[Pieces]
+    slopes: ClassVar[Pieces | None] = None
+    keep: ClassVar[bool] = False
+    versus: ClassVar[bool] = False
+
     def check_class_weight(self, given: Given, width: int) -> None:
         """Refuse a weight that has not one value for each of `width` classes.
 
@@ -358,13 +365,6 @@ class Rowwise(Loss):
                 f"one for each class of input {tuple_text(given['input'].shape)}",
                 field="weight",
             )
-
-    peaks: ClassVar[Pieces | None] = None
-    terms: ClassVar[Pieces | None] = None
-    combine: ClassVar[Pieces]
-    slopes: ClassVar[Pieces | None] = None
-    keep: ClassVar[bool] = False
-    versus: ClassVar[bool] = False
 
 
 class Vectors(Rowwise):

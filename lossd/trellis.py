@@ -36,33 +36,24 @@ def step_probabilities(
 
 @register_jitable
 def sum_of_three(
-    a: Any,  # float64[n + 2], a·2^e: state s is followed by s + 1 and s + 2
-    e: Any,  # int64[n + 2]
-    far: Any,  # int64[n], 0 or so much that the third summand vanishes
-    first: Any,  # which of the three `far` is added to: 0 or 2
+    far: Any,  # float64[n], far·2^n_far
+    n_far: Any,  # int64[n]
+    mid: Any,  # alike
+    n_mid: Any,
+    near: Any,  # alike
+    n_near: Any,
+    gap: Any,  # int64[n], 0 or so much that `far` vanishes
     b: Any,  # float64[n], out: b·2^f
     f: Any,  # int64[n], out
 ) -> None:
-    """Add up each number and its two neighbours, one of them only where `far` is 0."""
-    size = far.size
-    a0, a1, a2 = a[:size], a[1 : size + 1], a[2 : size + 2]
-    e0, e1, e2 = e[:size], e[1 : size + 1], e[2 : size + 2]
-    if first == 0:
-        for s in range(size):
-            n0, n1, n2 = e0[s] + far[s], e1[s], e2[s]
-            top = max(n0, n1, n2)
-            b[s] = a0[s] * power_of_two(n0 - top) + (
-                a1[s] * power_of_two(n1 - top) + a2[s] * power_of_two(n2 - top)
-            )
-            f[s] = top
-    else:
-        for s in range(size):
-            n0, n1, n2 = e0[s], e1[s], e2[s] + far[s]
-            top = max(n0, n1, n2)
-            b[s] = a2[s] * power_of_two(n2 - top) + (
-                a1[s] * power_of_two(n1 - top) + a0[s] * power_of_two(n0 - top)
-            )
-            f[s] = top
+    """Add up three numbers each, the first of them only where `gap` is 0."""
+    for s in range(b.size):
+        i, j, k = n_far[s] + gap[s], n_mid[s], n_near[s]
+        top = max(i, j, k)
+        b[s] = far[s] * power_of_two(i - top) + (
+            mid[s] * power_of_two(j - top) + near[s] * power_of_two(k - top)
+        )
+        f[s] = top
 
 
 @register_jitable
@@ -95,7 +86,7 @@ def backward(
     d[max(states - 2, 0) :] = 1
     for t in range(time - 1, -1, -1):
         if t < time - 1:
-            sum_of_three(r, u, leap, 2, c, d)
+            sum_of_three(r[2:], u[2:], r[1:], u[1:], r, u, leap, c, d)
         step_probabilities(x[t, n], y, blank, p, q, m, k_m)
         before, height = a[t, 2:], e[t, 2:]
         for s in range(states):

@@ -4,7 +4,8 @@ from typing import Any
 
 from lossd_client.errors import ParameterError
 
-from lossd.mathfns import exp, inlined, log, sigmoid, softplus_tail
+from lossd.losses.probability import logistic
+from lossd.mathfns import exp, inlined, log, sigmoid
 from lossd.spec import Elementwise, Given, Loss, param, tensor
 
 
@@ -14,7 +15,7 @@ def focal(x: Any, y: Any, alpha: Any, power: Any, slope: Any, s: Any, r: Any) ->
 
     power, slope: of 1 - p_t to gamma, and its derivative; s, r: the sigmoids of x and -x.
     """
-    ce = ((1 - y) if x >= 0 else y) * abs(x) + softplus_tail(x)
+    ce = logistic(x, y)
     weight = (alpha * y + (1 - alpha) * (1 - y)) if alpha >= 0 else (1 + 0 * y)
     in_weight = (2 * alpha - 1) if alpha >= 0 else (0 * alpha)
     through = ce * slope

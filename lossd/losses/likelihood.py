@@ -20,6 +20,15 @@ def stirling(y: Any) -> Any:
     return (value if y > 1 else 0 * y), (log_y + 0.5 / y if y > 1 else 0 * y)
 
 
+@inlined
+def gaussian(x: Any, y: Any, var: Any, eps: Any) -> Any:
+    """Half of log v + (x - y)²/v for v = max(var, eps), and its slopes."""
+    v = max(var, eps)
+    d = x - y
+    q = d * d / v
+    return 0.5 * (log(v) + q), d / v, -d / v, 0.5 * (1 - q) / v
+
+
 class PoissonNLLLoss(Elementwise):
     r"""Negative log-likelihood of counts under a Poisson distribution.
 
@@ -128,16 +137,11 @@ class GaussianNLLLoss(Elementwise):
 
     @staticmethod
     def math(x: Any, y: Any, var: Any, full: Any, eps: Any) -> Any:
-        v = max(var, eps)
-        d = x - y
-        q = d * d / v
-        return 0.5 * (log(v) + q), d / v, -d / v, 0.5 * (1 - q) / v
+        return gaussian(x, y, var, eps)
 
 
 class _GaussianFull(GaussianNLLLoss):
     @staticmethod
     def math(x: Any, y: Any, var: Any, full: Any, eps: Any) -> Any:
-        v = max(var, eps)
-        d = x - y
-        q = d * d / v
-        return 0.5 * (log(v) + q) + HALF_LOG_2_PI, d / v, -d / v, 0.5 * (1 - q) / v
+        loss, in_x, in_y, in_var = gaussian(x, y, var, eps)
+        return loss + HALF_LOG_2_PI, in_x, in_y, in_var

@@ -7,7 +7,8 @@ import numpy as np
 from lossd_client.errors import LabelError, ShapeError
 
 from lossd.losses.embedding import step
-from lossd.mathfns import sigmoid, softplus, softplus_tail
+from lossd.losses.probability import logistic
+from lossd.mathfns import sigmoid, softplus
 from lossd.spec import (
     Classes,
     Elementwise,
@@ -91,7 +92,7 @@ class MultiLabelSoftMarginLoss(Vectors):
 
     @staticmethod
     def terms(x: Any, y: Any, w: Any, share: Any) -> Any:
-        return (w * (((1 - y) if x >= 0 else y) * abs(x) + softplus_tail(x)),)
+        return (w * logistic(x, y),)
 
     @staticmethod
     def combine(total: Any, share: Any) -> Any:

@@ -2,11 +2,17 @@
 
 from typing import Any, ClassVar
 
-from lossd.mathfns import exp, log, log_both, sigmoid, softplus_tail
+from lossd.mathfns import exp, inlined, log, log_both, sigmoid, softplus_tail
 from lossd.spec import Elementwise, Given, Loss, param, tensor
 
 EPS = 9.999999960041972e-13
 """Least denominator of BCE's gradient: 1e-12 as a float32, as PyTorch has it."""
+
+
+@inlined
+def logistic(x: Any, y: Any) -> Any:
+    """Binary cross entropy of logits: log(1 + e^-|x|) never overflows and loses nothing."""
+    return ((1 - y) if x >= 0 else y) * abs(x) + softplus_tail(x)
 
 
 class BCELoss(Elementwise):
@@ -77,9 +83,7 @@ class BCEWithLogitsLoss(Elementwise):
 
     @staticmethod
     def math(x: Any, y: Any) -> Any:
-        # log(1 + e^-|x|) never overflows, and nothing is subtracted from it
-        loss = ((1 - y) if x >= 0 else y) * abs(x) + softplus_tail(x)
-        return loss, sigmoid(x) - y, -x
+        return logistic(x, y), sigmoid(x) - y, -x
 
 
 class _PositiveWeighted(BCEWithLogitsLoss):

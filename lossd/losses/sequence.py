@@ -197,7 +197,8 @@ class CTCLoss(Samples):
             a[0, s + 2], e[0, s + 2] = normalised(p[s], q[s])
         for t in range(1, time):
             step_probabilities(x[t, n], y, blank, p, q, m, c)
-            sum_of_three(a[t - 1], e[t - 1], far, 0, b, f)
+            last, depth = a[t - 1], e[t - 1]
+            sum_of_three(last, depth, last[1:], depth[1:], last[2:], depth[2:], far, b, f)
             made, height = a[t, 2:], e[t, 2:]
             for s in range(states):
                 made[s], height[s] = normalised(b[s] * p[s], f[s] + q[s])
