@@ -30,7 +30,7 @@ $(VENV)/.dev: $(VENV)/.demo
 demo: $(VENV)/.demo ## losses and gradients from a real server, on real data, in about a minute
 	$(BIN)/lossd demo
 
-test: $(VENV)/.dev ## the tests (a few minutes)
+test: $(VENV)/.dev ## the tests (about nine minutes on two cores)
 	$(RUN) -m pytest
 
 test-slow: $(VENV)/.dev ## the tests that take long: every one of the 2^32 floats
