@@ -31,7 +31,7 @@ demo: $(VENV)/.demo ## losses and gradients from a real server, on real data, in
 	$(BIN)/lossd demo
 
 test: $(VENV)/.dev ## the tests (about nine minutes on two cores)
-	$(RUN) -m pytest
+	$(RUN) -m pytest --numprocesses auto --dist worksteal
 
 test-slow: $(VENV)/.dev ## the tests that take long: every one of the 2^32 floats
 	$(RUN) -m pytest -m slow --timeout 3600

@@ -11,16 +11,16 @@ import torch
 
 from lossd.engine import Result
 
-from .cases import Case
-from .oracles import Answer, Number
-from .peers import PEERS, SINGLE
+from .catalogue import PEERS
+from .model import Case, Number
+from .oracles import Answer
 
 Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far a result may be off, in units of eps · scale (see oracles.py).
+    """How far a result may be off, in units of eps · scale (see catalogue/__init__.py).
 
     loss:  against the oracle.
     slope: against the oracle, for each element of a gradient.
@@ -85,7 +85,7 @@ def by_torch(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if name in PEERS:
-            loss = PEERS[name](*given.values(), **parameters)
+            loss = PEERS[name].function(*given.values(), **parameters)
             loss = loss if reduction == "none" else getattr(loss, reduction)()
         else:
             loss = getattr(torch.nn.functional, name)(**given, **parameters, reduction=reduction)
@@ -97,7 +97,9 @@ def by_torch(
         # no gradient at all (p = 0) is a gradient of 0
         grad = given[key].grad
         made[key] = np.zeros_like(tensors[key]) if grad is None else grad.numpy()
-    return Reference(loss.detach().numpy(), made, np.float32 if name in SINGLE else None)
+    return Reference(
+        loss.detach().numpy(), made, np.float32 if name in PEERS and PEERS[name].single else None
+    )
 
 
 def assert_near(got: Array, expected: Number, units: float, what: str) -> None:

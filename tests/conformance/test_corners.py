@@ -16,8 +16,9 @@ from lossd_client.errors import DomainError, LabelError, ParameterError, Resourc
 
 from lossd.engine import Result, evaluate
 
-from .cases import CASES, Case, gradients_of
+from .cases import CASES, gradients_of
 from .compare import Reference, by_torch
+from .model import Case
 
 NAN, INF = np.nan, np.inf
 LOG2 = float(np.log(2))

@@ -21,8 +21,9 @@ from lossd.engine import Result, evaluate
 from lossd.kernels import runtime
 from lossd.spec import registry
 
-from .cases import CASES, Case, Tensors, gradients_of
+from .cases import CASES, gradients_of
 from .compare import by_torch, upstream_for
+from .model import Case, Tensors
 from .oracles import oracle
 
 Array = npt.NDArray[Any]

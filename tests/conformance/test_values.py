@@ -10,9 +10,11 @@ import pytest
 from lossd.engine import Result, evaluate
 from lossd.spec import registry
 
-from .cases import CASES, ENTRIES, Case, gradients_of
+from .cases import CASES, gradients_of
+from .catalogue import ENTRIES, FORMULAS
 from .compare import assert_agrees, assert_conforms, by_torch, upstream_for
-from .oracles import FORMULAS, oracle
+from .model import Case
+from .oracles import oracle
 
 Doubles = npt.NDArray[np.float64]
 
@@ -48,8 +50,8 @@ FORMS = [
 
 
 def test_every_loss_has_cases_and_an_oracle() -> None:
-    assert set(ENTRIES) == set(registry), "tests/conformance/cases.py needs an entry for each loss"
-    assert set(FORMULAS) == set(registry), "tests/conformance/oracles.py needs each loss's formula"
+    assert set(ENTRIES) == set(registry), "tests/conformance/catalogue needs an entry for each loss"
+    assert set(FORMULAS) == set(registry), "tests/conformance/catalogue needs each loss's formula"
 
 
 @pytest.mark.filterwarnings("ignore:.*are broadcast")

@@ -816,7 +816,7 @@ POINTS = ([[0.0, 1.0, 2.0]], [[1.0, 1.0, 2.0]], [[0.0, 3.0, 1.0]])
         torch.pairwise_distance,
         torch.nn.PairwiseDistance(),
     ],
-    ids=str,
+    ids=lambda given: getattr(given, "__name__", str(given)),
 )
 def test_torchs_pairwise_distance_is_known(client: Client, given: Any) -> None:
     criterion = nn.TripletMarginWithDistanceLoss(distance_function=given, client=client)
@@ -826,7 +826,9 @@ def test_torchs_pairwise_distance_is_known(client: Client, given: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [lambda x, y: x - y, torch.nn.PairwiseDistance(p=1.0), torch.cdist, 2], ids=str
+    "given",
+    [lambda x, y: x - y, torch.nn.PairwiseDistance(p=1.0), torch.cdist, 2],
+    ids=["lambda", "p=1", "cdist", "number"],
 )
 def test_a_function_of_ones_own_is_refused_with_what_works(client: Client, given: Any) -> None:
     with pytest.raises(TypeError, match=r"cannot be sent to a server; .* 'pairwise', 'cosine'"):
