@@ -251,6 +251,9 @@ class Loss:
         return frozenset(name for name, t in self.tensors.items() if t.grad)
 
 
+NORMALIZERS: Final = ("batch", "weights", "valid")
+"""What the mean of any loss may divide by, beside a number and what is the loss's own."""
+
 registry: dict[str, type[Loss]] = {}
 """Every public loss by name."""
 
@@ -282,6 +285,7 @@ class Elementwise(Loss):
     that is declared with `grad=True`, in order.
     """
 
+    reductions: ClassVar[tuple[str, ...]] = ("none", "mean", "sum", "sample")
     broadcast: ClassVar[Literal["warn", "silent", "refuse", "same rank"]] = "silent"
     math: ClassVar[Pieces]
 

@@ -49,6 +49,9 @@ def binary_cross_entropy(
     reduce: bool | None = None,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Binary cross entropy of probabilities.
@@ -59,14 +62,24 @@ def binary_cross_entropy(
         weight: Factor of each loss, broadcast to (*).
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.BCELoss`.
     """
-    return nn.BCELoss(
-        weight=weight, size_average=size_average, reduce=reduce, reduction=reduction, client=client
-    )(input, target)
+    criterion = nn.BCELoss(
+        weight=weight,
+        size_average=size_average,
+        reduce=reduce,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def binary_cross_entropy_with_logits(
@@ -78,6 +91,9 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: ArrayLike | None = None,
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Binary cross entropy of logits: a sigmoid and BCELoss in one, without their overflow.
@@ -88,24 +104,37 @@ def binary_cross_entropy_with_logits(
         weight: Factor of each loss, broadcast to (*).
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
         pos_weight: Factor p of the positive part, broadcast to (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.BCEWithLogitsLoss`.
     """
-    return nn.BCEWithLogitsLoss(
+    criterion = nn.BCEWithLogitsLoss(
         weight=weight,
         size_average=size_average,
         reduce=reduce,
         reduction=reduction,
         pos_weight=pos_weight,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
         client=client,
-    )(input, target)
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def categorical_hinge_loss(
-    input: ArrayLike, target: ArrayLike, reduction: str = "mean", *, client: AnyClient | None = None
+    input: ArrayLike,
+    target: ArrayLike,
+    reduction: str = "mean",
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
 ) -> Tensor:
     """Hinge loss of several classes with a distribution as target: the best wrong score counts.
 
@@ -113,11 +142,17 @@ def categorical_hinge_loss(
         input: Scores x, (*, C).
         target: Probabilities y, usually 1 for the class and 0 else.
         reduction: 'none', 'mean', 'sum'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.CategoricalHingeLoss`.
     """
-    return nn.CategoricalHingeLoss(reduction=reduction, client=client)(input, target)
+    criterion = nn.CategoricalHingeLoss(
+        reduction=reduction, normalizer=normalizer, zero_if_empty=zero_if_empty, client=client
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def cosine_embedding_loss(
@@ -129,6 +164,9 @@ def cosine_embedding_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Similar vectors (y = 1) cost 1 - cos, dissimilar ones (y = -1) their cosine above `margin`.
@@ -141,13 +179,23 @@ def cosine_embedding_loss(
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.CosineEmbeddingLoss`.
     """
-    return nn.CosineEmbeddingLoss(
-        margin=margin, size_average=size_average, reduce=reduce, reduction=reduction, client=client
-    )(input1, input2, target)
+    criterion = nn.CosineEmbeddingLoss(
+        margin=margin,
+        size_average=size_average,
+        reduce=reduce,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input1, input2, target, sample_weight=sample_weight)
 
 
 def cross_entropy(
@@ -160,6 +208,9 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Cross entropy of logits with class indices or class probabilities.
@@ -173,19 +224,25 @@ def cross_entropy(
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum'.
         label_smoothing: Share of the target spread evenly over the classes. >= 0 and <= 1.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.CrossEntropyLoss`.
     """
-    return nn.CrossEntropyLoss(
+    criterion = nn.CrossEntropyLoss(
         weight=weight,
         size_average=size_average,
         ignore_index=ignore_index,
         reduce=reduce,
         reduction=reduction,
         label_smoothing=label_smoothing,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
         client=client,
-    )(input, target)
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def ctc_loss(
@@ -197,6 +254,9 @@ def ctc_loss(
     reduction: str = "mean",
     zero_infinity: bool = False,
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Connectionist temporal classification: all alignments of a target with a longer input.
@@ -209,13 +269,22 @@ def ctc_loss(
         blank: Class that stands for no label. >= 0.
         reduction: 'none', 'mean', 'sum'.
         zero_infinity: Whether a target that does not fit costs 0.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.CTCLoss`.
     """
-    return nn.CTCLoss(blank=blank, reduction=reduction, zero_infinity=zero_infinity, client=client)(
-        log_probs, targets, input_lengths, target_lengths
+    criterion = nn.CTCLoss(
+        blank=blank,
+        reduction=reduction,
+        zero_infinity=zero_infinity,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
     )
+    return criterion(log_probs, targets, input_lengths, target_lengths, sample_weight=sample_weight)
 
 
 def gaussian_nll_loss(
@@ -226,6 +295,9 @@ def gaussian_nll_loss(
     eps: float = 1e-06,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Negative log-likelihood under normal distributions of predicted mean and variance.
@@ -236,14 +308,23 @@ def gaussian_nll_loss(
         var: Variances, like input or fewer.
         full: Whether to add the constant ½ log 2π.
         eps: Least variance.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.GaussianNLLLoss`.
     """
-    return nn.GaussianNLLLoss(full=full, eps=eps, reduction=reduction, client=client)(
-        input, target, var
+    criterion = nn.GaussianNLLLoss(
+        full=full,
+        eps=eps,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
     )
+    return criterion(input, target, var, sample_weight=sample_weight)
 
 
 def hinge_embedding_loss(
@@ -254,6 +335,9 @@ def hinge_embedding_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Similar pairs (y = 1) cost their distance, dissimilar ones (y = -1) what lacks to `margin`.
@@ -264,30 +348,53 @@ def hinge_embedding_loss(
         margin: Distance m from which dissimilar pairs cost nothing.
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.HingeEmbeddingLoss`.
     """
-    return nn.HingeEmbeddingLoss(
-        margin=margin, size_average=size_average, reduce=reduce, reduction=reduction, client=client
-    )(input, target)
+    criterion = nn.HingeEmbeddingLoss(
+        margin=margin,
+        size_average=size_average,
+        reduce=reduce,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def hinge_loss(
-    input: ArrayLike, target: ArrayLike, reduction: str = "mean", *, client: AnyClient | None = None
+    input: ArrayLike,
+    target: ArrayLike,
+    reduction: str = "mean",
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
 ) -> Tensor:
     """Hinge loss of scores of two classes: the loss of a support vector machine.
 
     Args:
         input: Scores x, (*).
         target: 1 for one class, -1 for the other, (*).
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.HingeLoss`.
     """
-    return nn.HingeLoss(reduction=reduction, client=client)(input, target)
+    criterion = nn.HingeLoss(
+        reduction=reduction, normalizer=normalizer, zero_if_empty=zero_if_empty, client=client
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def huber_loss(
@@ -297,6 +404,9 @@ def huber_loss(
     delta: float = 1.0,
     weight: ArrayLike | None = None,
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Quadratic below `delta`, linear above with slope `delta`.
@@ -304,16 +414,25 @@ def huber_loss(
     Args:
         input: Predictions x, (*).
         target: True values y, (*).
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
         delta: Where the quadratic part meets the linear, in units of x. > 0.
         weight: Factor w of each loss, of the input's shape.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.HuberLoss`.
     """
-    return nn.HuberLoss(reduction=reduction, delta=delta, weight=weight, client=client)(
-        input, target
+    criterion = nn.HuberLoss(
+        reduction=reduction,
+        delta=delta,
+        weight=weight,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
     )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def kl_div(
@@ -324,6 +443,9 @@ def kl_div(
     reduction: str = "mean",
     log_target: bool = False,
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Kullback-Leibler divergence of log-probabilities from a target distribution.
@@ -335,17 +457,23 @@ def kl_div(
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'batchmean', 'sum'.
         log_target: Whether target holds log-probabilities.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.KLDivLoss`.
     """
-    return nn.KLDivLoss(
+    criterion = nn.KLDivLoss(
         size_average=size_average,
         reduce=reduce,
         reduction=reduction,
         log_target=log_target,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
         client=client,
-    )(input, target)
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def l1_loss(
@@ -356,6 +484,9 @@ def l1_loss(
     reduction: str = "mean",
     weight: ArrayLike | None = None,
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Mean absolute error: the loss of a median.
@@ -365,31 +496,54 @@ def l1_loss(
         target: True values y, (*).
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
         weight: Factor w of each loss, of the input's shape; the mean divides by their sum.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.L1Loss`.
     """
-    return nn.L1Loss(
-        size_average=size_average, reduce=reduce, reduction=reduction, weight=weight, client=client
-    )(input, target)
+    criterion = nn.L1Loss(
+        size_average=size_average,
+        reduce=reduce,
+        reduction=reduction,
+        weight=weight,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def log_cosh_loss(
-    input: ArrayLike, target: ArrayLike, reduction: str = "mean", *, client: AnyClient | None = None
+    input: ArrayLike,
+    target: ArrayLike,
+    reduction: str = "mean",
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
 ) -> Tensor:
     """Quadratic for small differences, linear for large ones, and smooth between.
 
     Args:
         input: Predictions x, (*).
         target: True values y, (*).
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.LogCoshLoss`.
     """
-    return nn.LogCoshLoss(reduction=reduction, client=client)(input, target)
+    criterion = nn.LogCoshLoss(
+        reduction=reduction, normalizer=normalizer, zero_if_empty=zero_if_empty, client=client
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def mape_loss(
@@ -398,6 +552,9 @@ def mape_loss(
     eps: float = 1e-07,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Mean absolute percentage error: 100 times the difference relative to the true value.
@@ -406,12 +563,22 @@ def mape_loss(
         input: Predictions x, (*).
         target: True values y, (*).
         eps: Least magnitude to divide by. > 0.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.MAPELoss`.
     """
-    return nn.MAPELoss(eps=eps, reduction=reduction, client=client)(input, target)
+    criterion = nn.MAPELoss(
+        eps=eps,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def margin_ranking_loss(
@@ -423,6 +590,9 @@ def margin_ranking_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """The first score should be above the second by `margin` where y = 1, below where y = -1.
@@ -434,14 +604,24 @@ def margin_ranking_loss(
         margin: By how much the scores must differ.
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.MarginRankingLoss`.
     """
-    return nn.MarginRankingLoss(
-        margin=margin, size_average=size_average, reduce=reduce, reduction=reduction, client=client
-    )(input1, input2, target)
+    criterion = nn.MarginRankingLoss(
+        margin=margin,
+        size_average=size_average,
+        reduce=reduce,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input1, input2, target, sample_weight=sample_weight)
 
 
 def mse_loss(
@@ -452,6 +632,9 @@ def mse_loss(
     reduction: str = "mean",
     weight: ArrayLike | None = None,
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Mean squared error: the loss of a mean.
@@ -461,15 +644,25 @@ def mse_loss(
         target: True values y, (*).
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
         weight: Factor w of each loss, of the input's shape; the mean divides by their sum.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.MSELoss`.
     """
-    return nn.MSELoss(
-        size_average=size_average, reduce=reduce, reduction=reduction, weight=weight, client=client
-    )(input, target)
+    criterion = nn.MSELoss(
+        size_average=size_average,
+        reduce=reduce,
+        reduction=reduction,
+        weight=weight,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def msle_loss(
@@ -478,6 +671,9 @@ def msle_loss(
     eps: float = 1e-07,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Mean squared logarithmic error: squared error of log(1 + value), for positive values.
@@ -486,12 +682,22 @@ def msle_loss(
         input: Predictions x, (*).
         target: True values y, (*).
         eps: Least value. >= 0.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.MSLELoss`.
     """
-    return nn.MSLELoss(eps=eps, reduction=reduction, client=client)(input, target)
+    criterion = nn.MSLELoss(
+        eps=eps,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def multi_margin_loss(
@@ -504,6 +710,9 @@ def multi_margin_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Hinge loss of several classes: the label's score should lead all others by `margin`.
@@ -517,19 +726,25 @@ def multi_margin_loss(
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.MultiMarginLoss`.
     """
-    return nn.MultiMarginLoss(
+    criterion = nn.MultiMarginLoss(
         p=p,
         margin=margin,
         weight=weight,
         size_average=size_average,
         reduce=reduce,
         reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
         client=client,
-    )(input, target)
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def multilabel_margin_loss(
@@ -539,6 +754,9 @@ def multilabel_margin_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Hinge loss of several labels at once: each one's score should lead all others by 1.
@@ -549,13 +767,22 @@ def multilabel_margin_loss(
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.MultiLabelMarginLoss`.
     """
-    return nn.MultiLabelMarginLoss(
-        size_average=size_average, reduce=reduce, reduction=reduction, client=client
-    )(input, target)
+    criterion = nn.MultiLabelMarginLoss(
+        size_average=size_average,
+        reduce=reduce,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def multilabel_soft_margin_loss(
@@ -566,6 +793,9 @@ def multilabel_soft_margin_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Binary cross entropy of each label's score, averaged over the labels.
@@ -577,13 +807,23 @@ def multilabel_soft_margin_loss(
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.MultiLabelSoftMarginLoss`.
     """
-    return nn.MultiLabelSoftMarginLoss(
-        weight=weight, size_average=size_average, reduce=reduce, reduction=reduction, client=client
-    )(input, target)
+    criterion = nn.MultiLabelSoftMarginLoss(
+        weight=weight,
+        size_average=size_average,
+        reduce=reduce,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def nll_loss(
@@ -595,6 +835,9 @@ def nll_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Negative log-likelihood of log-probabilities.
@@ -607,18 +850,24 @@ def nll_loss(
         ignore_index: Index of rows to leave out.
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.NLLLoss`.
     """
-    return nn.NLLLoss(
+    criterion = nn.NLLLoss(
         weight=weight,
         size_average=size_average,
         ignore_index=ignore_index,
         reduce=reduce,
         reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
         client=client,
-    )(input, target)
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def poisson_nll_loss(
@@ -631,6 +880,9 @@ def poisson_nll_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Negative log-likelihood of counts under a Poisson distribution.
@@ -643,20 +895,26 @@ def poisson_nll_loss(
         size_average: deprecated; use reduction.
         eps: Added to input in its logarithm, if that is to be taken.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.PoissonNLLLoss`.
     """
-    return nn.PoissonNLLLoss(
+    criterion = nn.PoissonNLLLoss(
         log_input=log_input,
         full=full,
         size_average=size_average,
         eps=eps,
         reduce=reduce,
         reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
         client=client,
-    )(input, target)
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def quantile_loss(
@@ -665,6 +923,9 @@ def quantile_loss(
     quantile: float = 0.5,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Pinball loss: the loss of a quantile, as L1Loss is the median's.
@@ -673,12 +934,22 @@ def quantile_loss(
         input: Predicted quantiles x, (*).
         target: True values y, (*).
         quantile: Which quantile, q. > 0 and < 1.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.QuantileLoss`.
     """
-    return nn.QuantileLoss(quantile=quantile, reduction=reduction, client=client)(input, target)
+    criterion = nn.QuantileLoss(
+        quantile=quantile,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def sigmoid_focal_loss(
@@ -688,6 +959,9 @@ def sigmoid_focal_loss(
     gamma: float = 2.0,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Binary cross entropy of logits in which well classified examples hardly count.
@@ -697,14 +971,23 @@ def sigmoid_focal_loss(
         target: Probabilities y, usually 0 or 1, (*).
         alpha: Weight of the positives, or -1 for none. >= -1 and <= 1.
         gamma: How little easy examples count. >= 0.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.SigmoidFocalLoss`.
     """
-    return nn.SigmoidFocalLoss(alpha=alpha, gamma=gamma, reduction=reduction, client=client)(
-        input, target
+    criterion = nn.SigmoidFocalLoss(
+        alpha=alpha,
+        gamma=gamma,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
     )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def smooth_l1_loss(
@@ -715,6 +998,9 @@ def smooth_l1_loss(
     reduction: str = "mean",
     beta: float = 1.0,
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Quadratic below `beta`, linear above: squared error that outliers do not dominate.
@@ -724,15 +1010,25 @@ def smooth_l1_loss(
         target: True values y, (*).
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
         beta: Where the quadratic part meets the linear, in units of x. >= 0.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.SmoothL1Loss`.
     """
-    return nn.SmoothL1Loss(
-        size_average=size_average, reduce=reduce, reduction=reduction, beta=beta, client=client
-    )(input, target)
+    criterion = nn.SmoothL1Loss(
+        size_average=size_average,
+        reduce=reduce,
+        reduction=reduction,
+        beta=beta,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def soft_margin_loss(
@@ -742,6 +1038,9 @@ def soft_margin_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Logistic loss of scores of two classes.
@@ -751,30 +1050,52 @@ def soft_margin_loss(
         target: 1 for one class, -1 for the other, (*).
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.SoftMarginLoss`.
     """
-    return nn.SoftMarginLoss(
-        size_average=size_average, reduce=reduce, reduction=reduction, client=client
-    )(input, target)
+    criterion = nn.SoftMarginLoss(
+        size_average=size_average,
+        reduce=reduce,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def squared_hinge_loss(
-    input: ArrayLike, target: ArrayLike, reduction: str = "mean", *, client: AnyClient | None = None
+    input: ArrayLike,
+    target: ArrayLike,
+    reduction: str = "mean",
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
 ) -> Tensor:
     """Squared hinge loss of scores of two classes.
 
     Args:
         input: Scores x, (*).
         target: 1 for one class, -1 for the other, (*).
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.SquaredHingeLoss`.
     """
-    return nn.SquaredHingeLoss(reduction=reduction, client=client)(input, target)
+    criterion = nn.SquaredHingeLoss(
+        reduction=reduction, normalizer=normalizer, zero_if_empty=zero_if_empty, client=client
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def triplet_margin_loss(
@@ -789,6 +1110,9 @@ def triplet_margin_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """An anchor should be nearer to its positive than to its negative by `margin`.
@@ -804,11 +1128,14 @@ def triplet_margin_loss(
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.TripletMarginLoss`.
     """
-    return nn.TripletMarginLoss(
+    criterion = nn.TripletMarginLoss(
         margin=margin,
         p=p,
         eps=eps,
@@ -816,8 +1143,11 @@ def triplet_margin_loss(
         size_average=size_average,
         reduce=reduce,
         reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
         client=client,
-    )(anchor, positive, negative)
+    )
+    return criterion(anchor, positive, negative, sample_weight=sample_weight)
 
 
 def triplet_margin_with_distance_loss(
@@ -829,6 +1159,9 @@ def triplet_margin_with_distance_loss(
     swap: bool = False,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """TripletMarginLoss with another distance, given by its name.
@@ -841,14 +1174,20 @@ def triplet_margin_with_distance_loss(
         margin: By how much the distances must differ. > 0.
         swap: Whether the positive may stand in for the anchor.
         reduction: 'none', 'mean', 'sum'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.TripletMarginWithDistanceLoss`.
     """
-    return nn.TripletMarginWithDistanceLoss(
+    criterion = nn.TripletMarginWithDistanceLoss(
         distance_function=distance_function,
         margin=margin,
         swap=swap,
         reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
         client=client,
-    )(anchor, positive, negative)
+    )
+    return criterion(anchor, positive, negative, sample_weight=sample_weight)

@@ -62,12 +62,15 @@ class BCELoss(Loss):
         weight: Factor of each loss, broadcast to (*).
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Probabilities x in [0, 1], (*).
         target: Probabilities y in [0, 1], (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -92,6 +95,8 @@ class BCELoss(Loss):
         reduce: bool | None = None,
         reduction: str = "mean",
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -100,11 +105,17 @@ class BCELoss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        return self._call(input, target)  # type: ignore[no-any-return]
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        return self._call(  # type: ignore[no-any-return]
+            input, target, sample_weight=sample_weight
+        )
 
 
 class BCEWithLogitsLoss(Loss):
@@ -123,13 +134,16 @@ class BCEWithLogitsLoss(Loss):
         weight: Factor of each loss, broadcast to (*).
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
         pos_weight: Factor p of the positive part, broadcast to (*).
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Logits x, (*).
         target: Probabilities y, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -158,6 +172,8 @@ class BCEWithLogitsLoss(Loss):
         reduction: str = "mean",
         pos_weight: ArrayLike | None = None,
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -166,11 +182,17 @@ class BCEWithLogitsLoss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        return self._call(input, target)  # type: ignore[no-any-return]
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        return self._call(  # type: ignore[no-any-return]
+            input, target, sample_weight=sample_weight
+        )
 
 
 class CTCLoss(Loss):
@@ -192,6 +214,8 @@ class CTCLoss(Loss):
         blank: Class that stands for no label. >= 0.
         reduction: 'none', 'mean', 'sum'.
         zero_infinity: Whether a target that does not fit costs 0.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
@@ -199,6 +223,7 @@ class CTCLoss(Loss):
         targets: Labels y, (N, S) padded, or concatenated.
         input_lengths: Steps of each input, at most T, (N) or ().
         target_lengths: Labels of each target, (N) or ().
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: log_probs.
 
@@ -225,6 +250,8 @@ class CTCLoss(Loss):
         reduction: str = "mean",
         zero_infinity: bool = False,
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -233,6 +260,8 @@ class CTCLoss(Loss):
             reduction=reduction,
             size_average=None,
             reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
@@ -242,8 +271,12 @@ class CTCLoss(Loss):
         targets: ArrayLike,
         input_lengths: ArrayLike,
         target_lengths: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
     ) -> Tensor:
-        return self._call(log_probs, targets, input_lengths, target_lengths)  # type: ignore[no-any-return]
+        return self._call(  # type: ignore[no-any-return]
+            log_probs, targets, input_lengths, target_lengths, sample_weight=sample_weight
+        )
 
 
 class CategoricalHingeLoss(Loss):
@@ -259,11 +292,14 @@ class CategoricalHingeLoss(Loss):
 
     Args:
         reduction: 'none', 'mean', 'sum'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Scores x, (*, C).
         target: Probabilities y, usually 1 for the class and 0 else.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -281,18 +317,31 @@ class CategoricalHingeLoss(Loss):
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {}
 
-    def __init__(self, reduction: str = "mean", *, client: AnyClient | None = None) -> None:
+    def __init__(
+        self,
+        reduction: str = "mean",
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
         self._configure(
             parameters={},
             options={},
             reduction=reduction,
             size_average=None,
             reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        return self._call(input, target)  # type: ignore[no-any-return]
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        return self._call(  # type: ignore[no-any-return]
+            input, target, sample_weight=sample_weight
+        )
 
 
 class CosineEmbeddingLoss(Loss):
@@ -311,12 +360,15 @@ class CosineEmbeddingLoss(Loss):
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input1: First vectors, (N, D) or (D).
         input2: Second vectors, (N, D) or (D).
         target: 1 for similar, -1 for dissimilar pairs, (N) or ().
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input1, input2.
 
@@ -342,6 +394,8 @@ class CosineEmbeddingLoss(Loss):
         reduce: bool | None = None,
         reduction: str = "mean",
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -350,11 +404,22 @@ class CosineEmbeddingLoss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input1: ArrayLike, input2: ArrayLike, target: ArrayLike) -> Tensor:
-        return self._call(input1, input2, target)  # type: ignore[no-any-return]
+    def __call__(
+        self,
+        input1: ArrayLike,
+        input2: ArrayLike,
+        target: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Tensor:
+        return self._call(  # type: ignore[no-any-return]
+            input1, input2, target, sample_weight=sample_weight
+        )
 
 
 class CrossEntropyLoss(Loss):
@@ -377,11 +442,14 @@ class CrossEntropyLoss(Loss):
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum'.
         label_smoothing: Share of the target spread evenly over the classes. >= 0 and <= 1.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Logits x, (C), (N, C) or (N, C, d1, …, dK).
         target: Class indices in [0, C) without C, or probabilities like input.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -411,6 +479,8 @@ class CrossEntropyLoss(Loss):
         reduction: str = "mean",
         label_smoothing: float = 0.0,
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -419,11 +489,17 @@ class CrossEntropyLoss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        return self._call(input, target)  # type: ignore[no-any-return]
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        return self._call(  # type: ignore[no-any-return]
+            input, target, sample_weight=sample_weight
+        )
 
 
 class GaussianNLLLoss(Loss):
@@ -441,13 +517,16 @@ class GaussianNLLLoss(Loss):
     Args:
         full: Whether to add the constant ½ log 2π.
         eps: Least variance.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Expected values x, (*).
         target: True values y, (*).
         var: Variances, like input or fewer.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target, var.
 
@@ -472,6 +551,8 @@ class GaussianNLLLoss(Loss):
         eps: float = 1e-06,
         reduction: str = "mean",
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -480,11 +561,22 @@ class GaussianNLLLoss(Loss):
             reduction=reduction,
             size_average=None,
             reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike, var: ArrayLike) -> Tensor:
-        return self._call(input, target, var)  # type: ignore[no-any-return]
+    def __call__(
+        self,
+        input: ArrayLike,
+        target: ArrayLike,
+        var: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Tensor:
+        return self._call(  # type: ignore[no-any-return]
+            input, target, var, sample_weight=sample_weight
+        )
 
 
 class HingeEmbeddingLoss(Loss):
@@ -501,12 +593,15 @@ class HingeEmbeddingLoss(Loss):
         margin: Distance m from which dissimilar pairs cost nothing.
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Distances x, (*).
         target: 1 for similar, -1 for dissimilar pairs, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input.
 
@@ -531,6 +626,8 @@ class HingeEmbeddingLoss(Loss):
         reduce: bool | None = None,
         reduction: str = "mean",
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -539,11 +636,17 @@ class HingeEmbeddingLoss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        return self._call(input, target)  # type: ignore[no-any-return]
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        return self._call(  # type: ignore[no-any-return]
+            input, target, sample_weight=sample_weight
+        )
 
 
 class HingeLoss(Loss):
@@ -557,12 +660,15 @@ class HingeLoss(Loss):
     At the kink the gradient is that of the active side.
 
     Args:
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Scores x, (*).
         target: 1 for one class, -1 for the other, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -579,18 +685,31 @@ class HingeLoss(Loss):
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {}
 
-    def __init__(self, reduction: str = "mean", *, client: AnyClient | None = None) -> None:
+    def __init__(
+        self,
+        reduction: str = "mean",
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
         self._configure(
             parameters={},
             options={},
             reduction=reduction,
             size_average=None,
             reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        return self._call(input, target)  # type: ignore[no-any-return]
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        return self._call(  # type: ignore[no-any-return]
+            input, target, sample_weight=sample_weight
+        )
 
 
 class HuberLoss(Loss):
@@ -602,14 +721,17 @@ class HuberLoss(Loss):
         input, target: any, (*); broadcast together with a warning where they differ.
 
     Args:
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
         delta: Where the quadratic part meets the linear, in units of x. > 0.
         weight: Factor w of each loss, of the input's shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Predictions x, (*).
         target: True values y, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -634,6 +756,8 @@ class HuberLoss(Loss):
         delta: float = 1.0,
         *,
         weight: ArrayLike | None = None,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -642,11 +766,17 @@ class HuberLoss(Loss):
             reduction=reduction,
             size_average=None,
             reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        return self._call(input, target)  # type: ignore[no-any-return]
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        return self._call(  # type: ignore[no-any-return]
+            input, target, sample_weight=sample_weight
+        )
 
 
 class KLDivLoss(Loss):
@@ -665,11 +795,14 @@ class KLDivLoss(Loss):
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'batchmean', 'sum'.
         log_target: Whether target holds log-probabilities.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Log-probabilities x, (*).
         target: Probabilities y (their logarithms if log_target), (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -700,6 +833,8 @@ class KLDivLoss(Loss):
         reduction: str = "mean",
         log_target: bool = False,
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -708,11 +843,17 @@ class KLDivLoss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        return self._call(input, target)  # type: ignore[no-any-return]
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        return self._call(  # type: ignore[no-any-return]
+            input, target, sample_weight=sample_weight
+        )
 
 
 class L1Loss(Loss):
@@ -728,13 +869,16 @@ class L1Loss(Loss):
     Args:
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
         weight: Factor w of each loss, of the input's shape; the mean divides by their sum.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Predictions x, (*).
         target: True values y, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -759,6 +903,8 @@ class L1Loss(Loss):
         reduction: str = "mean",
         *,
         weight: ArrayLike | None = None,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -767,11 +913,17 @@ class L1Loss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        return self._call(input, target)  # type: ignore[no-any-return]
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        return self._call(  # type: ignore[no-any-return]
+            input, target, sample_weight=sample_weight
+        )
 
 
 class LogCoshLoss(Loss):
@@ -785,12 +937,15 @@ class LogCoshLoss(Loss):
     Exact for small differences too, where `d + softplus(-2d) - log 2` loses all its digits.
 
     Args:
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Predictions x, (*).
         target: True values y, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -807,18 +962,31 @@ class LogCoshLoss(Loss):
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {}
 
-    def __init__(self, reduction: str = "mean", *, client: AnyClient | None = None) -> None:
+    def __init__(
+        self,
+        reduction: str = "mean",
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
         self._configure(
             parameters={},
             options={},
             reduction=reduction,
             size_average=None,
             reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        return self._call(input, target)  # type: ignore[no-any-return]
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        return self._call(  # type: ignore[no-any-return]
+            input, target, sample_weight=sample_weight
+        )
 
 
 class MAPELoss(Loss):
@@ -833,12 +1001,15 @@ class MAPELoss(Loss):
 
     Args:
         eps: Least magnitude to divide by. > 0.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Predictions x, (*).
         target: True values y, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -857,7 +1028,13 @@ class MAPELoss(Loss):
     eps: float
 
     def __init__(
-        self, eps: float = 1e-07, reduction: str = "mean", *, client: AnyClient | None = None
+        self,
+        eps: float = 1e-07,
+        reduction: str = "mean",
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
     ) -> None:
         self._configure(
             parameters={"eps": eps},
@@ -865,11 +1042,17 @@ class MAPELoss(Loss):
             reduction=reduction,
             size_average=None,
             reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        return self._call(input, target)  # type: ignore[no-any-return]
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        return self._call(  # type: ignore[no-any-return]
+            input, target, sample_weight=sample_weight
+        )
 
 
 class MSELoss(Loss):
@@ -883,13 +1066,16 @@ class MSELoss(Loss):
     Args:
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
         weight: Factor w of each loss, of the input's shape; the mean divides by their sum.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Predictions x, (*).
         target: True values y, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -914,6 +1100,8 @@ class MSELoss(Loss):
         reduction: str = "mean",
         *,
         weight: ArrayLike | None = None,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -922,11 +1110,17 @@ class MSELoss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        return self._call(input, target)  # type: ignore[no-any-return]
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        return self._call(  # type: ignore[no-any-return]
+            input, target, sample_weight=sample_weight
+        )
 
 
 class MSLELoss(Loss):
@@ -941,12 +1135,15 @@ class MSLELoss(Loss):
 
     Args:
         eps: Least value. >= 0.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Predictions x, (*).
         target: True values y, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -965,7 +1162,13 @@ class MSLELoss(Loss):
     eps: float
 
     def __init__(
-        self, eps: float = 1e-07, reduction: str = "mean", *, client: AnyClient | None = None
+        self,
+        eps: float = 1e-07,
+        reduction: str = "mean",
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
     ) -> None:
         self._configure(
             parameters={"eps": eps},
@@ -973,11 +1176,17 @@ class MSLELoss(Loss):
             reduction=reduction,
             size_average=None,
             reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        return self._call(input, target)  # type: ignore[no-any-return]
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        return self._call(  # type: ignore[no-any-return]
+            input, target, sample_weight=sample_weight
+        )
 
 
 class MarginRankingLoss(Loss):
@@ -994,13 +1203,16 @@ class MarginRankingLoss(Loss):
         margin: By how much the scores must differ.
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input1: First scores, (*).
         input2: Second scores, (*).
         target: 1 if the first ranks higher, -1 if the second does, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input1, input2, target.
 
@@ -1025,6 +1237,8 @@ class MarginRankingLoss(Loss):
         reduce: bool | None = None,
         reduction: str = "mean",
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -1033,11 +1247,22 @@ class MarginRankingLoss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input1: ArrayLike, input2: ArrayLike, target: ArrayLike) -> Tensor:
-        return self._call(input1, input2, target)  # type: ignore[no-any-return]
+    def __call__(
+        self,
+        input1: ArrayLike,
+        input2: ArrayLike,
+        target: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Tensor:
+        return self._call(  # type: ignore[no-any-return]
+            input1, input2, target, sample_weight=sample_weight
+        )
 
 
 class MultiLabelMarginLoss(Loss):
@@ -1055,11 +1280,14 @@ class MultiLabelMarginLoss(Loss):
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Scores x, (N, C) or (C).
         target: Labels y in [0, C), then -1, of the input's shape.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input.
 
@@ -1083,6 +1311,8 @@ class MultiLabelMarginLoss(Loss):
         reduce: bool | None = None,
         reduction: str = "mean",
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -1091,11 +1321,17 @@ class MultiLabelMarginLoss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        return self._call(input, target)  # type: ignore[no-any-return]
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        return self._call(  # type: ignore[no-any-return]
+            input, target, sample_weight=sample_weight
+        )
 
 
 class MultiLabelSoftMarginLoss(Loss):
@@ -1112,11 +1348,14 @@ class MultiLabelSoftMarginLoss(Loss):
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Scores x, (N, C).
         target: 1 for labels that apply, 0 for others, (N, C).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -1142,6 +1381,8 @@ class MultiLabelSoftMarginLoss(Loss):
         reduce: bool | None = None,
         reduction: str = "mean",
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -1150,11 +1391,17 @@ class MultiLabelSoftMarginLoss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        return self._call(input, target)  # type: ignore[no-any-return]
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        return self._call(  # type: ignore[no-any-return]
+            input, target, sample_weight=sample_weight
+        )
 
 
 class MultiMarginLoss(Loss):
@@ -1174,11 +1421,14 @@ class MultiMarginLoss(Loss):
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Scores x, (N, C) or (C).
         target: Class indices in [0, C), (N) or ().
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input.
 
@@ -1207,6 +1457,8 @@ class MultiMarginLoss(Loss):
         reduce: bool | None = None,
         reduction: str = "mean",
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -1215,11 +1467,17 @@ class MultiMarginLoss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        return self._call(input, target)  # type: ignore[no-any-return]
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        return self._call(  # type: ignore[no-any-return]
+            input, target, sample_weight=sample_weight
+        )
 
 
 class NLLLoss(Loss):
@@ -1240,11 +1498,14 @@ class NLLLoss(Loss):
         ignore_index: Index of rows to leave out.
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Log-probabilities x, (C), (N, C) or (N, C, d1, …, dK).
         target: Class indices in [0, C), the input's shape without C.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input.
 
@@ -1271,6 +1532,8 @@ class NLLLoss(Loss):
         reduce: bool | None = None,
         reduction: str = "mean",
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -1279,11 +1542,17 @@ class NLLLoss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        return self._call(input, target)  # type: ignore[no-any-return]
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        return self._call(  # type: ignore[no-any-return]
+            input, target, sample_weight=sample_weight
+        )
 
 
 class NLLLoss2d(NLLLoss):
@@ -1309,12 +1578,15 @@ class PoissonNLLLoss(Loss):
         size_average: deprecated; use reduction.
         eps: Added to input in its logarithm, if that is to be taken.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Expected counts x, or their logarithms, (*).
         target: Counts y, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -1343,6 +1615,8 @@ class PoissonNLLLoss(Loss):
         reduce: bool | None = None,
         reduction: str = "mean",
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -1351,11 +1625,17 @@ class PoissonNLLLoss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, log_input: ArrayLike, target: ArrayLike) -> Tensor:
-        return self._call(log_input, target)  # type: ignore[no-any-return]
+    def __call__(
+        self, log_input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        return self._call(  # type: ignore[no-any-return]
+            log_input, target, sample_weight=sample_weight
+        )
 
 
 class QuantileLoss(Loss):
@@ -1370,12 +1650,15 @@ class QuantileLoss(Loss):
 
     Args:
         quantile: Which quantile, q. > 0 and < 1.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Predicted quantiles x, (*).
         target: True values y, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -1394,7 +1677,13 @@ class QuantileLoss(Loss):
     quantile: float
 
     def __init__(
-        self, quantile: float = 0.5, reduction: str = "mean", *, client: AnyClient | None = None
+        self,
+        quantile: float = 0.5,
+        reduction: str = "mean",
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
     ) -> None:
         self._configure(
             parameters={"quantile": quantile},
@@ -1402,11 +1691,17 @@ class QuantileLoss(Loss):
             reduction=reduction,
             size_average=None,
             reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        return self._call(input, target)  # type: ignore[no-any-return]
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        return self._call(  # type: ignore[no-any-return]
+            input, target, sample_weight=sample_weight
+        )
 
 
 class SigmoidFocalLoss(Loss):
@@ -1423,12 +1718,15 @@ class SigmoidFocalLoss(Loss):
     Args:
         alpha: Weight of the positives, or -1 for none. >= -1 and <= 1.
         gamma: How little easy examples count. >= 0.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Logits x, (*).
         target: Probabilities y, usually 0 or 1, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -1454,6 +1752,8 @@ class SigmoidFocalLoss(Loss):
         gamma: float = 2.0,
         reduction: str = "mean",
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -1462,11 +1762,17 @@ class SigmoidFocalLoss(Loss):
             reduction=reduction,
             size_average=None,
             reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        return self._call(input, target)  # type: ignore[no-any-return]
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        return self._call(  # type: ignore[no-any-return]
+            input, target, sample_weight=sample_weight
+        )
 
 
 class SmoothL1Loss(Loss):
@@ -1482,13 +1788,16 @@ class SmoothL1Loss(Loss):
     Args:
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
         beta: Where the quadratic part meets the linear, in units of x. >= 0.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Predictions x, (*).
         target: True values y, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -1513,6 +1822,8 @@ class SmoothL1Loss(Loss):
         reduction: str = "mean",
         beta: float = 1.0,
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -1521,11 +1832,17 @@ class SmoothL1Loss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        return self._call(input, target)  # type: ignore[no-any-return]
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        return self._call(  # type: ignore[no-any-return]
+            input, target, sample_weight=sample_weight
+        )
 
 
 class SoftMarginLoss(Loss):
@@ -1541,12 +1858,15 @@ class SoftMarginLoss(Loss):
     Args:
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Scores x, (*).
         target: 1 for one class, -1 for the other, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input.
 
@@ -1569,6 +1889,8 @@ class SoftMarginLoss(Loss):
         reduce: bool | None = None,
         reduction: str = "mean",
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -1577,11 +1899,17 @@ class SoftMarginLoss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        return self._call(input, target)  # type: ignore[no-any-return]
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        return self._call(  # type: ignore[no-any-return]
+            input, target, sample_weight=sample_weight
+        )
 
 
 class SquaredHingeLoss(Loss):
@@ -1593,12 +1921,15 @@ class SquaredHingeLoss(Loss):
         input, target: any, (*); broadcast together.
 
     Args:
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Scores x, (*).
         target: 1 for one class, -1 for the other, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -1615,18 +1946,31 @@ class SquaredHingeLoss(Loss):
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {}
 
-    def __init__(self, reduction: str = "mean", *, client: AnyClient | None = None) -> None:
+    def __init__(
+        self,
+        reduction: str = "mean",
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
         self._configure(
             parameters={},
             options={},
             reduction=reduction,
             size_average=None,
             reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        return self._call(input, target)  # type: ignore[no-any-return]
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        return self._call(  # type: ignore[no-any-return]
+            input, target, sample_weight=sample_weight
+        )
 
 
 class TripletMarginLoss(Loss):
@@ -1650,12 +1994,15 @@ class TripletMarginLoss(Loss):
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         anchor: Points a, (N, D) or (D).
         positive: Points p that should be near, as anchor.
         negative: Points n that should be far, as anchor.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: anchor, positive, negative.
 
@@ -1691,6 +2038,8 @@ class TripletMarginLoss(Loss):
         reduce: bool | None = None,
         reduction: str = "mean",
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -1699,11 +2048,22 @@ class TripletMarginLoss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, anchor: ArrayLike, positive: ArrayLike, negative: ArrayLike) -> Tensor:
-        return self._call(anchor, positive, negative)  # type: ignore[no-any-return]
+    def __call__(
+        self,
+        anchor: ArrayLike,
+        positive: ArrayLike,
+        negative: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Tensor:
+        return self._call(  # type: ignore[no-any-return]
+            anchor, positive, negative, sample_weight=sample_weight
+        )
 
 
 class TripletMarginWithDistanceLoss(Loss):
@@ -1724,12 +2084,15 @@ class TripletMarginWithDistanceLoss(Loss):
         margin: By how much the distances must differ. > 0.
         swap: Whether the positive may stand in for the anchor.
         reduction: 'none', 'mean', 'sum'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         anchor: Points a, (N, D) or (D).
         positive: Points p that should be near, as anchor.
         negative: Points n that should be far, as anchor.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: anchor, positive, negative.
 
@@ -1766,6 +2129,8 @@ class TripletMarginWithDistanceLoss(Loss):
         swap: bool = False,
         reduction: str = "mean",
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -1774,8 +2139,19 @@ class TripletMarginWithDistanceLoss(Loss):
             reduction=reduction,
             size_average=None,
             reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, anchor: ArrayLike, positive: ArrayLike, negative: ArrayLike) -> Tensor:
-        return self._call(anchor, positive, negative)  # type: ignore[no-any-return]
+    def __call__(
+        self,
+        anchor: ArrayLike,
+        positive: ArrayLike,
+        negative: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Tensor:
+        return self._call(  # type: ignore[no-any-return]
+            anchor, positive, negative, sample_weight=sample_weight
+        )
