@@ -23,7 +23,6 @@ from lossd.spec import (
     NORMALIZERS,
     Given,
     Loss,
-    Samples,
     Shape,
     TensorType,
     find,
@@ -129,16 +128,8 @@ def planned(call: Call) -> Plan | None:
 
 def compile_kernels(name: str) -> None:
     """Make a loss's float32 kernels ready: reduced to a number, with and without gradient."""
-    shapes: dict[str, Shape] = {"element": (1,), "vector": (1, 2), "scalar": (1,), "label": (1,)}
     loss = find(name)
-    if issubclass(loss, Samples):
-        tensors = loss.smallest()
-    else:
-        tensors = {
-            n: np.zeros(shapes[t.role], np.int64 if t.role == "label" else np.float32)
-            for n, t in loss.tensors.items()
-            if not t.optional
-        }
+    tensors = loss.smallest()
     for gradients in ((), loss.required()[:1]):
         compute(Call(name, tensors, {}, "mean", gradients))
 

@@ -12,11 +12,11 @@ from lossd_client.buffers import Pool
 from lossd_client.dtypes import is_float, is_half, named, narrowed, widened
 from lossd_client.errors import DomainError, DTypeError, LabelError, ParameterError, ShapeError
 
-from lossd.kernels import columns, labels, rowwise, runtime, slots
+from lossd.kernels import columns, labels, products, rowwise, runtime, slots
 from lossd.kernels.variant import Variant
 from lossd.spec import (
     FLOATS,
-    Classes,
+    Composed,
     Given,
     Layout,
     Loss,
@@ -24,6 +24,7 @@ from lossd.spec import (
     Samples,
     Shape,
     TensorType,
+    Work,
     tuple_text,
 )  # fmt: skip
 
@@ -101,9 +102,8 @@ class Plan:
         self._check_sample_weight()
         self.gradients = self._checked(form.gradients)
         loss = form.loss
-        self.labelled = isinstance(loss, Classes) and loss.tensors["target"].role == "label"
-        plain = isinstance(loss, Classes) and loss.plain_mean
-        self.own_counts = self.labelled and not plain
+        self.labelled = "target" in loss.tensors and loss.tensors["target"].role == "label"
+        self.own_counts = self.labelled and not loss.plain_mean
         self.weighted = any(loss.tensors[n].role == "multiplier" for n in form.given)
         given = [*form.given.values(), *([form.sample_weight] if form.sample_weight else [])]
         self.size = sum(math.prod(t.shape) * t.dtype.itemsize for t in given) + footprint(form)
@@ -538,12 +538,66 @@ class SamplesPlan(KernelPlan):
         return [*operands, sizes, each]
 
 
+class ComposedPlan(Plan):
+    """The plan of a loss that is made of products and of other losses."""
+
+    loss: Composed
+
+    def run(self, arrays: Mapping[str, Array], grad_output: npt.ArrayLike | None) -> Result:
+        """Compute the call on these arrays."""
+        rows, kept = None, 0
+        if self.labelled:
+            rows, kept = self._labels(arrays["target"])
+        factors = self._factors(arrays)
+        divisor = self.divisor
+        if divisor is None:
+            divisor = self._sum_divided_by(arrays, rows, kept, factors)
+        each = np.ones(self.layout.rows) if factors is None else _doubles(factors).reshape(-1)
+        upstream = None if grad_output is None else self._upstream(grad_output)
+        scale = self._scale(divisor, None if self.form.upstream else upstream)
+        with np.errstate(invalid="ignore"):  # a mean of nothing: 0 times infinity
+            slopes = each * scale
+        if self.form.upstream and upstream is not None:
+            slopes = slopes * upstream.reshape(-1)
+        given = {
+            name: array if self._indexed(name) else self._broadcast(array, array.shape)
+            for name, array in arrays.items()
+            if name in self.loss.tensors
+        }
+        work = Work(given, self.layout, self.gradients, slopes, self._rows, products.product)
+        with products.one_thread_each():
+            losses, made = self.loss.compute(work)
+        weighed = np.asarray(losses, np.float64) * each
+        if self.form.reduction == "none":
+            result = weighed.reshape(self.layout.output).astype(self.dtype)
+        else:
+            result = self._reduced(float(weighed.sum()), divisor)
+        gradients = {n: self._typed(n, made[n]) for n in self.gradients}
+        return Result(result, gradients, self.layout.warning)
+
+    def _indexed(self, name: str) -> bool:
+        return self.loss.tensors[name].role in ("label", "index")
+
+    def _rows(
+        self, loss: Loss, tensors: Mapping[str, Array], wanted: tuple[str, ...], slopes: Array
+    ) -> tuple[Array, dict[str, Array]]:
+        """See `spec.Work`."""
+        given = {name: TensorType(array.dtype, array.shape) for name, array in tensors.items()}
+        form = Form(self.form.name, loss.lower(given), given, "none", wanted, bool(wanted))
+        made = plan(form)
+        upstream = slopes.reshape(made.layout.output) if wanted else None
+        result = made.run(tensors, upstream)
+        return result.loss.reshape(-1), result.gradients
+
+
 def plan(form: Form) -> Plan:
     """The plan of a form.
 
     Raises:
         LossdError: shapes that do not fit, gradients that there are not.
     """
+    if isinstance(form.loss, Composed):
+        return ComposedPlan(form)
     return (SamplesPlan if isinstance(form.loss, Samples) else KernelPlan)(form)
 
 
@@ -560,7 +614,8 @@ def footprint(form: Form) -> int:
     copied = sum(full[n] for n, t in given.items() if _is_copied(t, layout.shapes.get(n, t.shape)))
     losses = layout.rows * size * (form.reduction in ("none", "sample"))
     factors = layout.rows * size * (form.sample_weight is not None)
-    return copied + losses + factors + sum(full.get(n, 0) for n in form.gradients)
+    scratch = loss.scratch if isinstance(loss, Composed) else 0
+    return copied + losses + factors + scratch + sum(full.get(n, 0) for n in form.gradients)
 
 
 def _is_copied(kind: TensorType, shape: Shape) -> bool:

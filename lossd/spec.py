@@ -175,6 +175,10 @@ class Loss:
         divisor: the tensor whose sum the mean divides by; "" for the number of losses.
         reference: where the definition stands.
         advice: what a client warns of, by reduction.
+        plain_mean: whether the mean of labelled losses divides by their number, not by the sum of
+            the weights at the labels.
+        owned: tensors that the client's class holds, as torch.nn's holds its parameters; such a
+            class is written by hand (lossd_client/owning.py).
     """
 
     name: ClassVar[str] = ""
@@ -188,6 +192,8 @@ class Loss:
     reference: ClassVar[str] = ""
     formula: ClassVar[str] = ""
     advice: ClassVar[dict[str, str]] = {}
+    owned: ClassVar[tuple[str, ...]] = ()
+    plain_mean: ClassVar[bool] = False
     tensors: ClassVar[dict[str, Tensor]] = {}
     params: ClassVar[dict[str, Param]] = {}
 
@@ -221,6 +227,16 @@ class Loss:
     def required(cls) -> list[str]:
         """Names of the tensors of a call, in order."""
         return [name for name, t in cls.tensors.items() if not t.optional]
+
+    @classmethod
+    def smallest(cls) -> dict[str, Any]:
+        """Tensors of a call, as few as can be: kernels are compiled with them."""
+        shapes = {"element": (1,), "vector": (1, 2), "scalar": (1,), "label": (1,)}
+        return {
+            n: np.zeros(shapes[t.role], np.int64 if t.role == "label" else np.float32)
+            for n, t in cls.tensors.items()
+            if not t.optional
+        }
 
     @classmethod
     def doc(cls) -> str:
@@ -413,8 +429,6 @@ class Classes(Rowwise):
     component is another than the label's, and the first tensor's component at the label.
     """
 
-    plain_mean: ClassVar[bool] = False
-
     def layout(self, given: Given) -> Layout:
         """One row for each class index or distribution."""
         shape, target = given["input"].shape, given["target"].shape
@@ -476,13 +490,47 @@ class Samples(Loss):
     operands: ClassVar[tuple[tuple[str, Operand], ...]]
     sample: ClassVar[Pieces]
 
-    @classmethod
-    def smallest(cls) -> dict[str, Any]:
-        """Tensors of a call, as few as can be: the kernel is compiled with them."""
-        raise NotImplementedError
-
     def prepare(self, arrays: Mapping[str, Any], layout: Layout, reduction: str) -> Prepared:
         """Check what types and shapes do not tell, and bring the tensors into their form.
+
+        Raises:
+            LossdError: values that the loss is not defined for.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Work:
+    """One call of a composed loss.
+
+    arrays: its tensors in the type that it is computed in, labels as they are.
+    layout: its layout.
+    wanted: names of the tensors whose gradient is wanted.
+    slopes: float64[rows], what each row's gradient is multiplied by.
+    rows: computes the rows of another loss: rows(loss, tensors, wanted, slopes) gives their losses
+        and the gradients of their sum, each row's times its slope; tensors are those of that loss.
+    product: product(a, b, out=None, add=False) is the matrix product a @ b.
+    """
+
+    arrays: Mapping[str, Any]
+    layout: Layout
+    wanted: tuple[str, ...]
+    slopes: Any
+    rows: Callable[..., tuple[Any, dict[str, Any]]]
+    product: Callable[..., Any]
+
+
+class Composed(Loss):
+    """One loss per row, made of matrix products and of the kernels of other losses.
+
+    The result must not depend on anything but shapes and values: products go through `Work`.
+    `scratch` is the memory that it may take beside its tensors and results, in bytes.
+    """
+
+    scratch: ClassVar[int] = 48 << 20
+
+    def compute(self, work: Work) -> tuple[Any, dict[str, Any]]:
+        """The losses, float64 or of the tensors' type, and the gradients that are wanted.
 
         Raises:
             LossdError: values that the loss is not defined for.

@@ -131,6 +131,8 @@ def classes() -> str:
     parts = []
     for name in sorted(registry, key=lambda n: registry[n].__name__):
         loss = registry[name]
+        if loss.owned:
+            continue
         declared, described = _arguments(loss, loss.signature)
         inputs, options = loss.required(), loss.optional()
         legacy = "size_average" in loss.signature
@@ -188,6 +190,7 @@ def classes() -> str:
 '''
             for alias in loss.aliases
         ]
+    owning = sorted(loss.__name__ for loss in registry.values() if loss.owned)
     names = sorted(n for loss in registry.values() for n in (loss.__name__, *loss.aliases))
     return f'''"""torch.nn's losses and some that it lacks, computed at a client's target.
 
@@ -200,6 +203,7 @@ from typing import ClassVar
 from lossd_client.arrays import ArrayLike, Tensor
 from lossd_client.client import AnyClient
 from lossd_client.module import Loss, Named
+from lossd_client.owning import {", ".join(owning)}
 from lossd_client.wire import Parameter
 
 __all__ = {names!r}
@@ -225,6 +229,10 @@ def functions() -> str:
         )
         arguments = ", ".join([*(f"{n}: ArrayLike" for n in inputs), *declared])
         lines = "\n".join(f"        {line}" for line in described)
+        held = [n for n in inputs if n in loss.owned]
+        inputs = [n for n in inputs if n not in held]
+        made = f"nn.{loss.__name__}{'.of' * bool(loss.owned)}"
+        passed = ", ".join(filter(None, [", ".join(held), passed]))
         summary = loss.doc().partition("\n\n")[0]
         parts.append(f'''def {name}({arguments}) -> Tensor:
     """{summary}
@@ -234,7 +242,7 @@ def functions() -> str:
 
     See `lossd_client.nn.{loss.__name__}`.
     """
-    criterion = nn.{loss.__name__}({passed})
+    criterion = {made}({passed})
     return criterion({", ".join(inputs)}, sample_weight=sample_weight)
 ''')
     return f'''"""The losses as functions, torch.nn.functional's among them, at a client's target.

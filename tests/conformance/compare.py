@@ -87,7 +87,7 @@ def by_torch(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if name in PEERS:
-            loss = PEERS[name].function(*given.values(), **parameters)
+            loss = PEERS[name].function(**given, **parameters)
             loss = loss if reduction == "none" else getattr(loss, reduction)()
         else:
             loss = getattr(torch.nn.functional, name)(**given, **parameters, reduction=reduction)

@@ -31,6 +31,10 @@ SHARED = {"lossd_client.errors", "lossd_client.buffers", "lossd_client.dtypes"}
 """What of the client's distribution every layer may use: none of them imports anything of ours."""
 
 
+WRITTEN_BY_HAND = {"AdaptiveLogSoftmaxWithLoss", "LinearCrossEntropyLoss"}
+"""Classes of lossd_client.nn that are not generated."""
+
+
 def sources(package: Path) -> list[Path]:
     return [p for p in sorted(package.rglob("*.py")) if GENERATED not in p.parts]
 
@@ -211,7 +215,8 @@ def test_all_is_the_public_names(path: Path) -> None:
         front = path.name == "__init__.py" and bound(tree, imports_too=True)
         assert not front, "a package's front page says what is public"
         return
-    assert set(names) == bound(tree, imports_too=path.name == "__init__.py")
+    written_by_hand = WRITTEN_BY_HAND if module_of(path) == "lossd_client.nn" else set()
+    assert set(names) == bound(tree, imports_too=path.name == "__init__.py") | written_by_hand
     assert len(set(names)) == len(names)
     assert ast.get_docstring(tree)
 
@@ -221,4 +226,5 @@ def test_the_clients_public_names() -> None:
         assert hasattr(lossd_client, name)
     for module in (lossd_client.nn, lossd_client.functional, lossd_client.errors):
         for name in module.__all__:
-            assert getattr(module, name).__module__ == module.__name__
+            home = "lossd_client.owning" if name in WRITTEN_BY_HAND else module.__name__
+            assert getattr(module, name).__module__ == home

@@ -9,6 +9,7 @@ from lossd_client.client import AnyClient
 from lossd_client.module import Named
 
 __all__ = [
+    "adaptive_log_softmax_with_loss",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "categorical_hinge_loss",
@@ -21,6 +22,7 @@ __all__ = [
     "huber_loss",
     "kl_div",
     "l1_loss",
+    "linear_cross_entropy",
     "log_cosh_loss",
     "mape_loss",
     "margin_ranking_loss",
@@ -39,6 +41,53 @@ __all__ = [
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
 ]
+
+
+def adaptive_log_softmax_with_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    head_weight: ArrayLike,
+    tail_weight: ArrayLike,
+    cutoffs: ArrayLike,
+    head_bias: ArrayLike | None = None,
+    div_value: float = 4.0,
+    reduction: str = "mean",
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Cross entropy over very many classes, the rare ones in clusters with layers of their own.
+
+    Args:
+        input: Features x, (N, D) or (D).
+        target: Class indices, (N) or ().
+        head_weight: The head's weight, (cutoffs[0] + K, D).
+        tail_weight: The clusters' weights, flat.
+        cutoffs: First class of each cluster, then the number of classes, (K + 1).
+        head_bias: The head's bias, (cutoffs[0] + K).
+        div_value: By how much each cluster's inner layer is narrower. > 0.
+        reduction: 'none', 'mean', 'sum'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.AdaptiveLogSoftmaxWithLoss`.
+    """
+    criterion = nn.AdaptiveLogSoftmaxWithLoss.of(
+        head_weight,
+        tail_weight,
+        cutoffs,
+        head_bias=head_bias,
+        div_value=div_value,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def binary_cross_entropy(
@@ -510,6 +559,53 @@ def l1_loss(
         reduce=reduce,
         reduction=reduction,
         weight=weight,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input, target, sample_weight=sample_weight)
+
+
+def linear_cross_entropy(
+    input: ArrayLike,
+    linear_weight: ArrayLike,
+    target: ArrayLike,
+    linear_bias: ArrayLike | None = None,
+    weight: ArrayLike | None = None,
+    reduction: str = "mean",
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Cross entropy of a linear layer's logits, which are never all there at once.
+
+    Args:
+        input: Features x, (N, D) or (D).
+        linear_weight: The layer's weight W, (C, D) or (C, d1, …, dK, D).
+        target: Class indices in [0, C), (N, d1, …, dK), or probabilities (N, C, d1, …, dK).
+        linear_bias: The layer's bias b, linear_weight's shape without D.
+        weight: Factor w of each class, (C).
+        reduction: 'none', 'mean', 'sum'.
+        ignore_index: Index of rows to leave out.
+        label_smoothing: Share of the target spread evenly over the classes. >= 0 and <= 1.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.LinearCrossEntropyLoss`.
+    """
+    criterion = nn.LinearCrossEntropyLoss.of(
+        linear_weight,
+        linear_bias=linear_bias,
+        weight=weight,
+        reduction=reduction,
+        ignore_index=ignore_index,
+        label_smoothing=label_smoothing,
         normalizer=normalizer,
         zero_if_empty=zero_if_empty,
         client=client,

@@ -94,12 +94,28 @@ class Loss:
         mode += ["zero_if_empty=True"] if self.zero_if_empty else []
         return f"{type(self).__name__}({', '.join(changed + given + mode)})"
 
-    def _call(self, *inputs: Any, sample_weight: ArrayLike | None = None) -> Any:
+    def _owned(self) -> dict[str, Any]:
+        """Tensors of the loss that the class holds; None where there is none."""
+        return {}
+
+    def _shaped(self, arrays: dict[str, Array]) -> dict[str, Array]:
+        """Arrays in the shapes that the loss takes them in."""
+        return arrays
+
+    def _call(
+        self,
+        *inputs: Any,
+        sample_weight: ArrayLike | None = None,
+        reduction: str | None = None,
+        then: Callable[[Any], Any] | None = None,
+    ) -> Any:
         """The loss of these inputs, as what they are: torch tensors in, a torch tensor out."""
-        call = _Call(self, inputs, sample_weight)
-        if call.torch is not None:
-            return self._later(call.request(call.wanted), call.finish_torch)
-        return self._later(call.request(call.wanted), call.finish)
+        call = _Call(self, inputs, sample_weight, reduction)
+        finish = call.finish if call.torch is None else call.finish_torch
+        request = call.request(call.wanted)
+        if then is None:
+            return self._later(request, finish)
+        return self._later(request, lambda response: then(finish(response)))
 
     def value_and_grad(
         self,
@@ -124,7 +140,7 @@ class Loss:
 
         def finish(response: Response) -> Any:
             value = cast(Array, response.tensors["loss"])
-            gradients = tuple(_gradient(response, name) for name in names)
+            gradients = tuple(_gradient(response, n).reshape(call.shapes[n]) for n in names)
             several = wrt is not None and not isinstance(wrt, str)
             return (value if value.ndim else value.item()), (gradients if several else gradients[0])
 
@@ -147,13 +163,20 @@ async def _finished(response: Awaitable[Response], finish: Callable[[Response], 
 class _Call:
     """One call of a loss: its inputs as arrays, and the way back to what they were."""
 
-    def __init__(self, loss: Loss, inputs: Sequence[Any], sample_weight: Any = None) -> None:
+    def __init__(
+        self,
+        loss: Loss,
+        inputs: Sequence[Any],
+        sample_weight: Any = None,
+        reduction: str | None = None,
+    ) -> None:
         if len(inputs) != len(loss.inputs):
             message = f"{loss.name} takes {', '.join(loss.inputs)}: {len(inputs)} were given"
             raise TypeError(message)
-        self.loss = loss
+        self.loss, self.reduction = loss, reduction or loss.reduction
         given = dict(zip(loss.inputs, inputs, strict=True))
         given |= {k: v for k in loss.options if (v := getattr(loss, k)) is not None}
+        given |= {k: v for k, v in loss._owned().items() if v is not None}
         if sample_weight is not None:
             given["sample_weight"] = sample_weight
         self.given: dict[str, Any] = given
@@ -166,6 +189,8 @@ class _Call:
             self.arrays = torch_tensors.to_arrays(given)
         else:
             self.arrays = {name: as_array(value) for name, value in given.items()}
+        self.shapes = {name: array.shape for name, array in self.arrays.items()}
+        self.arrays = loss._shaped(self.arrays)
         asked = [n for n, v in given.items() if getattr(v, "requires_grad", False)]
         self.wanted = [n for n in asked if n in loss.differentiable]
         if self.torch is not None and not torch.is_grad_enabled():  # type: ignore[union-attr]
@@ -182,7 +207,7 @@ class _Call:
         tensors = self.arrays
         if grad_output is not None:
             tensors = {**tensors, "grad_output": grad_output}
-        return Request(loss.name, tensors, parameters, loss.reduction, gradients)
+        return Request(loss.name, tensors, parameters, self.reduction, gradients)
 
     def finish(self, response: Response) -> Tensor:
         """A Tensor that knows the way back."""
@@ -199,17 +224,19 @@ class _Call:
     def gradients(self, response: Response, upstream: Array | None) -> dict[str, Array]:
         """Gradients of the inputs that want one, multiplied by the upstream gradient."""
         value = cast(Array, response.tensors["loss"])
-        if self.loss.reduction in ("none", "sample") and upstream is not None:
+        if upstream is not None and upstream.size and (upstream == upstream.flat[0]).all():
+            upstream = upstream.flat[0]  # the same for every loss, as a mean's is
+        elif upstream is not None:
             client = self.loss.client
             if not isinstance(client, Client):
                 message = (
-                    f"backward through reduction={self.loss.reduction!r} needs a Client, not an "
+                    f"backward through reduction={self.reduction!r} needs a Client, not an "
                     "AsyncClient"
                 )
                 raise RuntimeError(message)
             response = client.send(self.request(self.wanted, np.asarray(upstream, value.dtype)))
             upstream = None
-        found = {n: _gradient(response, n) for n in self.wanted}
+        found = {n: _gradient(response, n).reshape(self.shapes[n]) for n in self.wanted}
         if upstream is None or upstream == 1:
             return found
         return {n: _times(g, upstream) for n, g in found.items()}

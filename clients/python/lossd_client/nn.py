@@ -9,9 +9,11 @@ from typing import ClassVar
 from lossd_client.arrays import ArrayLike, Tensor
 from lossd_client.client import AnyClient
 from lossd_client.module import Loss, Named
+from lossd_client.owning import AdaptiveLogSoftmaxWithLoss, LinearCrossEntropyLoss
 from lossd_client.wire import Parameter
 
 __all__ = [
+    "AdaptiveLogSoftmaxWithLoss",
     "BCELoss",
     "BCEWithLogitsLoss",
     "CTCLoss",
@@ -24,6 +26,7 @@ __all__ = [
     "HuberLoss",
     "KLDivLoss",
     "L1Loss",
+    "LinearCrossEntropyLoss",
     "LogCoshLoss",
     "MAPELoss",
     "MSELoss",

@@ -38,11 +38,13 @@ def _tensor(array: "Array") -> torch.Tensor:
 
 def attach(call: "_Call", response: Response) -> torch.Tensor:
     """The loss as a torch tensor whose backward gives the response's gradients."""
-    tensors = [call.given[name] for name in call.wanted]
+    tensors = [v for n in call.wanted if isinstance(v := call.given[n], torch.Tensor)]
     device = next(v.device for v in call.given.values() if isinstance(v, torch.Tensor))
     value = torch.from_numpy(np.array(response.tensors["loss"])).to(device)
-    if not tensors:
+    if not call.wanted:
         return value
+    if not tensors:  # what wants a gradient are tensors of lossd's: something must be in the graph
+        tensors = [torch.zeros((), requires_grad=True)]
     return cast(torch.Tensor, _Attached.apply(call, response, value, *tensors))
 
 
@@ -54,15 +56,17 @@ class _Attached(torch.autograd.Function):
         ctx: Any, call: "_Call", response: Response, value: torch.Tensor, *tensors: torch.Tensor
     ) -> torch.Tensor:
         ctx.call, ctx.response = call, response
-        ctx.devices = [tensor.device for tensor in tensors]
         return value
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         gradients = ctx.call.gradients(ctx.response, upstream.detach().cpu().numpy())
-        found = [
-            _tensor(gradient).to(device)
-            for gradient, device in zip(gradients.values(), ctx.devices, strict=True)
-        ]
-        return (None, None, None, *found)
+        found: list[torch.Tensor | None] = []
+        for name, gradient in gradients.items():
+            given = ctx.call.given[name]
+            if isinstance(given, torch.Tensor):
+                found.append(_tensor(gradient).to(given.device))
+            else:
+                given.accumulate(gradient)
+        return (None, None, None, *(found or [None]))

@@ -46,6 +46,24 @@ def nll_loss(
     )
 
 
+def shares(
+    x: Array,
+    target: Array,
+    axis: int,
+    weight: Array | None,
+    ignore_index: int,
+    label_smoothing: float,
+) -> tuple[Array, Array, Any]:
+    """Each class's weight, its share of the target, and what the mean divides by."""
+    width = x.shape[-1]
+    w = np.ones(width, WIDE) if weight is None else weight
+    soft = target.dtype.kind == "f"
+    kept = np.ones(x.shape[:-1], bool) if soft else target != ignore_index
+    y = np.moveaxis(target, axis, -1) if soft else one_hot(target, width, kept)
+    divisor = None if soft else (w * y).sum()
+    return w, (1 - label_smoothing) * y + WIDE(label_smoothing) / width * kept[..., None], divisor
+
+
 def cross_entropy(
     input: Array,
     target: Array,
@@ -55,13 +73,7 @@ def cross_entropy(
 ) -> Rows:
     axis = class_axis(input)
     x = np.moveaxis(input, axis, -1)
-    width = x.shape[-1]
-    w = np.ones(width, WIDE) if weight is None else weight
-    soft = target.dtype.kind == "f"
-    kept = np.ones(x.shape[:-1], bool) if soft else target != ignore_index
-    y = np.moveaxis(target, axis, -1) if soft else one_hot(target, width, kept)
-    divisor = None if soft else (w * y).sum()
-    y = (1 - label_smoothing) * y + WIDE(label_smoothing) / width * kept[..., None]
+    w, y, divisor = shares(x, target, axis, weight, ignore_index, label_smoothing)
 
     depth = x.max(-1, keepdims=True) - x
     log_sum = np.log(np.exp(-depth).sum(-1, keepdims=True))

@@ -1,0 +1,358 @@
+"""Losses of a linear layer's classes, the layer included."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from lossd_client.dtypes import is_float
+from lossd_client.errors import LabelError, ParameterError, ShapeError
+
+from lossd.losses.classification import CrossEntropyLoss
+from lossd.spec import Composed, Given, Layout, Loss, Work, param, tensor, tuple_text
+
+
+class LinearCrossEntropyLoss(Composed):
+    r"""Cross entropy of a linear layer's logits, which are never all there at once.
+
+    Shape:
+        input: (N, D) or (D); linear_weight: (C, D) or (C, d1, …, dK, D); linear_bias: the same
+        without D; target: (N, d1, …, dK) (indices, any integer type) or (N, C, d1, …, dK)
+        (probabilities, floating), without N where input has none; weight: (C).
+
+    Rows go through in chunks whose logits take at most 48 MiB together with their gradient. The
+    rest is CrossEntropyLoss: rows whose target is `ignore_index` give 0 and do not count, with
+    indices the mean divides by the sum of the weights at the targets. `options`, PyTorch's way to
+    choose chunks, is accepted and not needed.
+
+    Example:
+        >>> criterion = nn.LinearCrossEntropyLoss(2, 3, client=client)
+        >>> criterion.linear.weight = [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
+        >>> round(criterion([[0.5, -1.0]], [0]).item(), 6)
+        0.464369
+    """
+
+    name = "linear_cross_entropy"
+    signature = ("linear_bias", "weight", "reduction", "ignore_index", "label_smoothing")
+    formula = r"\ell = -w_y \log \frac{e^{z_y}}{\sum_c e^{z_c}},\ z = W x + b"
+    reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.LinearCrossEntropyLoss.html"
+    owned = ("linear_weight", "linear_bias")
+
+    input = tensor("whole", "Features x, (N, D) or (D).", grad=True)
+    linear_weight = tensor("whole", "The layer's weight W, (C, D) or (C, d1, …, dK, D).", grad=True)
+    target = tensor(
+        "label",
+        "Class indices in [0, C), (N, d1, …, dK), or probabilities (N, C, d1, …, dK).",
+        soft=True,
+    )
+    linear_bias = tensor(
+        "whole", "The layer's bias b, linear_weight's shape without D.", grad=True, optional=True
+    )
+    weight = tensor("class", "Factor w of each class, (C).", optional=True)
+    ignore_index: int = param(-100, "Index of rows to leave out.")
+    label_smoothing: float = param(
+        0.0, "Share of the target spread evenly over the classes.", ge=0, le=1
+    )
+
+    @classmethod
+    def smallest(cls) -> dict[str, Any]:
+        x, layer = np.zeros((1, 1), np.float32), np.zeros((2, 1), np.float32)
+        return {"input": x, "linear_weight": layer, "target": np.zeros(1, np.int64)}
+
+    def lower(self, given: Given) -> Loss:
+        soft = is_float(given["target"].dtype)
+        return _SoftLinearCrossEntropy(**self.values) if soft else self
+
+    def layout(self, given: Given) -> Layout:
+        x, layer = given["input"].shape, given["linear_weight"].shape
+        if len(x) not in (1, 2):
+            raise ShapeError(
+                f"{self.name}: input {tuple_text(x)} must be (N, D) or (D)", field="input"
+            )
+        if len(layer) < 2 or layer[-1] != x[-1] or (len(x) == 1 and len(layer) > 2):
+            known = "(C, D)" if len(x) == 1 else "(C, D) or (C, d1, …, dK, D)"
+            raise ShapeError(
+                f"{self.name}: linear_weight {tuple_text(layer)} does not fit input "
+                f"{tuple_text(x)}: it must be {known}",
+                field="linear_weight",
+            )
+        classes, output = layer[0], x[:-1] + layer[1:-1]
+        indexed = self.tensors["target"].role == "label"
+        expected = output if indexed else (*x[:-1], classes, *layer[1:-1])
+        for name, shape in (
+            ("target", expected),
+            ("linear_bias", layer[:-1]),
+            ("weight", (classes,)),
+        ):
+            if name in given and given[name].shape != shape:
+                raise ShapeError(
+                    f"{self.name}: {name} {tuple_text(given[name].shape)} does not fit input "
+                    f"{tuple_text(x)} and linear_weight {tuple_text(layer)}: it must be "
+                    f"{tuple_text(shape)}",
+                    field=name,
+                )
+        return Layout(
+            output=output,
+            shapes={name: given[name].shape for name in given},
+            rows=math.prod(output),
+            width=classes,
+            batch=x[0] if len(x) == 2 else 1,
+        )
+
+    def compute(self, work: Work) -> tuple[Any, dict[str, Any]]:
+        layer = work.arrays["linear_weight"]
+        depth = layer.shape[-1]
+        count = math.prod(work.arrays["input"].shape[:-1])
+        x, flat = work.arrays["input"].reshape(count, depth), layer.reshape(-1, depth)
+        y = work.arrays["target"].reshape(count, *self._target_shape(layer.shape))
+        slopes = work.slopes.reshape(count, *layer.shape[1:-1])
+        bias, weight = work.arrays.get("linear_bias"), work.arrays.get("weight")
+        inner = CrossEntropyLoss(**self.values)
+        through = [n for n in ("input", "linear_weight", "linear_bias") if n in work.wanted]
+        beside = tuple(n for n in ("target", "weight") if n in work.wanted)
+        wanted = (("input",) if through else ()) + beside
+
+        losses = np.empty(slopes.shape, x.dtype)
+        made = {name: np.zeros_like(work.arrays[name]) for name in work.wanted}
+        into_layer = made["linear_weight"].reshape(flat.shape) if "linear_weight" in made else None
+        sums = np.zeros(len(flat))
+        logits: Any = None
+        for chunk in chunks(len(x), self.scratch // (2 * x.itemsize * max(len(flat), 1))):
+            rows = chunk.stop - chunk.start
+            logits = work.product(x[chunk], flat.T, None if logits is None else logits[:rows])
+            if bias is not None:
+                logits += bias.reshape(-1)
+            tensors = {
+                "input": logits.reshape(rows, *layer.shape[:-1]),
+                "target": y[chunk],
+            }
+            if weight is not None:
+                tensors["weight"] = weight
+            part = slopes[chunk].reshape(-1)
+            found, gradients = work.rows(inner, tensors, wanted, part)
+            losses[chunk] = found.reshape(slopes[chunk].shape)
+            if through:
+                g = gradients["input"].reshape(rows, -1)
+                if "input" in made:
+                    work.product(g, flat, made["input"].reshape(x.shape)[chunk])
+                if into_layer is not None:
+                    work.product(g.T, x[chunk], into_layer, add=True)
+                if "linear_bias" in made:
+                    sums += g.sum(0, dtype=np.float64)
+            if "target" in made:
+                made["target"].reshape(y.shape)[chunk] = gradients["target"]
+            if "weight" in made:
+                made["weight"] += gradients["weight"]
+        if "linear_bias" in made:
+            made["linear_bias"] = sums.reshape(layer.shape[:-1])
+        return losses.reshape(-1), made
+
+    @staticmethod
+    def _target_shape(layer: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of one sample's target."""
+        return layer[1:-1]
+
+
+class _SoftLinearCrossEntropy(LinearCrossEntropyLoss):
+    """Probabilities as target."""
+
+    target = tensor("whole", "Probabilities, (N, C, d1, …, dK).", grad=True)
+    weight = tensor("class", "Factor w of each class, (C).", optional=True, grad=True)
+
+    def layout(self, given: Given) -> Layout:
+        if self.ignore_index >= 0:
+            raise ParameterError(
+                f"{self.name}: ignore_index = {self.ignore_index} needs index targets; "
+                "these are probabilities",
+                field="ignore_index",
+            )
+        return super().layout(given)
+
+    @staticmethod
+    def _target_shape(layer: tuple[int, ...]) -> tuple[int, ...]:
+        return layer[:-1]
+
+
+class AdaptiveLogSoftmaxWithLoss(Composed):
+    r"""Cross entropy over very many classes, the rare ones in clusters with layers of their own.
+
+    Shape:
+        input: (N, D) or (D); target: (N) or (), any integer type; cutoffs: (K + 1), the first class
+        of each of the K clusters, then the number of classes; head_weight: (cutoffs[0] + K, D),
+        scores of the frequent classes and of the clusters; head_bias: (cutoffs[0] + K);
+        tail_weight: all clusters' layers one after another, for each (H, D) and then (classes of
+        the cluster, H), H = D // div_value^k in the k-th, flat.
+
+    The client's class makes and holds the layers, as torch.nn's does, and returns
+    `(output, loss)`: the log-probabilities of the targets, and the mean of their negatives.
+
+    Example:
+        >>> criterion = nn.AdaptiveLogSoftmaxWithLoss(4, 10, [2, 6], client=client)
+        >>> output, loss = criterion([[0.0, 0.0, 0.0, 0.0]], [0])
+        >>> round(loss.item(), 6)  # one of two classes and two clusters
+        1.386294
+    """
+
+    name = "adaptive_log_softmax_with_loss"
+    signature = ("head_bias", "div_value", "reduction")
+    formula = (
+        r"\ell = -\log p_{head}(y)\ \text{or}\ "
+        r"-\log p_{head}(k) - \log p_k(y)\ \text{for}\ y\ \text{in cluster}\ k"
+    )
+    reference = (
+        "Grave et al., Efficient softmax approximation for GPUs, https://arxiv.org/abs/1609.04309"
+    )
+    owned = ("head_weight", "head_bias", "tail_weight", "cutoffs")
+
+    input = tensor("whole", "Features x, (N, D) or (D).", grad=True)
+    target = tensor("index", "Class indices, (N) or ().")
+    head_weight = tensor("whole", "The head's weight, (cutoffs[0] + K, D).", grad=True)
+    tail_weight = tensor("whole", "The clusters' weights, flat.", grad=True)
+    cutoffs = tensor("index", "First class of each cluster, then the number of classes, (K + 1).")
+    head_bias = tensor("whole", "The head's bias, (cutoffs[0] + K).", grad=True, optional=True)
+    div_value: float = param(4.0, "By how much each cluster's inner layer is narrower.", gt=0)
+
+    @classmethod
+    def smallest(cls) -> dict[str, Any]:
+        return {
+            "input": np.zeros((1, 4), np.float32),
+            "target": np.zeros(1, np.int64),
+            "head_weight": np.zeros((2, 4), np.float32),
+            "tail_weight": np.zeros(5, np.float32),
+            "cutoffs": np.array([1, 2]),
+        }
+
+    def layout(self, given: Given) -> Layout:
+        x, target, head = (given[n].shape for n in ("input", "target", "head_weight"))
+        if len(x) not in (1, 2):
+            raise ShapeError(
+                f"{self.name}: input {tuple_text(x)} must be (N, D) or (D)", field="input"
+            )
+        rules: dict[str, tuple[bool, str]] = {
+            "target": (target == x[:-1], tuple_text(x[:-1])),
+            "head_weight": (len(head) == 2 and head[1] == x[-1], f"(cutoffs[0] + K, {x[-1]})"),
+            "tail_weight": (len(given["tail_weight"].shape) == 1, "one-dimensional"),
+            "cutoffs": (len(given["cutoffs"].shape) == 1, "(K + 1)"),
+        }
+        if "head_bias" in given:
+            rules["head_bias"] = given["head_bias"].shape == head[:1], tuple_text(head[:1])
+        for name, (good, expected) in rules.items():
+            if not good:
+                raise ShapeError(
+                    f"{self.name}: {name} {tuple_text(given[name].shape)} does not fit input "
+                    f"{tuple_text(x)} and head_weight {tuple_text(head)}: it must be {expected}",
+                    field=name,
+                )
+        shapes = {name: given[name].shape for name in given}
+        rows = math.prod(target)
+        return Layout(target, shapes, rows, width=head[0], batch=rows)
+
+    def compute(self, work: Work) -> tuple[Any, dict[str, Any]]:
+        x = work.arrays["input"]
+        x = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+        y = work.arrays["target"].reshape(-1)
+        cutoffs = self._checked_cutoffs(work.arrays["cutoffs"], work.arrays["head_weight"].shape[0])
+        self._check_labels(work.arrays["target"], cutoffs[-1])
+        head, tail = work.arrays["head_weight"], self._tail(work.arrays["tail_weight"], cutoffs, x)
+        bias = work.arrays.get("head_bias")
+        frequent = cutoffs[0]
+        cluster = np.searchsorted(cutoffs, y, "right")  # 0: in the head itself
+        label = np.where(cluster == 0, y, frequent + cluster - 1)
+        wanted = tuple(work.wanted)
+        inner = ("input",) if wanted else ()
+
+        losses = np.empty(len(x))
+        gx, g_head = np.zeros_like(x), np.zeros_like(head)
+        g_tail = [(np.zeros_like(a), np.zeros_like(b)) for a, b in tail]
+        sums = np.zeros(len(head))
+        widest = max(len(head), *(len(b) for _, b in tail)) if tail else len(head)
+        for chunk in chunks(len(x), self.scratch // (2 * x.itemsize * widest)):
+            logits = work.product(x[chunk], head.T)
+            if bias is not None:
+                logits += bias
+            tensors = {"input": logits, "target": label[chunk]}
+            found, gradients = work.rows(CrossEntropyLoss(), tensors, inner, work.slopes[chunk])
+            losses[chunk] = found
+            if wanted:
+                g = gradients["input"]
+                work.product(g, head, gx[chunk])
+                work.product(g.T, x[chunk], g_head, add=True)
+                sums += g.sum(0, dtype=np.float64)
+            for k, (narrow, wide) in enumerate(tail, 1):
+                here = chunk.start + np.flatnonzero(cluster[chunk] == k)
+                if not here.size:
+                    continue
+                xs = x[here]
+                h = work.product(xs, narrow.T)
+                tensors = {"input": work.product(h, wide.T), "target": y[here] - cutoffs[k - 1]}
+                slopes = work.slopes[here]
+                found, gradients = work.rows(CrossEntropyLoss(), tensors, inner, slopes)
+                losses[here] += found
+                if wanted:
+                    g, (g_narrow, g_wide) = gradients["input"], g_tail[k - 1]
+                    work.product(g.T, h, g_wide, add=True)
+                    gh = work.product(g, wide)
+                    work.product(gh.T, xs, g_narrow, add=True)
+                    gx[here] += work.product(gh, narrow)
+        flat = [part.reshape(-1) for pair in g_tail for part in pair]
+        made = {
+            "input": gx.reshape(work.arrays["input"].shape),
+            "head_weight": g_head,
+            "tail_weight": np.concatenate([*flat, np.zeros(0, x.dtype)]),
+            "head_bias": sums,
+        }
+        return losses, {name: made[name] for name in wanted}
+
+    def _checked_cutoffs(self, given: Any, scores: int) -> list[int]:
+        cutoffs = [int(c) for c in given]
+        if not cutoffs or cutoffs[0] <= 0 or sorted(set(cutoffs)) != cutoffs:
+            raise ParameterError(
+                f"{self.name}: cutoffs {cutoffs} must be positive and increase, up to the number "
+                "of classes",
+                field="cutoffs",
+            )
+        if cutoffs[0] + len(cutoffs) - 1 != scores:
+            raise ShapeError(
+                f"{self.name}: head_weight has {scores} rows; cutoffs {cutoffs} need "
+                f"{cutoffs[0]} classes + {len(cutoffs) - 1} clusters = "
+                f"{cutoffs[0] + len(cutoffs) - 1}",
+                field="head_weight",
+            )
+        return cutoffs
+
+    def _check_labels(self, target: Any, classes: int) -> None:
+        wrong = (target < 0) | (target >= classes)
+        if wrong.any():
+            where = np.unravel_index(int(np.argmax(wrong)), target.shape or (1,))
+            place = f"[{where[0]}]" if target.ndim else ""
+            raise LabelError(
+                f"{self.name}: target{place} = {target.reshape(-1)[where[0]]} is outside "
+                f"[0, {classes})",
+                field="target",
+            )
+
+    def _tail(self, flat: Any, cutoffs: list[int], x: Any) -> list[tuple[Any, Any]]:
+        """Each cluster's two matrices, as views."""
+        depth, at, found = x.shape[1], 0, []
+        for k in range(1, len(cutoffs)):
+            inner = int(depth // self.div_value**k)
+            shapes = (inner, depth), (cutoffs[k] - cutoffs[k - 1], inner)
+            pair = []
+            for shape in shapes:
+                pair.append(flat[at : at + math.prod(shape)])
+                at += math.prod(shape)
+            if at <= flat.size:
+                found.append(tuple(p.reshape(s) for p, s in zip(pair, shapes, strict=True)))
+        if at != flat.size:
+            raise ShapeError(
+                f"{self.name}: tail_weight has {flat.size} values; cutoffs {cutoffs}, {depth} "
+                f"features and div_value = {self.div_value:g} need {at}",
+                field="tail_weight",
+            )
+        return found
+
+
+def chunks(rows: int, at_once: int) -> Iterator[slice]:
+    """Rows in chunks of a size that the shapes alone decide on."""
+    step = max(1, at_once)
+    return (slice(start, min(start + step, rows)) for start in range(0, rows, step))

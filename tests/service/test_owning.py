@@ -1,0 +1,222 @@
+"""Losses that hold parameters, against PyTorch's own, on every transport."""
+
+import inspect
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lossd_client import Client, functional, nn, tensor
+from lossd_client.errors import LabelError, ParameterError, ShapeError
+
+RNG = np.random.default_rng(5)
+X = RNG.normal(size=(20, 128)).astype(np.float32)
+WIDE: Any = {"rtol": 1e-5, "atol": 1e-6}
+
+
+def linear_pair(client: Client, **options: Any) -> tuple[Any, Any]:
+    """Lossd's and PyTorch's loss with the same layer."""
+    torch.manual_seed(0)
+    theirs = torch.nn.LinearCrossEntropyLoss(128, 7, **options)
+    weight = options.pop("weight", None)
+    ours = nn.LinearCrossEntropyLoss(
+        128, 7, **options, weight=None if weight is None else weight.numpy(), client=client
+    )
+    assert ours.linear.weight.shape == theirs.linear.weight.shape
+    ours.linear.weight = tensor(theirs.linear.weight.detach().numpy(), requires_grad=True)
+    if theirs.linear.bias is not None:
+        assert ours.linear.bias.shape == theirs.linear.bias.shape
+        ours.linear.bias = tensor(theirs.linear.bias.detach().numpy(), requires_grad=True)
+    return ours, theirs
+
+
+@pytest.mark.parametrize("out", [(), (3, 2)], ids=str)
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"reduction": "sum", "label_smoothing": 0.1},
+        {"ignore_index": 2, "weight": torch.rand(7)},
+    ],
+    ids=["plain", "smoothed", "weighted"],
+)
+def test_linear_cross_entropy_is_torchs(
+    client: Client, options: dict[str, Any], bias: bool, out: tuple[int, ...]
+) -> None:
+    ours, theirs = linear_pair(client, bias=bias, out_features=out, **options)
+    y = RNG.integers(0, 7, (20, *out))
+    x, z = tensor(X, requires_grad=True), torch.tensor(X, requires_grad=True)
+    loss, expected = ours(x, y), theirs(z, torch.tensor(y))
+    loss.backward()
+    expected.backward()
+    np.testing.assert_allclose(loss.item(), expected.item(), rtol=1e-5)
+    np.testing.assert_allclose(x.grad, z.grad.numpy(), **WIDE)
+    np.testing.assert_allclose(ours.linear.weight.grad, theirs.linear.weight.grad, **WIDE)
+    if bias:
+        np.testing.assert_allclose(ours.linear.bias.grad, theirs.linear.bias.grad, **WIDE)
+
+
+def test_linear_cross_entropy_of_torch_parameters(client: Client) -> None:
+    ours, theirs = linear_pair(client, bias=True)
+    own = torch.nn.Linear(128, 7)
+    own.load_state_dict(theirs.linear.state_dict())
+    ours.linear.weight, ours.linear.bias = own.weight, own.bias
+    y = torch.tensor(RNG.integers(0, 7, 20))
+    (3 * ours(torch.tensor(X), y)).backward()
+    (3 * theirs(torch.tensor(X), y)).backward()
+    torch.testing.assert_close(own.weight.grad, theirs.linear.weight.grad, **WIDE)
+    torch.testing.assert_close(own.bias.grad, theirs.linear.bias.grad, **WIDE)
+
+
+def test_torch_inputs_beside_parameters_of_lossd(client: Client) -> None:
+    ours, theirs = linear_pair(client)
+    y = torch.tensor(RNG.integers(0, 7, 20))
+    for x in (torch.tensor(X), torch.tensor(X, requires_grad=True)):
+        ours.linear.weight.zero_grad()
+        theirs.zero_grad()
+        ours(x, y).backward()
+        theirs(x.detach(), y).backward()
+        np.testing.assert_allclose(ours.linear.weight.grad, theirs.linear.weight.grad, **WIDE)
+        assert (x.grad is not None) == x.requires_grad
+
+
+def test_linear_cross_entropy_as_a_function(client: Client) -> None:
+    weight, bias = RNG.normal(size=(7, 3, 128)), RNG.normal(size=(7, 3))
+    y = RNG.dirichlet(np.ones(7), (20, 3)).transpose(0, 2, 1).copy()
+    given = [torch.tensor(a, requires_grad=True) for a in (X.astype(float), weight, y, bias)]
+    again = [g.detach().clone().requires_grad_() for g in given]
+    losses = functional.linear_cross_entropy(
+        *given[:3], linear_bias=given[3], reduction="none", client=client
+    )
+    expected = torch.nn.functional.linear_cross_entropy(
+        *again[:3], linear_bias=again[3], reduction="none"
+    )
+    upstream = torch.rand(20, 3).double()
+    losses.backward(upstream)
+    expected.backward(upstream)
+    torch.testing.assert_close(losses, expected)
+    for one, other in zip(given, again, strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
+
+
+def adaptive_pair(client: Client, **options: Any) -> tuple[Any, Any]:
+    torch.manual_seed(0)
+    theirs = torch.nn.AdaptiveLogSoftmaxWithLoss(128, 50, [5, 12, 30], **options)
+    ours = nn.AdaptiveLogSoftmaxWithLoss(128, 50, [5, 12, 30], **options, client=client)
+    ours.head.weight = tensor(theirs.head.weight.detach().numpy(), requires_grad=True)
+    if theirs.head_bias:
+        ours.head.bias = tensor(theirs.head.bias.detach().numpy(), requires_grad=True)
+    for mine, other in zip(ours.tail, theirs.tail, strict=True):
+        for part, layer in zip(mine, other, strict=True):
+            assert part.weight.shape == layer.weight.shape
+            part.weight = layer.weight.detach().numpy()
+    return ours, theirs
+
+
+@pytest.mark.parametrize("options", [{}, {"div_value": 2.0, "head_bias": True}], ids=str)
+def test_adaptive_log_softmax_is_torchs(client: Client, options: dict[str, Any]) -> None:
+    ours, theirs = adaptive_pair(client, **options)
+    y = RNG.integers(0, 50, 20)
+    x, z = tensor(X, requires_grad=True), torch.tensor(X, requires_grad=True)
+    made, expected = ours(x, y), theirs(z, torch.tensor(y))
+    np.testing.assert_allclose(made.output.numpy(), expected.output.detach(), **WIDE)
+    np.testing.assert_allclose(made.loss.item(), expected.loss.item(), rtol=1e-5)
+    made.loss.backward()
+    expected.loss.backward()
+    np.testing.assert_allclose(x.grad, z.grad.numpy(), **WIDE)
+    np.testing.assert_allclose(ours.head.weight.grad, theirs.head.weight.grad, **WIDE)
+    for mine, other in zip(ours.tail, theirs.tail, strict=True):
+        for part, layer in zip(mine, other, strict=True):
+            np.testing.assert_allclose(part.weight.grad, layer.weight.grad, **WIDE)
+    if options:
+        np.testing.assert_allclose(ours.head.bias.grad, theirs.head.bias.grad, **WIDE)
+
+
+def test_the_gradient_through_the_log_probabilities(client: Client) -> None:
+    ours, theirs = adaptive_pair(client)
+    y, upstream = RNG.integers(0, 50, 20), RNG.normal(size=20).astype(np.float32)
+    x, z = tensor(X, requires_grad=True), torch.tensor(X, requires_grad=True)
+    ours(x, y).output.backward(upstream)
+    theirs(z, torch.tensor(y)).output.backward(torch.tensor(upstream))
+    np.testing.assert_allclose(x.grad, z.grad.numpy(), **WIDE)
+    t = torch.tensor(X, requires_grad=True)
+    output, loss = ours(t, torch.tensor(y))
+    (loss + (output * torch.tensor(upstream)).sum()).backward()
+    again = torch.tensor(X, requires_grad=True)
+    output, loss = theirs(again, torch.tensor(y))
+    (loss + (output * torch.tensor(upstream)).sum()).backward()
+    torch.testing.assert_close(t.grad, again.grad, **WIDE)
+
+
+def test_one_sample_without_a_batch(client: Client) -> None:
+    ours, theirs = adaptive_pair(client)
+    made, expected = ours(X[0], 40), theirs(torch.tensor(X[0]), torch.tensor(40))
+    assert made.output.shape == ()
+    np.testing.assert_allclose(made.output.item(), expected.output.item(), rtol=1e-5)
+    np.testing.assert_allclose(made.loss.item(), expected.loss.item(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"head_bias": True}], ids=str)
+def test_log_prob_and_predict(client: Client, options: dict[str, Any]) -> None:
+    ours, theirs = adaptive_pair(client, **options)
+    for scale in (0.1, 5.0):
+        x = scale * torch.tensor(X)
+        torch.testing.assert_close(ours.log_prob(x), theirs.log_prob(x).detach(), **WIDE)
+        np.testing.assert_allclose(
+            ours.log_prob(x.numpy()).numpy(), theirs.log_prob(x).detach(), **WIDE
+        )
+        torch.testing.assert_close(ours.predict(x), theirs.predict(x))
+    with pytest.raises(ShapeError, match=r"input \(128,\) must be \(N, 128\)"):
+        ours.log_prob(X[0])
+
+
+def test_adaptive_losses_as_a_function(client: Client) -> None:
+    ours, _ = adaptive_pair(client, head_bias=True)
+    y = RNG.integers(0, 50, 20)
+    loss = functional.adaptive_log_softmax_with_loss(
+        X,
+        y,
+        ours.head.weight,
+        ours.tail_weight,
+        ours.cutoffs,
+        head_bias=ours.head.bias,
+        client=client,
+    )
+    assert loss.item() == pytest.approx(ours(X, y).loss.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("cutoffs", [[], [0, 5], [5, 5], [7, 3], [5, 50], [5, 60]], ids=str)
+def test_cutoffs_that_do_not_increase(cutoffs: list[int]) -> None:
+    with pytest.raises(ParameterError, match="must increase, from 1 on and below n_classes = 50"):
+        nn.AdaptiveLogSoftmaxWithLoss(128, 50, cutoffs)
+
+
+def test_what_the_server_says_of_parameters_that_do_not_fit(client: Client) -> None:
+    ours, _ = adaptive_pair(client)
+    whole = ours.tail_weight
+    with pytest.raises(LabelError, match=r"target\[1\] = 50 is outside \[0, 50\)"):
+        ours(X[:2], [3, 50])
+    with pytest.raises(ShapeError, match=r"tail_weight has 3 values; .* need \d+"):
+        functional.adaptive_log_softmax_with_loss(
+            X, [0] * 20, ours.head.weight, whole.data[:3], ours.cutoffs, client=client
+        )
+    with pytest.raises(ParameterError, match=r"cutoffs \[5, 4\] must be positive and increase"):
+        functional.adaptive_log_softmax_with_loss(
+            X, [0] * 20, ours.head.weight, whole, [5, 4], client=client
+        )
+    with pytest.raises(ShapeError, match=r"head_weight has 8 rows; .* = 6"):
+        functional.adaptive_log_softmax_with_loss(
+            X, [0] * 20, ours.head.weight, whole, [5, 50], client=client
+        )
+    linear, _ = linear_pair(client)
+    with pytest.raises(ShapeError, match=r"linear_weight \(7, 128\) does not fit input \(20, 3\)"):
+        linear(X[:, :3], [0] * 20)
+    with pytest.raises(LabelError, match=r"target\[0\] = 7 is outside \[0, 7\)"):
+        linear(X[:1], [7])
+
+
+def test_functions_take_torchs_arguments() -> None:
+    theirs = inspect.signature(torch.nn.functional.linear_cross_entropy).parameters
+    ours = inspect.signature(functional.linear_cross_entropy).parameters
+    assert set(theirs) - set(ours) == {"options"}  # how to chunk: the server's business
