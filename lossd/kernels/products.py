@@ -36,7 +36,8 @@ def one_thread_each() -> Iterator[None]:
     global _inside, _limits  # noqa: PLW0603  as the setting is
     with _lock:
         if not _inside:
-            _limits = _blas.limit(limits=1, user_api="blas")
+            with _control():
+                _limits = _blas.limit(limits=1, user_api="blas")
         _inside += 1
     try:
         yield
@@ -44,7 +45,18 @@ def one_thread_each() -> Iterator[None]:
         with _lock:
             _inside -= 1
             if not _inside:
-                _limits.restore_original_limits()
+                with _control():
+                    _limits.restore_original_limits()
+
+
+@contextlib.contextmanager
+def _control() -> Iterator[None]:
+    """Let this thread set OpenBLAS's threads: what another one sets goes without effect."""
+    for library in _blas.select(internal_api="openblas").lib_controllers:
+        library.clear_controlling_thread(force=True)
+    yield
+    for library in _blas.select(internal_api="openblas").lib_controllers:
+        library.clear_controlling_thread(force=True)
 
 
 def product(a: Array, b: Array, out: Array | None = None, *, add: bool = False) -> Array:
