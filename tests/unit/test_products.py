@@ -1,4 +1,4 @@
-"""Products of matrices: BLAS on one thread while they run, whoever asks, and as it was afterwards."""
+"""Products of matrices: BLAS has one thread while they run, whoever asks, and its own after."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
