@@ -396,8 +396,8 @@ class Plan:
         args = call.words
         alive: list[Array] = []  # whatever else the kernel reads through an address
         divisor = self.divisor
-        if self.loss.divisor and self.reduction == "mean":
-            divisor = float(arrays[self.loss.divisor].sum(dtype=np.float64))
+        if self.reduction == "mean":
+            divisor = self.loss.count(arrays, self.layout)
         if self.labelled:
             rows, counted = self._labels(arrays["target"], arrays.get("weight"))
             args[slots.LABELS] = _address(rows)

@@ -246,6 +246,12 @@ class Loss:
         """
         raise NotImplementedError
 
+    def count(self, arrays: Mapping[str, Any], layout: Layout) -> float:
+        """What the mean divides by: the sum of the tensor `divisor`, or the number of losses."""
+        if not self.divisor:
+            return float(layout.rows)
+        return float(arrays[self.divisor].sum(dtype=np.float64))
+
     def differentiable(self, given: Given) -> frozenset[str]:
         """Names of the tensors for which PyTorch gives a gradient."""
         return frozenset(name for name, t in self.tensors.items() if t.grad)
