@@ -307,7 +307,7 @@ class GRPOLoss(Vectors):
     ref_log_probs = tensor(
         "vector", "Log-probabilities of the reference policy, (N, T).", optional=True
     )
-    beta: float = param(0.0, "Factor of the divergence; 0 needs no ref_log_probs.", ge=0)
+    beta: float = param(0.0, "Factor of the divergence; 0 without ref_log_probs.", ge=0)
     epsilon_low: float = param(0.2, "How far below 1 the ratio is clipped.", ge=0)
     epsilon_high: float = param(0.2, "How far above 1 the ratio is clipped.", ge=0)
     delta: float = param(0.0, "Largest ratio of tokens with A < 0, 0 for no bound.", ge=0)
@@ -320,10 +320,10 @@ class GRPOLoss(Vectors):
     max_completion_length: int = param(0, "Divisor of 'dr_grpo', 0 for T.", ge=0)
 
     def lower(self, given: Given) -> Loss:
-        if self.beta and "ref_log_probs" not in given:
+        if bool(self.beta) != ("ref_log_probs" in given):
             raise ParameterError(
-                f"{self.name}: beta = {self.beta} needs ref_log_probs; beta = 0 does not",
-                field="ref_log_probs",
+                f"{self.name}: beta = {self.beta} must be above 0 with ref_log_probs, and 0 without",
+                field="beta",
             )
         if self.importance_sampling_level == "token":
             return self if self.beta else _WithoutReference(**self.values)
@@ -379,8 +379,6 @@ class GRPOLoss(Vectors):
 
 class _WithoutReference(GRPOLoss):
     """GRPO with β = 0."""
-
-    tensors = {name: t for name, t in GRPOLoss.tensors.items() if name != "ref_log_probs"}
 
     @staticmethod
     def terms(x: Any, old: Any, a: Any, m: Any, *params: Any) -> Any:
