@@ -165,7 +165,8 @@ def classes() -> str:
         )
 
     def __call__(self, {signature}) -> Tensor:
-        return self._call({", ".join(called)})  # type: ignore[no-any-return]
+        loss: Tensor = self._call({", ".join(called)})
+        return loss
 """
         )
         parts += [

@@ -116,7 +116,7 @@ class _OfTokens(Elementwise):
 
 
 class ImportanceSamplingLoss(_OfTokens):
-    r"""Policy gradient with tokens of an older policy: the advantage times the probabilities' ratio.
+    r"""Policy gradient with tokens of an older policy: advantage times the probabilities' ratio.
 
     Shape:
         log_probs, old_log_probs: any, (N, T) or (*), the same; advantages: their shape, or (N) with
@@ -322,7 +322,8 @@ class GRPOLoss(Vectors):
     def lower(self, given: Given) -> Loss:
         if bool(self.beta) != ("ref_log_probs" in given):
             raise ParameterError(
-                f"{self.name}: beta = {self.beta} must be above 0 with ref_log_probs, and 0 without",
+                f"{self.name}: beta = {self.beta} must be above 0 with ref_log_probs, and 0 "
+                "without",
                 field="beta",
             )
         if self.importance_sampling_level == "token":
@@ -359,14 +360,14 @@ class GRPOLoss(Vectors):
 
     @staticmethod
     def terms(x: Any, old: Any, a: Any, m: Any, ref: Any, *params: Any) -> Any:
-        low, high, ceiling, beta, counted, least = params
+        low, high, ceiling, beta, _, _ = params
         loss, slope = clipped(x, old, a, low, high, ceiling)
         kl, in_kl = k3(x, ref)
         return kept(slope + beta * in_kl, m), kept(loss + beta * kl, m), m
 
     @staticmethod
     def combine(slopes: Any, total: Any, tokens: Any, *params: Any) -> Any:
-        low, high, ceiling, beta, counted, least = params
+        _, _, _, _, counted, least = params
         share = 1 / max(counted * tokens, least)
         return share * total, share
 
@@ -382,7 +383,7 @@ class _WithoutReference(GRPOLoss):
 
     @staticmethod
     def terms(x: Any, old: Any, a: Any, m: Any, *params: Any) -> Any:
-        low, high, ceiling, beta, counted, least = params
+        low, high, ceiling, _, _, _ = params
         loss, slope = clipped(x, old, a, low, high, ceiling)
         return kept(slope, m), kept(loss, m), m
 
@@ -413,7 +414,7 @@ class _GSPO(GRPOLoss):
 
     @staticmethod
     def terms(x: Any, old: Any, a: Any, m: Any, ref: Any, *params: Any) -> Any:
-        low, high, ceiling, beta, counted, least = params
+        _, _, _, beta, _, _ = params
         kl, in_kl = k3(x, ref)
         ratio, gain, loss = kept(x - old, m), kept(max(a, 0), m), kept(min(a, 0), m)
         return kept(beta * in_kl, m), kept(beta * kl, m), ratio, m, gain, loss
@@ -422,7 +423,7 @@ class _GSPO(GRPOLoss):
     def combine(
         slopes: Any, kl: Any, ratios: Any, tokens: Any, gains: Any, losses: Any, *params: Any
     ) -> Any:
-        low, high, ceiling, beta, counted, least = params
+        low, high, ceiling, _, counted, least = params
         loss, slope = gspo(ratios, tokens, gains, losses, low, high, ceiling)
         share = 1 / max(counted * tokens, least)
         return share * (loss + kl), share, share * slope
@@ -445,7 +446,7 @@ class _GSPOWithoutReference(_WithoutReference):
 
     @staticmethod
     def combine(ratios: Any, tokens: Any, gains: Any, losses: Any, *params: Any) -> Any:
-        low, high, ceiling, beta, counted, least = params
+        low, high, ceiling, _, counted, least = params
         loss, slope = gspo(ratios, tokens, gains, losses, low, high, ceiling)
         share = 1 / max(counted * tokens, least)
         return share * loss, share * slope

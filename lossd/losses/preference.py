@@ -77,9 +77,7 @@ class CPOLoss(_Pairs):
     name = "cpo_loss"
     library = "trl"
     signature = ("beta", "label_smoothing", "loss_type", "reduction")
-    formula = (
-        r"\ell = -(1 - \varepsilon) \log \sigma(z) - \varepsilon \log \sigma(-z),\ z = \beta\,(c - r)"
-    )
+    formula = r"\ell = -(1 - \varepsilon) \log \sigma(z) - \varepsilon \log \sigma(-z),\ z = \beta\,(c - r)"
     reference = "Xu et al., Contrastive preference optimization, https://arxiv.org/abs/2401.08417"
 
     beta: float = param(0.1, "Factor β of the difference.", gt=0)
@@ -145,7 +143,7 @@ class SimPOLoss(_Pairs):
     reference = "Meng et al., SimPO, 2024, https://arxiv.org/abs/2405.14734"
 
     beta: float = param(0.1, "Factor β of the difference.", gt=0)
-    gamma: float = param(0.5, "Margin γ of β times the difference; TRL's simpo_gamma.")
+    gamma: float = param(0.5, "What β times the difference should be at least; TRL's simpo_gamma.")
     label_smoothing: float = param(0.0, "Share ε of pairs given the wrong way.", ge=0, lt=0.5)
     loss_type: str = param("sigmoid", "What the difference costs.", choices=("sigmoid", "hinge"))
 
@@ -252,7 +250,9 @@ class IPOLoss(_ReferredPairs):
     name = "ipo_loss"
     library = "trl"
     signature = ("beta", "reduction")
-    formula = r"\ell = \left((c - c_\mathrm{ref}) - (r - r_\mathrm{ref}) - \tfrac{1}{2\beta}\right)^2"
+    formula = (
+        r"\ell = \left((c - c_\mathrm{ref}) - (r - r_\mathrm{ref}) - \tfrac{1}{2\beta}\right)^2"
+    )
     reference = "Azar et al., 2023, https://arxiv.org/abs/2310.12036"
 
     beta: float = param(0.1, "Regularization β, the paper's τ.", gt=0)
@@ -383,9 +383,7 @@ class _NCAPair(DPOLoss):
         a, b = beta * (c - c_ref), beta * (r - r_ref)
         chosen = (0.5 if a >= 0 else 1) * abs(a) + 1.5 * softplus_tail(a)
         loss = chosen + 0.5 * softplus(b)
-        return of_ratios(
-            loss, beta * (0.5 * sigmoid(a) - sigmoid(-a)), beta * (0.5 * sigmoid(b))
-        )
+        return of_ratios(loss, beta * (0.5 * sigmoid(a) - sigmoid(-a)), beta * (0.5 * sigmoid(b)))
 
 
 class _BCOPair(DPOLoss):
@@ -433,7 +431,7 @@ class _DiscoPOP(DPOLoss):
         z = beta * ((c - c_ref) - (r - r_ref))
         w = z / tau
         share, other = sigmoid(w), sigmoid(-w)
-        # e^-z σ(w), where e^-z alone overflows
+        # e^-z times the sigmoid of w, where e^-z alone overflows
         grown = exp(-z if z >= 0 else w - z) * sigmoid(abs(w))
         logistic = softplus(-z) * other
         slope = -sigmoid(-z) * other - logistic * (share / tau) + grown * (other / tau - 1)

@@ -30,6 +30,11 @@ def sums(rng: np.random.Generator, shape: Shape, other: Shape | None = None) -> 
     return {name: np.asarray(value) for name, value in (policy | drawn).items()}
 
 
+def mean_ratios(rng: np.random.Generator, shape: Shape, other: Shape | None = None) -> Tensors:
+    """Mean log-probabilities of tokens, and a reference's that are like them."""
+    return {name: value / 12 for name, value in sums(rng, shape, other).items()}
+
+
 def judged(rng: np.random.Generator, shape: Shape, others: tuple[Shape, ...] = ()) -> Tensors:
     given, kl = others or (shape, shape)
     x = -rng.uniform(5, 40, shape)
@@ -131,9 +136,7 @@ def simpo_loss(
     return _pair(_logistic(z, size, WIDE(label_smoothing), beta))
 
 
-def orpo_loss(
-    policy_chosen_logps: Array, policy_rejected_logps: Array, beta: float = 0.1
-) -> Rows:
+def orpo_loss(policy_chosen_logps: Array, policy_rejected_logps: Array, beta: float = 0.1) -> Rows:
     def odds(x: Array) -> tuple[Array, Array, Array]:
         rest = -np.expm1(x)
         return x - np.log(rest), abs(x) + abs(np.log(rest)) + 1, 1 / rest
@@ -193,7 +196,9 @@ def dpo_loss(
             wide = abs(z) + abs(log_c) + abs(log_r)
             slope = bell(z) * (z - log_c + log_r), bell(z) * wide
             made = _margin(z, size, (loss, terms), slope, bell(z) * (1 + wide), beta)
-            lost = {"slope": beta * (2 + wide + sp(z) + sp(-z))}  # 1 - σ, and terms of both sides
+            lost = {
+                "slope": beta * (2 + wide + sp(z) + sp(-z))
+            }  # 1 - sigmoid, and terms of both sides
             return _pair((*made[:2], lost), FOUR)
         case "nca_pair":
             loss = sp(-a) + 0.5 * sp(a) + 0.5 * sp(b)
@@ -228,7 +233,7 @@ def dpo_loss(
                 (-beta * bell(a), beta * bell(a) * (1 + abs(a))),
                 (beta * bell(b), beta * bell(b) * (1 + abs(b))),
                 1,
-                beta,  # 1 - σ is a difference there
+                beta,  # 1 - sigmoid is a difference there
             )
         case "apo_down":
             loss = sigmoid(a) + sigmoid(-z)
@@ -245,7 +250,7 @@ def dpo_loss(
     terms = sigmoid(-z) * other + logistic * share / discopop_tau
     terms += grown * (other / discopop_tau + 1)
     deep = 1 + size * (1 + 1 / WIDE(discopop_tau))  # what a rounding of z does to exponentials
-    lost = {  # 1 - σ is a difference there
+    lost = {  # 1 - sigmoid is a difference there
         "loss": sp(-z) + np.exp(-z),
         "slope": beta * (1 + (sp(-z) + np.exp(-z)) / discopop_tau),
     }
@@ -267,7 +272,7 @@ def kto_loss(
     z, size = sign * beta * (u - kl), beta * (abs(u) + kl)
     loss, slope = weight * sigmoid(-z), -sign * weight * beta * bell(z)
     steep = abs(slope) * (1 + size)
-    lost = weight * beta + 0 * u  # 1 - σ is a difference there
+    lost = weight * beta + 0 * u  # 1 - sigmoid is a difference there
     return Rows(
         (loss, loss * (1 + size)),
         {"policy_logps": (slope, steep), "reference_logps": (-slope, steep)},
@@ -396,7 +401,7 @@ ENTRIES: Final = {
     "orpo_loss": Entry(
         means, (CHOSEN, REJECTED), ELEMENTWISE, [{"beta": 1.0}], options=[{"other": (5, 1)}]
     ),
-    "ipo_loss": Entry(sums, FOUR, ELEMENTWISE, [{"beta": 1.0}], options=[{"other": (5, 1)}]),
+    "ipo_loss": Entry(mean_ratios, FOUR, ELEMENTWISE, [{"beta": 0.3}], options=[{"other": (5, 1)}]),
     "dpo_loss": Entry(
         sums,
         FOUR,
