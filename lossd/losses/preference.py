@@ -77,7 +77,10 @@ class CPOLoss(_Pairs):
     name = "cpo_loss"
     library = "trl"
     signature = ("beta", "label_smoothing", "loss_type", "reduction")
-    formula = r"\ell = -(1 - \varepsilon) \log \sigma(z) - \varepsilon \log \sigma(-z),\ z = \beta\,(c - r)"
+    formula = (
+        r"\ell = -(1 - \varepsilon) \log \sigma(z) - \varepsilon \log \sigma(-z),"
+        r"\ z = \beta\,(c - r)"
+    )
     reference = "Xu et al., Contrastive preference optimization, https://arxiv.org/abs/2401.08417"
 
     beta: float = param(0.1, "Factor β of the difference.", gt=0)
