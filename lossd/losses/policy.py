@@ -269,8 +269,8 @@ class GRPOLoss(Vectors):
     `beta` adds the estimate of the divergence from a reference, which is exact for small
     differences too. `importance_sampling_level='sequence'` is GSPO: all tokens of a sequence
     share the geometric mean of their ratios. The gradient is 0 beyond a clip, and that of the
-    ratio at its very ends; there is none with respect to old and reference log-probabilities. At
-    the first step on new samples these are `log_probs` itself.
+    ratio at its very ends; there is none with respect to old and reference log-probabilities. On
+    fresh samples `old_log_probs` is `log_probs` itself.
 
     Example:
         >>> criterion = nn.GRPOLoss(loss_type="grpo", client=client)

@@ -724,8 +724,8 @@ class GRPOLoss(Loss):
     `beta` adds the estimate of the divergence from a reference, which is exact for small
     differences too. `importance_sampling_level='sequence'` is GSPO: all tokens of a sequence
     share the geometric mean of their ratios. The gradient is 0 beyond a clip, and that of the
-    ratio at its very ends; there is none with respect to old and reference log-probabilities. At
-    the first step on new samples these are `log_probs` itself.
+    ratio at its very ends; there is none with respect to old and reference log-probabilities. On
+    fresh samples `old_log_probs` is `log_probs` itself.
 
     Args:
         beta: Factor of the divergence; 0 without ref_log_probs. >= 0.
@@ -1287,7 +1287,7 @@ class KTOLoss(Loss):
     Example:
         >>> criterion = nn.KTOLoss(client=client)
         >>> round(criterion([-10.0, -15.0], [-11.0, -14.0], [1, 0], 0.5).item(), 6)
-        0.475023
+        0.475036
     """
 
     name = "kto_loss"
@@ -1947,7 +1947,7 @@ class ORPOLoss(Loss):
 
     Example:
         >>> round(nn.ORPOLoss(client=client)([-0.5], [-1.5]).item(), 6)
-        0.016783
+        0.017086
     """
 
     name = "orpo_loss"

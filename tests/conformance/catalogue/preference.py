@@ -32,7 +32,7 @@ def sums(rng: np.random.Generator, shape: Shape, other: Shape | None = None) -> 
 
 def mean_ratios(rng: np.random.Generator, shape: Shape, other: Shape | None = None) -> Tensors:
     """Mean log-probabilities of tokens, and a reference's that are like them."""
-    return {name: value / 12 for name, value in sums(rng, shape, other).items()}
+    return {name: np.asarray(value / 12) for name, value in sums(rng, shape, other).items()}
 
 
 def judged(rng: np.random.Generator, shape: Shape, others: tuple[Shape, ...] = ()) -> Tensors:
