@@ -18,7 +18,7 @@ from numba import njit, prange
 
 from benchmarks.timing import Contender
 from benchmarks.workloads import Array, Workload
-from lossd import engine
+from lossd import plan
 from lossd.spec import registry
 
 
@@ -108,7 +108,7 @@ def copy_call(tensors: dict[str, Array], threads: int) -> Contender:
     """The memory limit: read each large tensor once, write one array, into a buffer used again."""
     arrays = [array.reshape(-1) for array in large(tensors)]
     out = np.empty_like(arrays[0])
-    parallel = threads > 1 and out.size >= engine.PARALLEL_FROM
+    parallel = threads > 1 and out.size >= plan.PARALLEL_FROM
     kernel = (_COPIES if parallel else _SERIAL_COPIES)[len(arrays)]
 
     def call() -> None:

@@ -16,7 +16,7 @@ from benchmarks import contenders, processes
 from benchmarks.raw import Exchange
 from benchmarks.timing import Contender, Timing, interleaved
 from benchmarks.workloads import INEXACT, Array, Workload
-from lossd import engine
+from lossd.kernels import runtime
 
 Group = Literal["inprocess", "service", "raw"]
 GROUPS: Final[tuple[Group, ...]] = ("inprocess", "service", "raw")
@@ -70,7 +70,7 @@ def run(workloads: Sequence[Workload], setting: Setting, done: Callable[[Row], N
         WrongResultError: a result is not torch's.
     """
     torch.set_num_threads(setting.threads)
-    engine.set_threads(setting.threads)
+    runtime.set_threads(setting.threads)
     setting.logs.mkdir(parents=True, exist_ok=True)
     rows = []
     with ExitStack() as stack:

@@ -1,6 +1,6 @@
 """From where on more threads pay, and another one: python -m benchmarks.thresholds.
 
-Two numbers in lossd rest on this: `engine.PARALLEL_FROM`, the elements from which a kernel runs on
+Two numbers in lossd rest on this: `plan.PARALLEL_FROM`, the elements from which a kernel runs on
 several threads, and `server.compute.INLINE`, the bytes up to which the server computes on its
 event loop instead of handing the work to its pool.
 """
@@ -20,7 +20,8 @@ from rich.table import Table
 from benchmarks import contenders
 from benchmarks.report import seconds
 from benchmarks.workloads import Workload, size_name
-from lossd import engine
+from lossd import plan
+from lossd.kernels import runtime
 from lossd.server import compute
 from lossd.spec import Shape
 
@@ -40,7 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         "python -m benchmarks.thresholds", description=__doc__.partition("\n\n")[2]
     )
-    parser.add_argument("--threads", type=int, default=engine.get_threads())
+    parser.add_argument("--threads", type=int, default=runtime.get_threads())
     threads = parser.parse_args().threads
     console = Console(highlight=False)
     console.print(parallel(threads))
@@ -54,18 +55,18 @@ def main() -> None:
 
 def parallel(threads: int) -> Table:
     """One thread against several, by size."""
-    table = Table(title=f"Serial and on {threads} threads; PARALLEL_FROM = {engine.PARALLEL_FROM}")
+    table = Table(title=f"Serial and on {threads} threads; PARALLEL_FROM = {plan.PARALLEL_FROM}")
     table.add_column("loss", no_wrap=True)
     for column in ("elements", "1: typical", "bad", f"{threads}: typical", "bad", "speed-up"):
         table.add_column(column, justify="right", no_wrap=True)
-    used = engine.PARALLEL_FROM
-    vars(engine)["PARALLEL_FROM"] = 0  # plans made from now on may run in parallel at any size
+    used = plan.PARALLEL_FROM
+    vars(plan)["PARALLEL_FROM"] = 0  # plans made from now on may run in parallel at any size
     try:
         for loss, shapes in CASES.items():
             for shape in shapes:
                 call = _call(Workload(loss, shape))
                 one, several = _alternating(
-                    call, lambda: engine.set_threads(1), lambda: engine.set_threads(threads)
+                    call, lambda: runtime.set_threads(1), lambda: runtime.set_threads(threads)
                 )
                 ratio = _typical(one) / _typical(several)
                 cells = [f(times) for times in (one, several) for f in (_typical, _bad)]
@@ -73,7 +74,7 @@ def parallel(threads: int) -> Table:
                 table.add_row(loss, elements, *map(seconds, cells), f"{ratio:.2f}")
             table.add_section()
     finally:
-        vars(engine)["PARALLEL_FROM"] = used
+        vars(plan)["PARALLEL_FROM"] = used
     return table
 
 

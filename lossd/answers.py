@@ -2,7 +2,8 @@
 
 from lossd_client.wire import Announcement, Request, Response
 
-from lossd.engine import Call, Result, compute
+from lossd.engine import Call, compute
+from lossd.plan import Result
 
 
 def call_of(request: Request) -> Call:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 import numpy as np
+from lossd_client.dtypes import widened
 from lossd_client.errors import DTypeError, ParameterError, ShapeError, UnknownLossError
 
 Shape = tuple[int, ...]
@@ -250,12 +251,15 @@ class Loss:
         """What the mean divides by: the sum of the tensor `divisor`, or the number of losses."""
         if not self.divisor:
             return float(layout.rows)
-        return float(arrays[self.divisor].sum(dtype=np.float64))
+        return sum_of(arrays[self.divisor])
 
     def differentiable(self, given: Given) -> frozenset[str]:
         """Names of the tensors for which PyTorch gives a gradient."""
         return frozenset(name for name, t in self.tensors.items() if t.grad)
 
+
+NORMALIZERS: Final = ("batch", "weights", "valid")
+"""What the mean of any loss may divide by, beside a number and what is the loss's own."""
 
 registry: dict[str, type[Loss]] = {}
 """Every public loss by name."""
@@ -276,6 +280,11 @@ def find(name: str) -> type[Loss]:
         ) from None
 
 
+def sum_of(array: Any) -> float:
+    """The sum of an array's values."""
+    return float(widened(array).sum(dtype=np.float64))
+
+
 def tuple_text(shape: Shape) -> str:
     """A shape as NumPy prints it."""
     return str(tuple(shape))
@@ -288,6 +297,7 @@ class Elementwise(Loss):
     that is declared with `grad=True`, in order.
     """
 
+    reductions: ClassVar[tuple[str, ...]] = ("none", "mean", "sum", "sample")
     broadcast: ClassVar[Literal["warn", "silent", "refuse", "same rank"]] = "silent"
     math: ClassVar[Pieces]
 

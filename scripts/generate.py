@@ -20,6 +20,7 @@ from lossd.spec import Loss, Param, registry
 
 ROOT = Path(__file__).resolve().parents[1]
 CLIENT = Path("clients/python/lossd_client")
+SAMPLE_WEIGHT = "Factor of each sample's losses, the first dimensions of their shape."
 HEADER = "Made by `make gen` (scripts/generate.py) from lossd/losses. Do not edit."
 
 
@@ -79,6 +80,12 @@ def _arguments(loss: type[Loss], names: Sequence[str]) -> tuple[list[str], list[
         else:
             declared.append(f"{name}: bool | None = None")
             described.append(f"{name}: deprecated; use reduction.")
+    declared += ["normalizer: str | float | None = None", "zero_if_empty: bool = False"]
+    described.append(
+        "normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: "
+        f"as {'PyTorch' if loss.library == 'torch.nn' else 'usual'}."
+    )
+    described.append("zero_if_empty: whether a mean of nothing is 0 instead of NaN.")
     declared.append("client: AnyClient | None = None")
     described.append("client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.")
     return declared, described
@@ -90,6 +97,7 @@ def _docstring(loss: type[Loss], tensors: list[str], arguments: list[str], inden
     sections = [summary, f".. math:: {loss.formula}", body.strip()]
     sections.append("Args:\n" + "\n".join(f"    {line}" for line in arguments))
     called = [f"    {name}: {loss.tensors[name].doc}" for name in tensors]
+    called.append(f"    sample_weight: {SAMPLE_WEIGHT}")
     sections.append("Called with:\n" + "\n".join(called))
     gradients = ", ".join(n for n in tensors if n in _differentiable(loss))
     sections.append(f"Gradients: {gradients}.")
@@ -161,11 +169,13 @@ def classes() -> str:
             reduction=reduction,
             size_average={"size_average" if legacy else "None"},
             reduce={"reduce" if legacy else "None"},
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, {signature}) -> Tensor:
-        loss: Tensor = self._call({", ".join(called)})
+    def __call__(self, {signature}, *, sample_weight: ArrayLike | None = None) -> Tensor:
+        loss: Tensor = self._call({", ".join(called)}, sample_weight=sample_weight)
         return loss
 """
         )
@@ -206,7 +216,12 @@ def functions() -> str:
         declared, described = _arguments(loss, names)
         inputs = loss.required()
         described = [f"{n}: {loss.tensors[n].doc}" for n in inputs] + described
-        passed = ", ".join(f"{n}={n}" for n in dict.fromkeys([*names, *loss.optional()]))
+        described.insert(-3, f"sample_weight: {SAMPLE_WEIGHT}")
+        declared.insert(-3, "sample_weight: ArrayLike | None = None")
+        everywhere = ("normalizer", "zero_if_empty", "client")
+        passed = ", ".join(
+            f"{n}={n}" for n in dict.fromkeys([*names, *loss.optional(), *everywhere])
+        )
         arguments = ", ".join([*(f"{n}: ArrayLike" for n in inputs), *declared])
         lines = "\n".join(f"        {line}" for line in described)
         summary = loss.doc().partition("\n\n")[0]
@@ -218,7 +233,8 @@ def functions() -> str:
 
     See `lossd_client.nn.{loss.__name__}`.
     """
-    return nn.{loss.__name__}({passed}, client=client)({", ".join(inputs)})
+    criterion = nn.{loss.__name__}({passed})
+    return criterion({", ".join(inputs)}, sample_weight=sample_weight)
 ''')
     return f'''"""The losses as functions, torch.nn.functional's among them, at a client's target.
 

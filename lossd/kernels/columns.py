@@ -179,9 +179,12 @@ def block(args, index):
             label = {"labels[row + j]" if pieces.labelled else "0"}
 {ignored if pieces.labelled else ""}
             result = combine({seen})
-            total += result[0]
-{lines(12, "out[row + j] = result[0]") * variant.each}
-            slope[j] = scale{" * us[row + j]" * variant.upstream}
+            value = result[0]{" * ws[row + j]" * variant.multiplier}
+            total += value
+{lines(12, "out[row + j] = value") * variant.each}
+            slope[j] = scale{" * ws[row + j]" * variant.multiplier}{
+        " * us[row + j]" * variant.upstream
+    }
 {lines(12, "k{0}[j] = result[{0}]", over=pieces.coefficients)}
 {lines(12, "less[j] = result[1]") * pieces.labelled}
 {(slope_walk if loss.slopes else clear) if written else ""}

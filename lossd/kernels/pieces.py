@@ -82,6 +82,7 @@ def opening(variant: Variant, pieces: Pieces) -> str:
     scale = carray(pointer(a[slots.SCALE], float64), 1)[0]
 {lines(4, "c{0} = kind(given[{0}])", over=range(variant.constants))}
     us, out = {view("a[slots.UPSTREAM]")}, {view("a[slots.LOSSES]")}
+    ws = {view("a[slots.MULTIPLIER]")}
 {lines(4, f"x{{0}} = {view('a[slots.OPERANDS + {0}]')}", over=fixed)}
 """
 

@@ -142,7 +142,7 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
         lines(16, f"g{k}t[j] = values[{r}] * slope") for k, r in enumerate(results)
     )
     slope_walk = f"""
-        slope = kind(scale{" * us[row]" * variant.upstream})
+        slope = kind(scale{" * ws[row]" * variant.multiplier}{" * us[row]" * variant.upstream})
 {lines(8, "k{0} = kind(result[{0}])", over=pieces.coefficients)}
 {walk(vectors, kept, True, slope_body) if loss.slopes else ""}
 {lines(8, "g0[label] -= kind(result[1]) * slope") * (labelled and results[:1] == [0])}
@@ -185,8 +185,9 @@ def block(args, index):
 {peak_walk if n_peaks else ""}
 {term_walk if n_terms else ""}
         result = combine({seen})
-        total += result[0]
-{lines(8, "out[row] = result[0]") * variant.each}
+        value = result[0]{" * ws[row]" * variant.multiplier}
+        total += value
+{lines(8, "out[row] = value") * variant.each}
 {slope_walk if results else ""}
     carray(pointer(a[slots.PARTIAL], float64), index + 1)[index] = total
 """

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import functools
+import os
 import sys
 import sysconfig
 import threading
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numba as nb
+from lossd_client.errors import ParameterError
 from numba import prange, types
 
 from lossd.kernels import cache, columns, elementwise, rowwise, samples
@@ -58,8 +60,30 @@ _run_parallel(0, 0, 0)  # starts the threads, which decides on the layer
 LAYER: Final[str] = nb.threading_layer()
 MAX_THREADS: Final[int] = nb.config.NUMBA_NUM_THREADS
 
+_count = min(MAX_THREADS, len(os.sched_getaffinity(0)))
+
 # workqueue aborts the process when two threads enter a parallel kernel
 _turn: Final = threading.Lock() if LAYER == "workqueue" else contextlib.nullcontext()
+
+
+def set_threads(count: int) -> None:
+    """Run large kernels on `count` threads. Results do not depend on it.
+
+    Raises:
+        ParameterError: not between 1 and the threads that were started (the processors, or
+            `NUMBA_NUM_THREADS`).
+    """
+    global _count  # noqa: PLW0603  one number for the process, as Numba's threads are
+    if not 1 <= count <= MAX_THREADS:
+        raise ParameterError(
+            f"threads = {count} must be between 1 and {MAX_THREADS}", field="threads"
+        )
+    _count = count
+
+
+def get_threads() -> int:
+    """How many threads large kernels run on."""
+    return _count
 
 
 def run_parallel(kernel: int, args: int, blocks: int, threads: int) -> None:

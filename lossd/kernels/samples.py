@@ -49,8 +49,8 @@ def block(args, index):
     total = 0.0
     for row in range(first, last):
         slope = kind(scale * factors[row]{" * us[row]" * variant.upstream})
-        value = sample(row, {xs}g, {bool(variant.gradients)}, slope, given)
-        total += value * factors[row]
+        value = sample(row, {xs}g, {bool(variant.gradients)}, slope, given) * factors[row]
+        total += value
 {lines(8, "out[row] = value") if variant.each else ""}
     carray(pointer(a[slots.PARTIAL], float64), index + 1)[index] = total
 """

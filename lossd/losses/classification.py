@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from lossd_client.dtypes import is_float
 from lossd_client.errors import ParameterError
 
 from lossd.mathfns import exp
@@ -44,7 +45,7 @@ class CrossEntropyLoss(Classes):
     )
 
     def lower(self, given: Given) -> Loss:
-        if given["target"].dtype.kind == "f":
+        if is_float(given["target"].dtype):
             return _SoftCrossEntropy(**self.values)
         return _SmoothedCrossEntropy(**self.values) if self.label_smoothing else self
 

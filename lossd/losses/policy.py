@@ -14,6 +14,7 @@ from lossd.spec import (
     Shape,
     Vectors,
     param,
+    sum_of,
     tensor,
     tuple_text,
 )  # fmt: skip
@@ -112,7 +113,7 @@ class _OfTokens(Elementwise):
         )
 
     def count(self, arrays: Any, layout: Layout) -> float:
-        return max(float(arrays["mask"].sum()), 1.0) if "mask" in arrays else layout.rows
+        return max(sum_of(arrays["mask"]), 1.0) if "mask" in arrays else float(layout.rows)
 
 
 class ImportanceSamplingLoss(_OfTokens):
@@ -345,7 +346,7 @@ class GRPOLoss(Vectors):
 
     def count(self, arrays: Any, layout: Layout) -> float:
         by_tokens = self.loss_type in ("bnpo", "dapo")
-        return max(float(arrays["mask"].sum()), 1.0) if by_tokens else layout.rows
+        return max(sum_of(arrays["mask"]), 1.0) if by_tokens else float(layout.rows)
 
     def constants(self, layout: Layout) -> tuple[float, ...]:
         high, delta = 1 + self.epsilon_high, self.delta or math.inf

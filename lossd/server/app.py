@@ -14,7 +14,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from lossd_client._gen.lossd.v1 import loss_service_pb2  # noqa: F401  registers the descriptors
 
-from lossd import __version__, engine
+from lossd import __version__
 from lossd.kernels import runtime
 from lossd.server.compute import Computer
 from lossd.server.limits import Budget
@@ -124,7 +124,7 @@ def _answers(path: Path) -> bool:
 
 
 async def _serve(settings: Settings) -> None:
-    engine.set_threads(settings.threads)
+    runtime.set_threads(settings.threads)
     server = Server(settings)
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -29,7 +29,7 @@ def needed(request: Request) -> int:
     types = {name: (t.dtype, t.shape) for name, t in request.tensors.items()}
     given = sum(tensor.nbytes for tensor in request.tensors.values())
     types.pop("grad_output", None)
-    return given + engine.footprint(
+    return given + engine.needed(
         request.loss, types, request.parameters, request.reduction, request.gradients
     )
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 import grpc
 from lossd_client import wire
 from lossd_client._gen.lossd.v1 import catalog_pb2, tensor_pb2
+from lossd_client.dtypes import BFLOAT16, FLOAT16
 from lossd_client.errors import LossdError, ProtocolError
 from lossd_client.wire import Announcement
 
@@ -101,7 +102,7 @@ def _described(loss: type[Loss]) -> catalog_pb2.Loss:
 
 def _tensor(name: str, tensor: Tensor) -> catalog_pb2.TensorInfo:
     integers = [n for n, dtype in wire.DTYPES.items() if dtype.kind in "iu"]
-    floats = [wire.dtype_number(name, dtype) for dtype in FLOATS]
+    floats = [wire.dtype_number(name, dtype) for dtype in (FLOAT16, BFLOAT16, *FLOATS)]
     indices = tensor.role in ("label", "index")
     numbers = integers + floats * tensor.soft if indices else floats
     low, high = tensor.within or (None, None)

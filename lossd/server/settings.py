@@ -18,7 +18,6 @@ from pydantic_settings import (
 )
 
 import lossd.losses  # noqa: F401  fills the registry
-from lossd import engine
 from lossd.kernels import runtime
 from lossd.spec import registry
 
@@ -51,7 +50,7 @@ class Settings(BaseSettings):
     config: Path | None = None
     """TOML file with any of these settings."""
 
-    threads: int = Field(default=engine.get_threads(), ge=1, le=runtime.MAX_THREADS)
+    threads: int = Field(default=runtime.get_threads(), ge=1, le=runtime.MAX_THREADS)
     """Threads that a large kernel runs on. Results do not depend on it."""
 
     concurrency: int = Field(default=2, ge=1, le=1024)

@@ -13,7 +13,7 @@ from lossd_client import wire
 from lossd_client.errors import LossdError, ProtocolError
 from lossd_client.wire import Announcement, Cancel, Chunk, Request
 
-from lossd.engine import pool
+from lossd.plan import pool
 from lossd.server.compute import Computer, needed
 from lossd.server.limits import Budget
 from lossd.server.status import status_of

@@ -36,3 +36,18 @@ def gradients_of(loss: str, tensors: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 CASES: list[Case] = [case for loss in registry if loss in ENTRIES for case in cases_of(loss)]
+
+# one case of each loss with tensors of several dimensions, and both kinds of cross entropy
+MIDDLE: list[Case] = [
+    next(c for c in CASES if c.loss == name and len(c.shape) > 1)
+    for name in registry
+    if name in ENTRIES
+]
+MIDDLE += [
+    Case("cross_entropy", (3, 10, 4), {}, {"weight": "random"}),
+    Case("cross_entropy", (2, 64, 2, 3), {}, {"soft": True, "weight": "zeros"}),
+    Case("nll_loss", (3, 10, 4)),
+    Case("binary_cross_entropy", (3, 5, 7), {}, {"weight": (3, 5, 7)}),
+    Case("binary_cross_entropy_with_logits", (3, 5, 7), {}, {"pos_weight": (5, 1)}),
+    Case("triplet_margin_loss", (9, 7), {"p": np.inf, "margin": 3.0}),
+]

@@ -14,7 +14,8 @@ import pytest
 import torch
 from lossd_client.errors import DomainError, LabelError, ParameterError, ResourceError, ShapeError
 
-from lossd.engine import Result, evaluate
+from lossd.engine import evaluate
+from lossd.plan import Result
 
 from .cases import CASES, gradients_of
 from .compare import Reference, by_torch

@@ -16,12 +16,12 @@ from lossd_client.errors import (
     UnknownLossError,
 )
 
-from lossd import engine
-from lossd.engine import Result, evaluate
+from lossd.engine import evaluate
 from lossd.kernels import runtime
+from lossd.plan import Result
 from lossd.spec import registry
 
-from .cases import CASES, gradients_of
+from .cases import CASES, MIDDLE, gradients_of
 from .compare import by_torch, upstream_for
 from .model import Case, Tensors
 from .oracles import oracle
@@ -53,18 +53,6 @@ def assert_same_bits(one: Result, other: Result) -> None:
     for name, gradient in one.gradients.items():
         assert gradient.shape == other.gradients[name].shape
         assert gradient.tobytes() == other.gradients[name].tobytes(), name
-
-
-# one case of each loss with tensors of several dimensions, and both kinds of cross entropy
-MIDDLE = [next(c for c in CASES if c.loss == name and len(c.shape) > 1) for name in registry]
-MIDDLE += [
-    Case("cross_entropy", (3, 10, 4), {}, {"weight": "random"}),
-    Case("cross_entropy", (2, 64, 2, 3), {}, {"soft": True, "weight": "zeros"}),
-    Case("nll_loss", (3, 10, 4)),
-    Case("binary_cross_entropy", (3, 5, 7), {}, {"weight": (3, 5, 7)}),
-    Case("binary_cross_entropy_with_logits", (3, 5, 7), {}, {"pos_weight": (5, 1)}),
-    Case("triplet_margin_loss", (9, 7), {"p": np.inf, "margin": 3.0}),
-]
 
 
 # ---- memory layouts -------------------------------------------------------------------------
@@ -645,9 +633,9 @@ LARGE = [
 @pytest.fixture
 def threads() -> Iterator[Callable[[int], None]]:
     """`set_threads`, undone at the end."""
-    before = engine.get_threads()
-    yield engine.set_threads
-    engine.set_threads(before)
+    before = runtime.get_threads()
+    yield runtime.set_threads
+    runtime.set_threads(before)
 
 
 @pytest.mark.parametrize("case", LARGE, ids=str)
@@ -664,7 +652,7 @@ def test_the_same_bits_for_every_thread_count(case: Case, threads: Callable[[int
 @pytest.mark.parametrize("count", [0, -1, 10_000])
 def test_thread_counts_out_of_range(count: int) -> None:
     with pytest.raises(ParameterError, match=f"threads = {count} must be between 1 and"):
-        engine.set_threads(count)
+        runtime.set_threads(count)
 
 
 def test_calls_from_several_threads_do_not_meet() -> None:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from google.protobuf import message as protobuf
 from google.rpc import error_details_pb2, status_pb2
 from lossd_client._gen.lossd.v1 import catalog_pb2, loss_service_pb2, tensor_pb2
+from lossd_client.dtypes import BFLOAT16, named
 
 Array = npt.NDArray[Any]
 Message = protobuf.Message | bytes
@@ -21,6 +22,7 @@ TYPES: dict[str, int] = {
     "float32": tensor_pb2.DTYPE_FLOAT32,
     "float64": tensor_pb2.DTYPE_FLOAT64,
     "float16": tensor_pb2.DTYPE_FLOAT16,
+    "bfloat16": tensor_pb2.DTYPE_BFLOAT16,
     "bool": tensor_pb2.DTYPE_BOOL,
     "int8": tensor_pb2.DTYPE_INT8,
     "int16": tensor_pb2.DTYPE_INT16,
@@ -37,14 +39,15 @@ def tensor(name: str, array: npt.ArrayLike, *, chunked: bool = False) -> tensor_
     """An array as a message, with its bytes unless they come in chunks."""
     array = np.asarray(array)
     data = b"" if chunked else array.tobytes()
-    dtype: Any = TYPES[array.dtype.name]
+    dtype: Any = TYPES[named(array.dtype)]
     return tensor_pb2.Tensor(name=name, dtype=dtype, shape=array.shape, chunked=chunked, data=data)
 
 
 def array(message: tensor_pb2.Tensor, data: bytes | None = None) -> Array:
     """A message, or the bytes of its chunks, as an array."""
     name = next(name for name, number in TYPES.items() if number == message.dtype)
-    return np.frombuffer(message.data if data is None else data, name).reshape(message.shape)
+    dtype = BFLOAT16 if name == "bfloat16" else np.dtype(name)
+    return np.frombuffer(message.data if data is None else data, dtype).reshape(message.shape)
 
 
 def request(

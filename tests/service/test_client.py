@@ -19,6 +19,7 @@ from typing import Any
 
 import grpc
 import lossd_client
+import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -763,7 +764,9 @@ def test_classes_have_torchs_signatures(name: str) -> None:
     ours, theirs = (getattr(module, registry[name].__name__) for module in (nn, torch.nn))
     assert_same_parameters(inspect.signature(ours), inspect.signature(theirs))
     call = inspect.signature(ours.__call__).parameters
-    assert list(call) == list(inspect.signature(theirs.forward).parameters)
+    torchs = list(inspect.signature(theirs.forward).parameters)
+    assert list(call) == [*torchs, "sample_weight"]
+    assert call["sample_weight"].kind is inspect.Parameter.KEYWORD_ONLY
 
 
 @pytest.mark.parametrize("name", TORCHS)
@@ -780,7 +783,7 @@ def assert_same_parameters(ours: inspect.Signature, theirs: inspect.Signature) -
     for name in found.keys() - theirs.parameters.keys():
         more = found.pop(name)
         assert more.kind is inspect.Parameter.KEYWORD_ONLY
-        assert more.default is None
+        assert not more.default  # as if it was not there
     assert list(found) == list(theirs.parameters)
     assert defaults(found) == defaults(theirs.parameters)
 
@@ -881,3 +884,94 @@ def test_examples_in_docstrings(name: str) -> None:
 def test_every_class_has_an_example_that_runs() -> None:
     with_examples = {test.name.rpartition(".")[2] for test in examples(nn)}
     assert with_examples == {name for name in nn.__all__ if not getattr(nn, name).deprecated}
+
+
+# --- weights of samples, and what the mean divides by -------------------------------------------
+
+SCORES = np.float32([[2, -1, 0.5], [0, 1, 3], [1, 1, 1]])
+LABELS = np.array([0, 2, -100])
+
+
+def test_sample_weight_is_pytorchs_weighted_sum(client: Client) -> None:
+    weight = np.float32([2, 0.5, 7])
+    for reduction in ("none", "sum"):
+        x = torch.tensor(SCORES, requires_grad=True)
+        criterion = nn.CrossEntropyLoss(reduction=reduction, client=client)
+        ours = criterion(x, torch.tensor(LABELS), sample_weight=torch.tensor(weight))
+        ours.sum().backward()
+        y = torch.tensor(SCORES, requires_grad=True)
+        losses = torch.nn.CrossEntropyLoss(reduction="none")(y, torch.tensor(LABELS))
+        theirs = losses * torch.tensor(weight)
+        theirs.sum().backward()
+        theirs = theirs if reduction == "none" else theirs.sum()
+        torch.testing.assert_close(ours, theirs, check_dtype=True)
+        torch.testing.assert_close(x.grad, y.grad)
+
+
+@pytest.mark.parametrize(
+    ("normalizer", "divisor"), [(None, 2), ("batch", 3), ("valid", 2), ("weights", 2.5), (10, 10)]
+)
+def test_normalizer_through_the_client(
+    client: Client, normalizer: str | float | None, divisor: float
+) -> None:
+    weight = np.float32([2, 0.5, 7])
+    total = functional.cross_entropy(
+        SCORES, LABELS, reduction="sum", sample_weight=weight, client=client
+    ).item()
+    criterion = nn.CrossEntropyLoss(normalizer=normalizer, client=client)
+    value, gradient = criterion.value_and_grad(SCORES, LABELS, sample_weight=weight)
+    assert value == pytest.approx(total / divisor, rel=1e-6)
+    assert gradient.shape == SCORES.shape
+    assert ("normalizer" in repr(criterion)) == (normalizer is not None)
+
+
+def test_zero_if_empty_through_the_client(client: Client) -> None:
+    ignored = np.full(3, -100)
+    assert np.isnan(nn.CrossEntropyLoss(client=client)(SCORES, ignored).item())
+    x = tensor(SCORES, requires_grad=True)
+    loss = nn.CrossEntropyLoss(zero_if_empty=True, client=client)(x, ignored)
+    loss.backward()
+    assert loss.item() == 0
+    assert x.grad is not None
+    assert not x.grad.any()
+
+
+def test_means_of_samples_through_the_client(client: Client) -> None:
+    x, y = tensor(SCORES, requires_grad=True), np.zeros((3, 3), np.float32)
+    losses = nn.MSELoss(reduction="sample", client=client)(x, y)
+    np.testing.assert_allclose(losses.numpy(), (SCORES**2).mean(1), rtol=1e-6)
+    losses.backward(np.float32([1, 0, 2]))
+    assert x.grad is not None
+    expected = 2 / 3 * SCORES * np.float32([[1], [0], [2]])
+    np.testing.assert_allclose(x.grad, expected, rtol=1e-6)
+
+
+# --- types of two bytes -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [10, 700_000], ids=["small", "chunked"])
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16], ids=str)
+def test_torchs_halves_train(client: Client, kind: torch.dtype, size: int) -> None:
+    x = torch.linspace(-3, 3, size).to(kind).requires_grad_()
+    loss = nn.MSELoss(reduction="sum", client=client)(x, torch.zeros(size, dtype=kind))
+    (2 * loss).backward()
+    assert loss.dtype == torch.float32
+    exact = (x.detach().double() ** 2).sum().item()
+    assert loss.item() == pytest.approx(exact, rel=1e-6)
+    assert x.grad is not None
+    assert x.grad.dtype == kind
+    torch.testing.assert_close(x.grad, 4 * x.detach(), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("kind", [np.float16, ml_dtypes.bfloat16])
+def test_numpys_halves(client: Client, kind: Any) -> None:
+    x = tensor(SCORES.astype(kind), requires_grad=True)
+    loss = nn.CrossEntropyLoss(client=client)(x, LABELS)
+    loss.backward()
+    value, gradient = nn.CrossEntropyLoss(client=client).value_and_grad(SCORES.astype(kind), LABELS)
+    assert loss.dtype == np.float32
+    assert x.grad is not None
+    assert x.grad.dtype == gradient.dtype == kind
+    assert value == loss.item()
+    wide = functional.cross_entropy(SCORES.astype(kind).astype(np.float32), LABELS, client=client)
+    assert wide.item() == value

@@ -20,14 +20,15 @@ LAYERS = (
     {"lossd.server"},
     {"lossd.answers"},
     {"lossd.engine"},
+    {"lossd.plan"},
     {"lossd.kernels"},
     {"lossd.losses"},
     {"lossd.spec", "lossd.mathfns", "lossd.trellis"},
 )
 """What may import what stands below it, and its own kind."""
 
-SHARED = {"lossd_client.errors", "lossd_client.buffers"}
-"""What of the client's distribution every layer may use: neither of them imports anything."""
+SHARED = {"lossd_client.errors", "lossd_client.buffers", "lossd_client.dtypes"}
+"""What of the client's distribution every layer may use: none of them imports anything of ours."""
 
 
 def sources(package: Path) -> list[Path]:

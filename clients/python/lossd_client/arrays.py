@@ -6,6 +6,8 @@ from typing import Any, SupportsFloat
 import numpy as np
 import numpy.typing as npt
 
+from lossd_client.dtypes import is_float
+
 Array = npt.NDArray[Any]
 ArrayLike = npt.ArrayLike
 
@@ -37,7 +39,7 @@ class Tensor:
         backward: Callable[[Array | None], None] | None = None,
     ) -> None:
         self.data = as_array(data)
-        if requires_grad and self.data.dtype.kind != "f":
+        if requires_grad and not is_float(self.data.dtype):
             message = f"only floating-point tensors can require gradients, not {self.data.dtype}"
             raise TypeError(message)
         self.requires_grad = requires_grad

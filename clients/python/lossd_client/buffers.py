@@ -42,7 +42,7 @@ class Pool:
             memory = np.empty(rounded + ALIGNMENT, np.uint8)
         start = -memory.ctypes.data % ALIGNMENT
         lease = _Lease(self, memory, rounded, memory.ctypes.data + start, shape, dtype)
-        return np.asarray(lease)
+        return np.asarray(lease).view(dtype)  # a type of two bytes has no text of its own
 
     def give_back(self, memory: np.ndarray[Any, Any], size: int) -> None:
         """Take memory in for later use, or let it go where the limit is reached."""

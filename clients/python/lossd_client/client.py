@@ -3,11 +3,15 @@
 import asyncio
 import functools
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
+import numpy as np
+
 from lossd_client.caution import warn
+from lossd_client.dtypes import known
 from lossd_client.errors import ParameterError
 from lossd_client.transports import InProcess, Remote, Transport
 from lossd_client.wire import Array, Parameter, Request, Response
@@ -78,10 +82,12 @@ class Client(_Base):
 
         Args:
             loss: functional name, such as "cross_entropy".
-            parameters: hyper-parameters that differ from their defaults, by name.
-            reduction: "mean", "sum", "none" (and "batchmean" for kl_div).
+            parameters: hyper-parameters that differ from their defaults, by name; "normalizer"
+                and "zero_if_empty" for any loss.
+            reduction: "mean", "sum", "none"; "sample" for element-wise losses, the mean of all but
+                the first dimension; "batchmean" for kl_div.
             tensors: arrays by torch.nn.functional's argument names, and "grad_output" where
-                gradients are to be multiplied by one.
+                gradients are to be multiplied by one; "sample_weight" for any loss.
             gradients: names of the tensors whose gradient is wanted; the response has them as
                 "grad.NAME", beside "loss".
             timeout: seconds, in place of the client's.
@@ -94,9 +100,7 @@ class Client(_Base):
     def send(self, request: Request, timeout: float | None = None) -> Response:
         """Evaluate a request; warns of what the response warns of."""
         response = self._transport.evaluate(request, self.timeout if timeout is None else timeout)
-        if response.warning:
-            warn(response.warning)
-        return response
+        return _received(response)
 
     def close(self) -> None:
         """Close the connection. Evaluations that are under way fail with CancelledError."""
@@ -145,9 +149,7 @@ class AsyncClient(_Base):
         response = await self._transport.evaluate_async(
             request, self.timeout if timeout is None else timeout
         )
-        if response.warning:
-            warn(response.warning)
-        return response
+        return _received(response)
 
     async def aclose(self) -> None:
         """Close the connection."""
@@ -163,6 +165,15 @@ class AsyncClient(_Base):
         traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
+
+
+def _received(response: Response) -> Response:
+    """What the caller sees of a response; warns of what it warns of."""
+    if response.warning:
+        warn(response.warning)
+    if "ml_dtypes" in sys.modules:
+        return response.with_tensors({n: known(np.asarray(t)) for n, t in response.tensors.items()})
+    return response
 
 
 AnyClient = Client | AsyncClient

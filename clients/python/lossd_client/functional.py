@@ -59,6 +59,9 @@ def binary_cross_entropy(
     reduce: bool | None = None,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Binary cross entropy of probabilities.
@@ -69,14 +72,24 @@ def binary_cross_entropy(
         weight: Factor of each loss, broadcast to (*).
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.BCELoss`.
     """
-    return nn.BCELoss(
-        weight=weight, size_average=size_average, reduce=reduce, reduction=reduction, client=client
-    )(input, target)
+    criterion = nn.BCELoss(
+        weight=weight,
+        size_average=size_average,
+        reduce=reduce,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def binary_cross_entropy_with_logits(
@@ -88,6 +101,9 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: ArrayLike | None = None,
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Binary cross entropy of logits: a sigmoid and BCELoss in one, without their overflow.
@@ -98,24 +114,37 @@ def binary_cross_entropy_with_logits(
         weight: Factor of each loss, broadcast to (*).
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
         pos_weight: Factor p of the positive part, broadcast to (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.BCEWithLogitsLoss`.
     """
-    return nn.BCEWithLogitsLoss(
+    criterion = nn.BCEWithLogitsLoss(
         weight=weight,
         size_average=size_average,
         reduce=reduce,
         reduction=reduction,
         pos_weight=pos_weight,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
         client=client,
-    )(input, target)
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def categorical_hinge_loss(
-    input: ArrayLike, target: ArrayLike, reduction: str = "mean", *, client: AnyClient | None = None
+    input: ArrayLike,
+    target: ArrayLike,
+    reduction: str = "mean",
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
 ) -> Tensor:
     """Hinge loss of several classes with a distribution as target: the best wrong score counts.
 
@@ -123,11 +152,17 @@ def categorical_hinge_loss(
         input: Scores x, (*, C).
         target: Probabilities y, usually 1 for the class and 0 else.
         reduction: 'none', 'mean', 'sum'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.CategoricalHingeLoss`.
     """
-    return nn.CategoricalHingeLoss(reduction=reduction, client=client)(input, target)
+    criterion = nn.CategoricalHingeLoss(
+        reduction=reduction, normalizer=normalizer, zero_if_empty=zero_if_empty, client=client
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def cispo_loss(
@@ -139,6 +174,9 @@ def cispo_loss(
     reduction: str = "mean",
     *,
     mask: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Policy gradient that weighs each token by its clipped ratio: no token's gradient is lost.
@@ -149,19 +187,25 @@ def cispo_loss(
         advantages: How much better than expected, for each token or each sequence (N).
         clip_low_threshold: Least weight l of a token. >= 0.
         clip_high_threshold: Largest weight h of a token. > 0.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
         mask: 1 for tokens that count, 0 for others, of the shape of log_probs; the mean divides by its sum, or by 1 if that is less.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.CISPOLoss`.
     """
-    return nn.CISPOLoss(
+    criterion = nn.CISPOLoss(
         clip_low_threshold=clip_low_threshold,
         clip_high_threshold=clip_high_threshold,
         reduction=reduction,
         mask=mask,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
         client=client,
-    )(log_probs, old_log_probs, advantages)
+    )
+    return criterion(log_probs, old_log_probs, advantages, sample_weight=sample_weight)
 
 
 def cosine_embedding_loss(
@@ -173,6 +217,9 @@ def cosine_embedding_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Similar vectors (y = 1) cost 1 - cos, dissimilar ones (y = -1) their cosine above `margin`.
@@ -185,13 +232,23 @@ def cosine_embedding_loss(
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.CosineEmbeddingLoss`.
     """
-    return nn.CosineEmbeddingLoss(
-        margin=margin, size_average=size_average, reduce=reduce, reduction=reduction, client=client
-    )(input1, input2, target)
+    criterion = nn.CosineEmbeddingLoss(
+        margin=margin,
+        size_average=size_average,
+        reduce=reduce,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input1, input2, target, sample_weight=sample_weight)
 
 
 def cpo_loss(
@@ -202,6 +259,9 @@ def cpo_loss(
     loss_type: Named = None,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Contrastive preference optimization: DPO without a reference.
@@ -212,18 +272,24 @@ def cpo_loss(
         beta: Factor β of the difference. > 0.
         label_smoothing: Share ε of pairs given the wrong way. >= 0 and < 0.5.
         loss_type: What the difference costs. one of 'sigmoid', 'hinge', 'ipo'. 'sigmoid' by default.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.CPOLoss`.
     """
-    return nn.CPOLoss(
+    criterion = nn.CPOLoss(
         beta=beta,
         label_smoothing=label_smoothing,
         loss_type=loss_type,
         reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
         client=client,
-    )(policy_chosen_logps, policy_rejected_logps)
+    )
+    return criterion(policy_chosen_logps, policy_rejected_logps, sample_weight=sample_weight)
 
 
 def cross_entropy(
@@ -236,6 +302,9 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Cross entropy of logits with class indices or class probabilities.
@@ -249,19 +318,25 @@ def cross_entropy(
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum'.
         label_smoothing: Share of the target spread evenly over the classes. >= 0 and <= 1.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.CrossEntropyLoss`.
     """
-    return nn.CrossEntropyLoss(
+    criterion = nn.CrossEntropyLoss(
         weight=weight,
         size_average=size_average,
         ignore_index=ignore_index,
         reduce=reduce,
         reduction=reduction,
         label_smoothing=label_smoothing,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
         client=client,
-    )(input, target)
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def ctc_loss(
@@ -273,6 +348,9 @@ def ctc_loss(
     reduction: str = "mean",
     zero_infinity: bool = False,
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Connectionist temporal classification: all alignments of a target with a longer input.
@@ -285,13 +363,22 @@ def ctc_loss(
         blank: Class that stands for no label. >= 0.
         reduction: 'none', 'mean', 'sum'.
         zero_infinity: Whether a target that does not fit costs 0.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.CTCLoss`.
     """
-    return nn.CTCLoss(blank=blank, reduction=reduction, zero_infinity=zero_infinity, client=client)(
-        log_probs, targets, input_lengths, target_lengths
+    criterion = nn.CTCLoss(
+        blank=blank,
+        reduction=reduction,
+        zero_infinity=zero_infinity,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
     )
+    return criterion(log_probs, targets, input_lengths, target_lengths, sample_weight=sample_weight)
 
 
 def dpo_loss(
@@ -305,6 +392,9 @@ def dpo_loss(
     discopop_tau: float = 0.05,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Direct preference optimization: prefer the chosen answer more than the reference does.
@@ -318,19 +408,31 @@ def dpo_loss(
         label_smoothing: Share ε of pairs given the wrong way. >= 0 and < 0.5.
         loss_type: What the margin costs. one of 'sigmoid', 'robust', 'hinge', 'ipo', 'exo_pair', 'nca_pair', 'bco_pair', 'sppo_hard', 'apo_zero', 'apo_down', 'discopop'. 'sigmoid' by default.
         discopop_tau: Temperature τ of 'discopop'. > 0.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.DPOLoss`.
     """
-    return nn.DPOLoss(
+    criterion = nn.DPOLoss(
         beta=beta,
         label_smoothing=label_smoothing,
         loss_type=loss_type,
         discopop_tau=discopop_tau,
         reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
         client=client,
-    )(policy_chosen_logps, policy_rejected_logps, reference_chosen_logps, reference_rejected_logps)
+    )
+    return criterion(
+        policy_chosen_logps,
+        policy_rejected_logps,
+        reference_chosen_logps,
+        reference_rejected_logps,
+        sample_weight=sample_weight,
+    )
 
 
 def gaussian_nll_loss(
@@ -341,6 +443,9 @@ def gaussian_nll_loss(
     eps: float = 1e-06,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Negative log-likelihood under normal distributions of predicted mean and variance.
@@ -351,14 +456,23 @@ def gaussian_nll_loss(
         var: Variances, like input or fewer.
         full: Whether to add the constant ½ log 2π.
         eps: Least variance.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.GaussianNLLLoss`.
     """
-    return nn.GaussianNLLLoss(full=full, eps=eps, reduction=reduction, client=client)(
-        input, target, var
+    criterion = nn.GaussianNLLLoss(
+        full=full,
+        eps=eps,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
     )
+    return criterion(input, target, var, sample_weight=sample_weight)
 
 
 def grpo_loss(
@@ -376,6 +490,9 @@ def grpo_loss(
     reduction: str = "mean",
     *,
     ref_log_probs: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Group relative policy optimization: PPO's clipped loss of tokens, averaged over sequences.
@@ -394,11 +511,14 @@ def grpo_loss(
         max_completion_length: Divisor of 'dr_grpo', 0 for T. >= 0.
         reduction: 'none', 'mean', 'sum'.
         ref_log_probs: Log-probabilities of the reference policy, (N, T).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.GRPOLoss`.
     """
-    return nn.GRPOLoss(
+    criterion = nn.GRPOLoss(
         beta=beta,
         epsilon_low=epsilon_low,
         epsilon_high=epsilon_high,
@@ -408,8 +528,11 @@ def grpo_loss(
         max_completion_length=max_completion_length,
         reduction=reduction,
         ref_log_probs=ref_log_probs,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
         client=client,
-    )(log_probs, old_log_probs, advantages, mask)
+    )
+    return criterion(log_probs, old_log_probs, advantages, mask, sample_weight=sample_weight)
 
 
 def hinge_embedding_loss(
@@ -420,6 +543,9 @@ def hinge_embedding_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Similar pairs (y = 1) cost their distance, dissimilar ones (y = -1) what lacks to `margin`.
@@ -430,30 +556,53 @@ def hinge_embedding_loss(
         margin: Distance m from which dissimilar pairs cost nothing.
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.HingeEmbeddingLoss`.
     """
-    return nn.HingeEmbeddingLoss(
-        margin=margin, size_average=size_average, reduce=reduce, reduction=reduction, client=client
-    )(input, target)
+    criterion = nn.HingeEmbeddingLoss(
+        margin=margin,
+        size_average=size_average,
+        reduce=reduce,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def hinge_loss(
-    input: ArrayLike, target: ArrayLike, reduction: str = "mean", *, client: AnyClient | None = None
+    input: ArrayLike,
+    target: ArrayLike,
+    reduction: str = "mean",
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
 ) -> Tensor:
     """Hinge loss of scores of two classes: the loss of a support vector machine.
 
     Args:
         input: Scores x, (*).
         target: 1 for one class, -1 for the other, (*).
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.HingeLoss`.
     """
-    return nn.HingeLoss(reduction=reduction, client=client)(input, target)
+    criterion = nn.HingeLoss(
+        reduction=reduction, normalizer=normalizer, zero_if_empty=zero_if_empty, client=client
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def huber_loss(
@@ -463,6 +612,9 @@ def huber_loss(
     delta: float = 1.0,
     weight: ArrayLike | None = None,
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Quadratic below `delta`, linear above with slope `delta`.
@@ -470,16 +622,25 @@ def huber_loss(
     Args:
         input: Predictions x, (*).
         target: True values y, (*).
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
         delta: Where the quadratic part meets the linear, in units of x. > 0.
         weight: Factor w of each loss, of the input's shape.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.HuberLoss`.
     """
-    return nn.HuberLoss(reduction=reduction, delta=delta, weight=weight, client=client)(
-        input, target
+    criterion = nn.HuberLoss(
+        reduction=reduction,
+        delta=delta,
+        weight=weight,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
     )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def importance_sampling_loss(
@@ -489,6 +650,9 @@ def importance_sampling_loss(
     reduction: str = "mean",
     *,
     mask: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Policy gradient with tokens of an older policy: advantage times the probabilities' ratio.
@@ -497,15 +661,23 @@ def importance_sampling_loss(
         log_probs: Log-probabilities x of the tokens, (N, T) or (*).
         old_log_probs: Those of the policy that drew the tokens, the same shape.
         advantages: How much better than expected, for each token or each sequence (N).
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
         mask: 1 for tokens that count, 0 for others, of the shape of log_probs; the mean divides by its sum, or by 1 if that is less.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.ImportanceSamplingLoss`.
     """
-    return nn.ImportanceSamplingLoss(reduction=reduction, mask=mask, client=client)(
-        log_probs, old_log_probs, advantages
+    criterion = nn.ImportanceSamplingLoss(
+        reduction=reduction,
+        mask=mask,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
     )
+    return criterion(log_probs, old_log_probs, advantages, sample_weight=sample_weight)
 
 
 def ipo_loss(
@@ -516,6 +688,9 @@ def ipo_loss(
     beta: float = 0.1,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Identity preference optimization: the pair's margin over the reference should be 1/(2β).
@@ -526,13 +701,27 @@ def ipo_loss(
         reference_chosen_logps: The reference's log-probabilities of the preferred answers, (*).
         reference_rejected_logps: The reference's log-probabilities of the rejected answers, (*).
         beta: Regularization β, the paper's τ. > 0.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.IPOLoss`.
     """
-    return nn.IPOLoss(beta=beta, reduction=reduction, client=client)(
-        policy_chosen_logps, policy_rejected_logps, reference_chosen_logps, reference_rejected_logps
+    criterion = nn.IPOLoss(
+        beta=beta,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(
+        policy_chosen_logps,
+        policy_rejected_logps,
+        reference_chosen_logps,
+        reference_rejected_logps,
+        sample_weight=sample_weight,
     )
 
 
@@ -544,6 +733,9 @@ def kl_div(
     reduction: str = "mean",
     log_target: bool = False,
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Kullback-Leibler divergence of log-probabilities from a target distribution.
@@ -555,17 +747,23 @@ def kl_div(
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'batchmean', 'sum'.
         log_target: Whether target holds log-probabilities.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.KLDivLoss`.
     """
-    return nn.KLDivLoss(
+    criterion = nn.KLDivLoss(
         size_average=size_average,
         reduce=reduce,
         reduction=reduction,
         log_target=log_target,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
         client=client,
-    )(input, target)
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def kto_loss(
@@ -578,6 +776,9 @@ def kto_loss(
     undesirable_weight: float = 1.0,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Kahneman-Tversky optimization: answers that are good or bad on their own, not in pairs.
@@ -590,18 +791,24 @@ def kto_loss(
         beta: Factor β of the log-ratio. > 0.
         desirable_weight: Weight of desirable answers. >= 0.
         undesirable_weight: Weight of undesirable answers. >= 0.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.KTOLoss`.
     """
-    return nn.KTOLoss(
+    criterion = nn.KTOLoss(
         beta=beta,
         desirable_weight=desirable_weight,
         undesirable_weight=undesirable_weight,
         reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
         client=client,
-    )(policy_logps, reference_logps, target, kl)
+    )
+    return criterion(policy_logps, reference_logps, target, kl, sample_weight=sample_weight)
 
 
 def l1_loss(
@@ -612,6 +819,9 @@ def l1_loss(
     reduction: str = "mean",
     weight: ArrayLike | None = None,
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Mean absolute error: the loss of a median.
@@ -621,31 +831,54 @@ def l1_loss(
         target: True values y, (*).
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
         weight: Factor w of each loss, of the input's shape; the mean divides by their sum.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.L1Loss`.
     """
-    return nn.L1Loss(
-        size_average=size_average, reduce=reduce, reduction=reduction, weight=weight, client=client
-    )(input, target)
+    criterion = nn.L1Loss(
+        size_average=size_average,
+        reduce=reduce,
+        reduction=reduction,
+        weight=weight,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def log_cosh_loss(
-    input: ArrayLike, target: ArrayLike, reduction: str = "mean", *, client: AnyClient | None = None
+    input: ArrayLike,
+    target: ArrayLike,
+    reduction: str = "mean",
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
 ) -> Tensor:
     """Quadratic for small differences, linear for large ones, and smooth between.
 
     Args:
         input: Predictions x, (*).
         target: True values y, (*).
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.LogCoshLoss`.
     """
-    return nn.LogCoshLoss(reduction=reduction, client=client)(input, target)
+    criterion = nn.LogCoshLoss(
+        reduction=reduction, normalizer=normalizer, zero_if_empty=zero_if_empty, client=client
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def mape_loss(
@@ -654,6 +887,9 @@ def mape_loss(
     eps: float = 1e-07,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Mean absolute percentage error: 100 times the difference relative to the true value.
@@ -662,12 +898,22 @@ def mape_loss(
         input: Predictions x, (*).
         target: True values y, (*).
         eps: Least magnitude to divide by. > 0.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.MAPELoss`.
     """
-    return nn.MAPELoss(eps=eps, reduction=reduction, client=client)(input, target)
+    criterion = nn.MAPELoss(
+        eps=eps,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def margin_ranking_loss(
@@ -679,6 +925,9 @@ def margin_ranking_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """The first score should be above the second by `margin` where y = 1, below where y = -1.
@@ -690,14 +939,24 @@ def margin_ranking_loss(
         margin: By how much the scores must differ.
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.MarginRankingLoss`.
     """
-    return nn.MarginRankingLoss(
-        margin=margin, size_average=size_average, reduce=reduce, reduction=reduction, client=client
-    )(input1, input2, target)
+    criterion = nn.MarginRankingLoss(
+        margin=margin,
+        size_average=size_average,
+        reduce=reduce,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input1, input2, target, sample_weight=sample_weight)
 
 
 def mse_loss(
@@ -708,6 +967,9 @@ def mse_loss(
     reduction: str = "mean",
     weight: ArrayLike | None = None,
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Mean squared error: the loss of a mean.
@@ -717,15 +979,25 @@ def mse_loss(
         target: True values y, (*).
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
         weight: Factor w of each loss, of the input's shape; the mean divides by their sum.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.MSELoss`.
     """
-    return nn.MSELoss(
-        size_average=size_average, reduce=reduce, reduction=reduction, weight=weight, client=client
-    )(input, target)
+    criterion = nn.MSELoss(
+        size_average=size_average,
+        reduce=reduce,
+        reduction=reduction,
+        weight=weight,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def msle_loss(
@@ -734,6 +1006,9 @@ def msle_loss(
     eps: float = 1e-07,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Mean squared logarithmic error: squared error of log(1 + value), for positive values.
@@ -742,12 +1017,22 @@ def msle_loss(
         input: Predictions x, (*).
         target: True values y, (*).
         eps: Least value. >= 0.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.MSLELoss`.
     """
-    return nn.MSLELoss(eps=eps, reduction=reduction, client=client)(input, target)
+    criterion = nn.MSLELoss(
+        eps=eps,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def multi_margin_loss(
@@ -760,6 +1045,9 @@ def multi_margin_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Hinge loss of several classes: the label's score should lead all others by `margin`.
@@ -773,19 +1061,25 @@ def multi_margin_loss(
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.MultiMarginLoss`.
     """
-    return nn.MultiMarginLoss(
+    criterion = nn.MultiMarginLoss(
         p=p,
         margin=margin,
         weight=weight,
         size_average=size_average,
         reduce=reduce,
         reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
         client=client,
-    )(input, target)
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def multilabel_margin_loss(
@@ -795,6 +1089,9 @@ def multilabel_margin_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Hinge loss of several labels at once: each one's score should lead all others by 1.
@@ -805,13 +1102,22 @@ def multilabel_margin_loss(
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.MultiLabelMarginLoss`.
     """
-    return nn.MultiLabelMarginLoss(
-        size_average=size_average, reduce=reduce, reduction=reduction, client=client
-    )(input, target)
+    criterion = nn.MultiLabelMarginLoss(
+        size_average=size_average,
+        reduce=reduce,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def multilabel_soft_margin_loss(
@@ -822,6 +1128,9 @@ def multilabel_soft_margin_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Binary cross entropy of each label's score, averaged over the labels.
@@ -833,13 +1142,23 @@ def multilabel_soft_margin_loss(
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.MultiLabelSoftMarginLoss`.
     """
-    return nn.MultiLabelSoftMarginLoss(
-        weight=weight, size_average=size_average, reduce=reduce, reduction=reduction, client=client
-    )(input, target)
+    criterion = nn.MultiLabelSoftMarginLoss(
+        weight=weight,
+        size_average=size_average,
+        reduce=reduce,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def nll_loss(
@@ -851,6 +1170,9 @@ def nll_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Negative log-likelihood of log-probabilities.
@@ -863,18 +1185,24 @@ def nll_loss(
         ignore_index: Index of rows to leave out.
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.NLLLoss`.
     """
-    return nn.NLLLoss(
+    criterion = nn.NLLLoss(
         weight=weight,
         size_average=size_average,
         ignore_index=ignore_index,
         reduce=reduce,
         reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
         client=client,
-    )(input, target)
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def orpo_loss(
@@ -883,6 +1211,9 @@ def orpo_loss(
     beta: float = 0.1,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Odds ratio preference optimization: the odds of an answer against those of the rejected one.
@@ -891,14 +1222,22 @@ def orpo_loss(
         policy_chosen_logps: Mean log-probabilities c of the preferred answers, (*).
         policy_rejected_logps: Mean log-probabilities r of the rejected answers, (*).
         beta: Factor of the loss; the paper's λ. >= 0.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.ORPOLoss`.
     """
-    return nn.ORPOLoss(beta=beta, reduction=reduction, client=client)(
-        policy_chosen_logps, policy_rejected_logps
+    criterion = nn.ORPOLoss(
+        beta=beta,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
     )
+    return criterion(policy_chosen_logps, policy_rejected_logps, sample_weight=sample_weight)
 
 
 def poisson_nll_loss(
@@ -911,6 +1250,9 @@ def poisson_nll_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Negative log-likelihood of counts under a Poisson distribution.
@@ -923,20 +1265,26 @@ def poisson_nll_loss(
         size_average: deprecated; use reduction.
         eps: Added to input in its logarithm, if that is to be taken.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.PoissonNLLLoss`.
     """
-    return nn.PoissonNLLLoss(
+    criterion = nn.PoissonNLLLoss(
         log_input=log_input,
         full=full,
         size_average=size_average,
         eps=eps,
         reduce=reduce,
         reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
         client=client,
-    )(input, target)
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def ppo_clip_loss(
@@ -948,6 +1296,9 @@ def ppo_clip_loss(
     reduction: str = "mean",
     *,
     mask: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Clipped surrogate of PPO: no gain from a ratio of probabilities beyond the clip.
@@ -958,19 +1309,25 @@ def ppo_clip_loss(
         advantages: How much better than expected, for each token or each sequence (N).
         epsilon_low: How far below 1 the ratio is clipped. >= 0.
         epsilon_high: How far above 1 the ratio is clipped. >= 0.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
         mask: 1 for tokens that count, 0 for others, of the shape of log_probs; the mean divides by its sum, or by 1 if that is less.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.PPOClipLoss`.
     """
-    return nn.PPOClipLoss(
+    criterion = nn.PPOClipLoss(
         epsilon_low=epsilon_low,
         epsilon_high=epsilon_high,
         reduction=reduction,
         mask=mask,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
         client=client,
-    )(log_probs, old_log_probs, advantages)
+    )
+    return criterion(log_probs, old_log_probs, advantages, sample_weight=sample_weight)
 
 
 def quantile_loss(
@@ -979,6 +1336,9 @@ def quantile_loss(
     quantile: float = 0.5,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Pinball loss: the loss of a quantile, as L1Loss is the median's.
@@ -987,12 +1347,22 @@ def quantile_loss(
         input: Predicted quantiles x, (*).
         target: True values y, (*).
         quantile: Which quantile, q. > 0 and < 1.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.QuantileLoss`.
     """
-    return nn.QuantileLoss(quantile=quantile, reduction=reduction, client=client)(input, target)
+    criterion = nn.QuantileLoss(
+        quantile=quantile,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def sigmoid_focal_loss(
@@ -1002,6 +1372,9 @@ def sigmoid_focal_loss(
     gamma: float = 2.0,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Binary cross entropy of logits in which well classified examples hardly count.
@@ -1011,14 +1384,23 @@ def sigmoid_focal_loss(
         target: Probabilities y, usually 0 or 1, (*).
         alpha: Weight of the positives, or -1 for none. >= -1 and <= 1.
         gamma: How little easy examples count. >= 0.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.SigmoidFocalLoss`.
     """
-    return nn.SigmoidFocalLoss(alpha=alpha, gamma=gamma, reduction=reduction, client=client)(
-        input, target
+    criterion = nn.SigmoidFocalLoss(
+        alpha=alpha,
+        gamma=gamma,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
     )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def simpo_loss(
@@ -1030,6 +1412,9 @@ def simpo_loss(
     loss_type: Named = None,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Simple preference optimization: the mean log-probabilities should differ by a margin.
@@ -1041,19 +1426,25 @@ def simpo_loss(
         gamma: What β times the difference should be at least; TRL's simpo_gamma.
         label_smoothing: Share ε of pairs given the wrong way. >= 0 and < 0.5.
         loss_type: What the difference costs. one of 'sigmoid', 'hinge'. 'sigmoid' by default.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.SimPOLoss`.
     """
-    return nn.SimPOLoss(
+    criterion = nn.SimPOLoss(
         beta=beta,
         gamma=gamma,
         label_smoothing=label_smoothing,
         loss_type=loss_type,
         reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
         client=client,
-    )(policy_chosen_logps, policy_rejected_logps)
+    )
+    return criterion(policy_chosen_logps, policy_rejected_logps, sample_weight=sample_weight)
 
 
 def smooth_l1_loss(
@@ -1064,6 +1455,9 @@ def smooth_l1_loss(
     reduction: str = "mean",
     beta: float = 1.0,
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Quadratic below `beta`, linear above: squared error that outliers do not dominate.
@@ -1073,15 +1467,25 @@ def smooth_l1_loss(
         target: True values y, (*).
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
         beta: Where the quadratic part meets the linear, in units of x. >= 0.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.SmoothL1Loss`.
     """
-    return nn.SmoothL1Loss(
-        size_average=size_average, reduce=reduce, reduction=reduction, beta=beta, client=client
-    )(input, target)
+    criterion = nn.SmoothL1Loss(
+        size_average=size_average,
+        reduce=reduce,
+        reduction=reduction,
+        beta=beta,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def soft_margin_loss(
@@ -1091,6 +1495,9 @@ def soft_margin_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """Logistic loss of scores of two classes.
@@ -1100,30 +1507,52 @@ def soft_margin_loss(
         target: 1 for one class, -1 for the other, (*).
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.SoftMarginLoss`.
     """
-    return nn.SoftMarginLoss(
-        size_average=size_average, reduce=reduce, reduction=reduction, client=client
-    )(input, target)
+    criterion = nn.SoftMarginLoss(
+        size_average=size_average,
+        reduce=reduce,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def squared_hinge_loss(
-    input: ArrayLike, target: ArrayLike, reduction: str = "mean", *, client: AnyClient | None = None
+    input: ArrayLike,
+    target: ArrayLike,
+    reduction: str = "mean",
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
 ) -> Tensor:
     """Squared hinge loss of scores of two classes.
 
     Args:
         input: Scores x, (*).
         target: 1 for one class, -1 for the other, (*).
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.SquaredHingeLoss`.
     """
-    return nn.SquaredHingeLoss(reduction=reduction, client=client)(input, target)
+    criterion = nn.SquaredHingeLoss(
+        reduction=reduction, normalizer=normalizer, zero_if_empty=zero_if_empty, client=client
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def triplet_margin_loss(
@@ -1138,6 +1567,9 @@ def triplet_margin_loss(
     reduce: bool | None = None,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """An anchor should be nearer to its positive than to its negative by `margin`.
@@ -1153,11 +1585,14 @@ def triplet_margin_loss(
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.TripletMarginLoss`.
     """
-    return nn.TripletMarginLoss(
+    criterion = nn.TripletMarginLoss(
         margin=margin,
         p=p,
         eps=eps,
@@ -1165,8 +1600,11 @@ def triplet_margin_loss(
         size_average=size_average,
         reduce=reduce,
         reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
         client=client,
-    )(anchor, positive, negative)
+    )
+    return criterion(anchor, positive, negative, sample_weight=sample_weight)
 
 
 def triplet_margin_with_distance_loss(
@@ -1178,6 +1616,9 @@ def triplet_margin_with_distance_loss(
     swap: bool = False,
     reduction: str = "mean",
     *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
     client: AnyClient | None = None,
 ) -> Tensor:
     """TripletMarginLoss with another distance, given by its name.
@@ -1190,14 +1631,20 @@ def triplet_margin_with_distance_loss(
         margin: By how much the distances must differ. > 0.
         swap: Whether the positive may stand in for the anchor.
         reduction: 'none', 'mean', 'sum'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     See `lossd_client.nn.TripletMarginWithDistanceLoss`.
     """
-    return nn.TripletMarginWithDistanceLoss(
+    criterion = nn.TripletMarginWithDistanceLoss(
         distance_function=distance_function,
         margin=margin,
         swap=swap,
         reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
         client=client,
-    )(anchor, positive, negative)
+    )
+    return criterion(anchor, positive, negative, sample_weight=sample_weight)

@@ -9,6 +9,7 @@ import numpy as np
 from lossd_client.arrays import Array, ArrayLike, Tensor, as_array
 from lossd_client.caution import warn
 from lossd_client.client import AnyClient, AsyncClient, Client, checked
+from lossd_client.dtypes import narrowed, widened
 from lossd_client.wire import Parameter, Request, Response
 
 Named = str | Callable[..., Any] | None
@@ -46,8 +47,11 @@ class Loss:
         reduction: str,
         size_average: bool | None,
         reduce: bool | None,
+        normalizer: str | float | None,
+        zero_if_empty: bool,
         client: AnyClient | None,
     ) -> None:
+        self.normalizer, self.zero_if_empty = normalizer, zero_if_empty
         self.reduction = _legacy_reduction(size_average, reduce) or reduction
         self._client = client
         for key, value in {**parameters, **options}.items():
@@ -86,21 +90,29 @@ class Loss:
         ]
         given = [f"{k}=…" for k in self.options if getattr(self, k) is not None]
         mode = [] if self.reduction == "mean" else [f"reduction={self.reduction!r}"]
+        mode += [] if self.normalizer is None else [f"normalizer={self.normalizer!r}"]
+        mode += ["zero_if_empty=True"] if self.zero_if_empty else []
         return f"{type(self).__name__}({', '.join(changed + given + mode)})"
 
-    def _call(self, *inputs: Any) -> Any:
+    def _call(self, *inputs: Any, sample_weight: ArrayLike | None = None) -> Any:
         """The loss of these inputs, as what they are: torch tensors in, a torch tensor out."""
-        call = _Call(self, inputs)
+        call = _Call(self, inputs, sample_weight)
         if call.torch is not None:
             return self._later(call.request(call.wanted), call.finish_torch)
         return self._later(call.request(call.wanted), call.finish)
 
-    def value_and_grad(self, *inputs: ArrayLike, wrt: str | Sequence[str] | None = None) -> Any:
+    def value_and_grad(
+        self,
+        *inputs: ArrayLike,
+        wrt: str | Sequence[str] | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Any:
         """The loss and its gradient, as arrays.
 
         Args:
             inputs: the tensors of a call.
             wrt: name of the input whose gradient is wanted, or several; by default the first.
+            sample_weight: factor of each sample's losses.
 
         Returns:
             (value, gradient), for several names (value, (gradient, …)). value is a float where
@@ -108,11 +120,11 @@ class Loss:
             gradient of the losses' sum.
         """
         names = (self.inputs[0],) if wrt is None else (wrt,) if isinstance(wrt, str) else tuple(wrt)
-        call = _Call(self, inputs)
+        call = _Call(self, inputs, sample_weight)
 
         def finish(response: Response) -> Any:
             value = cast(Array, response.tensors["loss"])
-            gradients = tuple(response.tensors[f"grad.{name}"] for name in names)
+            gradients = tuple(_gradient(response, name) for name in names)
             several = wrt is not None and not isinstance(wrt, str)
             return (value if value.ndim else value.item()), (gradients if several else gradients[0])
 
@@ -135,13 +147,15 @@ async def _finished(response: Awaitable[Response], finish: Callable[[Response], 
 class _Call:
     """One call of a loss: its inputs as arrays, and the way back to what they were."""
 
-    def __init__(self, loss: Loss, inputs: Sequence[Any]) -> None:
+    def __init__(self, loss: Loss, inputs: Sequence[Any], sample_weight: Any = None) -> None:
         if len(inputs) != len(loss.inputs):
             message = f"{loss.name} takes {', '.join(loss.inputs)}: {len(inputs)} were given"
             raise TypeError(message)
         self.loss = loss
         given = dict(zip(loss.inputs, inputs, strict=True))
         given |= {k: v for k in loss.options if (v := getattr(loss, k)) is not None}
+        if sample_weight is not None:
+            given["sample_weight"] = sample_weight
         self.given: dict[str, Any] = given
         torch = sys.modules.get("torch")
         self.torch: Any = None
@@ -161,6 +175,10 @@ class _Call:
         """What to send. Gradients of losses that are not reduced wait for the upstream one."""
         loss = self.loss
         parameters = {k: v for k, d in loss.defaults.items() if (v := getattr(loss, k)) != d}
+        if loss.normalizer is not None:
+            parameters["normalizer"] = loss.normalizer
+        if loss.zero_if_empty:
+            parameters["zero_if_empty"] = loss.zero_if_empty
         tensors = self.arrays
         if grad_output is not None:
             tensors = {**tensors, "grad_output": grad_output}
@@ -181,21 +199,33 @@ class _Call:
     def gradients(self, response: Response, upstream: Array | None) -> dict[str, Array]:
         """Gradients of the inputs that want one, multiplied by the upstream gradient."""
         value = cast(Array, response.tensors["loss"])
-        if self.loss.reduction == "none" and upstream is not None:
+        if self.loss.reduction in ("none", "sample") and upstream is not None:
             client = self.loss.client
             if not isinstance(client, Client):
-                message = "backward through reduction='none' needs a Client, not an AsyncClient"
+                message = (
+                    f"backward through reduction={self.loss.reduction!r} needs a Client, not an "
+                    "AsyncClient"
+                )
                 raise RuntimeError(message)
             response = client.send(self.request(self.wanted, np.asarray(upstream, value.dtype)))
             upstream = None
-        found = {n: cast(Array, response.tensors[f"grad.{n}"]) for n in self.wanted}
+        found = {n: _gradient(response, n) for n in self.wanted}
         if upstream is None or upstream == 1:
             return found
-        return {n: g * g.dtype.type(upstream) for n, g in found.items()}
+        return {n: _times(g, upstream) for n, g in found.items()}
 
     def finish_torch(self, response: Response) -> Any:
         """A torch tensor in the autograd graph."""
         return self.torch.attach(self, response)
+
+
+def _gradient(response: Response, name: str) -> Array:
+    return cast(Array, response.tensors[f"grad.{name}"])
+
+
+def _times(gradient: Array, factor: Array) -> Array:
+    wide = widened(gradient)
+    return narrowed(wide * wide.dtype.type(factor), gradient.dtype)
 
 
 def _legacy_reduction(size_average: bool | None, reduce: bool | None) -> str | None:

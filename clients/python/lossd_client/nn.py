@@ -72,12 +72,15 @@ class BCELoss(Loss):
         weight: Factor of each loss, broadcast to (*).
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Probabilities x in [0, 1], (*).
         target: Probabilities y in [0, 1], (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -102,6 +105,8 @@ class BCELoss(Loss):
         reduce: bool | None = None,
         reduction: str = "mean",
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -110,11 +115,15 @@ class BCELoss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        loss: Tensor = self._call(input, target)
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
         return loss
 
 
@@ -134,13 +143,16 @@ class BCEWithLogitsLoss(Loss):
         weight: Factor of each loss, broadcast to (*).
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
         pos_weight: Factor p of the positive part, broadcast to (*).
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Logits x, (*).
         target: Probabilities y, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -169,6 +181,8 @@ class BCEWithLogitsLoss(Loss):
         reduction: str = "mean",
         pos_weight: ArrayLike | None = None,
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -177,11 +191,15 @@ class BCEWithLogitsLoss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        loss: Tensor = self._call(input, target)
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
         return loss
 
 
@@ -202,14 +220,17 @@ class CISPOLoss(Loss):
     Args:
         clip_low_threshold: Least weight l of a token. >= 0.
         clip_high_threshold: Largest weight h of a token. > 0.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
         mask: 1 for tokens that count, 0 for others, of the shape of log_probs; the mean divides by its sum, or by 1 if that is less.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         log_probs: Log-probabilities x of the tokens, (N, T) or (*).
         old_log_probs: Those of the policy that drew the tokens, the same shape.
         advantages: How much better than expected, for each token or each sequence (N).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: log_probs.
 
@@ -240,6 +261,8 @@ class CISPOLoss(Loss):
         reduction: str = "mean",
         *,
         mask: ArrayLike | None = None,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -251,13 +274,20 @@ class CISPOLoss(Loss):
             reduction=reduction,
             size_average=None,
             reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
     def __call__(
-        self, log_probs: ArrayLike, old_log_probs: ArrayLike, advantages: ArrayLike
+        self,
+        log_probs: ArrayLike,
+        old_log_probs: ArrayLike,
+        advantages: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
     ) -> Tensor:
-        loss: Tensor = self._call(log_probs, old_log_probs, advantages)
+        loss: Tensor = self._call(log_probs, old_log_probs, advantages, sample_weight=sample_weight)
         return loss
 
 
@@ -277,12 +307,15 @@ class CPOLoss(Loss):
         beta: Factor β of the difference. > 0.
         label_smoothing: Share ε of pairs given the wrong way. >= 0 and < 0.5.
         loss_type: What the difference costs. one of 'sigmoid', 'hinge', 'ipo'. 'sigmoid' by default.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         policy_chosen_logps: Log-probabilities of the preferred answers, (*).
         policy_rejected_logps: Log-probabilities of the rejected answers, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: policy_chosen_logps, policy_rejected_logps.
 
@@ -314,6 +347,8 @@ class CPOLoss(Loss):
         loss_type: Named = None,
         reduction: str = "mean",
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -322,11 +357,21 @@ class CPOLoss(Loss):
             reduction=reduction,
             size_average=None,
             reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, policy_chosen_logps: ArrayLike, policy_rejected_logps: ArrayLike) -> Tensor:
-        loss: Tensor = self._call(policy_chosen_logps, policy_rejected_logps)
+    def __call__(
+        self,
+        policy_chosen_logps: ArrayLike,
+        policy_rejected_logps: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Tensor:
+        loss: Tensor = self._call(
+            policy_chosen_logps, policy_rejected_logps, sample_weight=sample_weight
+        )
         return loss
 
 
@@ -349,6 +394,8 @@ class CTCLoss(Loss):
         blank: Class that stands for no label. >= 0.
         reduction: 'none', 'mean', 'sum'.
         zero_infinity: Whether a target that does not fit costs 0.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
@@ -356,6 +403,7 @@ class CTCLoss(Loss):
         targets: Labels y, (N, S) padded, or concatenated.
         input_lengths: Steps of each input, at most T, (N) or ().
         target_lengths: Labels of each target, (N) or ().
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: log_probs.
 
@@ -382,6 +430,8 @@ class CTCLoss(Loss):
         reduction: str = "mean",
         zero_infinity: bool = False,
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -390,6 +440,8 @@ class CTCLoss(Loss):
             reduction=reduction,
             size_average=None,
             reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
@@ -399,8 +451,12 @@ class CTCLoss(Loss):
         targets: ArrayLike,
         input_lengths: ArrayLike,
         target_lengths: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
     ) -> Tensor:
-        loss: Tensor = self._call(log_probs, targets, input_lengths, target_lengths)
+        loss: Tensor = self._call(
+            log_probs, targets, input_lengths, target_lengths, sample_weight=sample_weight
+        )
         return loss
 
 
@@ -417,11 +473,14 @@ class CategoricalHingeLoss(Loss):
 
     Args:
         reduction: 'none', 'mean', 'sum'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Scores x, (*, C).
         target: Probabilities y, usually 1 for the class and 0 else.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -439,18 +498,29 @@ class CategoricalHingeLoss(Loss):
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {}
 
-    def __init__(self, reduction: str = "mean", *, client: AnyClient | None = None) -> None:
+    def __init__(
+        self,
+        reduction: str = "mean",
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
         self._configure(
             parameters={},
             options={},
             reduction=reduction,
             size_average=None,
             reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        loss: Tensor = self._call(input, target)
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
         return loss
 
 
@@ -470,12 +540,15 @@ class CosineEmbeddingLoss(Loss):
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input1: First vectors, (N, D) or (D).
         input2: Second vectors, (N, D) or (D).
         target: 1 for similar, -1 for dissimilar pairs, (N) or ().
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input1, input2.
 
@@ -501,6 +574,8 @@ class CosineEmbeddingLoss(Loss):
         reduce: bool | None = None,
         reduction: str = "mean",
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -509,11 +584,20 @@ class CosineEmbeddingLoss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input1: ArrayLike, input2: ArrayLike, target: ArrayLike) -> Tensor:
-        loss: Tensor = self._call(input1, input2, target)
+    def __call__(
+        self,
+        input1: ArrayLike,
+        input2: ArrayLike,
+        target: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Tensor:
+        loss: Tensor = self._call(input1, input2, target, sample_weight=sample_weight)
         return loss
 
 
@@ -537,11 +621,14 @@ class CrossEntropyLoss(Loss):
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum'.
         label_smoothing: Share of the target spread evenly over the classes. >= 0 and <= 1.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Logits x, (C), (N, C) or (N, C, d1, …, dK).
         target: Class indices in [0, C) without C, or probabilities like input.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -571,6 +658,8 @@ class CrossEntropyLoss(Loss):
         reduction: str = "mean",
         label_smoothing: float = 0.0,
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -579,11 +668,15 @@ class CrossEntropyLoss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        loss: Tensor = self._call(input, target)
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
         return loss
 
 
@@ -607,7 +700,9 @@ class DPOLoss(Loss):
         label_smoothing: Share ε of pairs given the wrong way. >= 0 and < 0.5.
         loss_type: What the margin costs. one of 'sigmoid', 'robust', 'hinge', 'ipo', 'exo_pair', 'nca_pair', 'bco_pair', 'sppo_hard', 'apo_zero', 'apo_down', 'discopop'. 'sigmoid' by default.
         discopop_tau: Temperature τ of 'discopop'. > 0.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
@@ -615,6 +710,7 @@ class DPOLoss(Loss):
         policy_rejected_logps: Log-probabilities of the rejected answers, (*).
         reference_chosen_logps: The reference's log-probabilities of the preferred answers, (*).
         reference_rejected_logps: The reference's log-probabilities of the rejected answers, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: policy_chosen_logps, policy_rejected_logps, reference_chosen_logps, reference_rejected_logps.
 
@@ -674,6 +770,8 @@ class DPOLoss(Loss):
         discopop_tau: float = 0.05,
         reduction: str = "mean",
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -687,6 +785,8 @@ class DPOLoss(Loss):
             reduction=reduction,
             size_average=None,
             reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
@@ -696,12 +796,15 @@ class DPOLoss(Loss):
         policy_rejected_logps: ArrayLike,
         reference_chosen_logps: ArrayLike,
         reference_rejected_logps: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
     ) -> Tensor:
         loss: Tensor = self._call(
             policy_chosen_logps,
             policy_rejected_logps,
             reference_chosen_logps,
             reference_rejected_logps,
+            sample_weight=sample_weight,
         )
         return loss
 
@@ -737,6 +840,8 @@ class GRPOLoss(Loss):
         max_completion_length: Divisor of 'dr_grpo', 0 for T. >= 0.
         reduction: 'none', 'mean', 'sum'.
         ref_log_probs: Log-probabilities of the reference policy, (N, T).
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
@@ -744,6 +849,7 @@ class GRPOLoss(Loss):
         old_log_probs: Those of the policy that drew the tokens, (N, T).
         advantages: How much better than expected, (N) or (N, T).
         mask: 1 for tokens that count, 0 for others, (N, T).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: log_probs.
 
@@ -794,6 +900,8 @@ class GRPOLoss(Loss):
         reduction: str = "mean",
         *,
         ref_log_probs: ArrayLike | None = None,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -810,13 +918,23 @@ class GRPOLoss(Loss):
             reduction=reduction,
             size_average=None,
             reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
     def __call__(
-        self, log_probs: ArrayLike, old_log_probs: ArrayLike, advantages: ArrayLike, mask: ArrayLike
+        self,
+        log_probs: ArrayLike,
+        old_log_probs: ArrayLike,
+        advantages: ArrayLike,
+        mask: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
     ) -> Tensor:
-        loss: Tensor = self._call(log_probs, old_log_probs, advantages, mask)
+        loss: Tensor = self._call(
+            log_probs, old_log_probs, advantages, mask, sample_weight=sample_weight
+        )
         return loss
 
 
@@ -835,13 +953,16 @@ class GaussianNLLLoss(Loss):
     Args:
         full: Whether to add the constant ½ log 2π.
         eps: Least variance.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Expected values x, (*).
         target: True values y, (*).
         var: Variances, like input or fewer.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target, var.
 
@@ -866,6 +987,8 @@ class GaussianNLLLoss(Loss):
         eps: float = 1e-06,
         reduction: str = "mean",
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -874,11 +997,20 @@ class GaussianNLLLoss(Loss):
             reduction=reduction,
             size_average=None,
             reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike, var: ArrayLike) -> Tensor:
-        loss: Tensor = self._call(input, target, var)
+    def __call__(
+        self,
+        input: ArrayLike,
+        target: ArrayLike,
+        var: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Tensor:
+        loss: Tensor = self._call(input, target, var, sample_weight=sample_weight)
         return loss
 
 
@@ -896,12 +1028,15 @@ class HingeEmbeddingLoss(Loss):
         margin: Distance m from which dissimilar pairs cost nothing.
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Distances x, (*).
         target: 1 for similar, -1 for dissimilar pairs, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input.
 
@@ -926,6 +1061,8 @@ class HingeEmbeddingLoss(Loss):
         reduce: bool | None = None,
         reduction: str = "mean",
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -934,11 +1071,15 @@ class HingeEmbeddingLoss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        loss: Tensor = self._call(input, target)
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
         return loss
 
 
@@ -953,12 +1094,15 @@ class HingeLoss(Loss):
     At the kink the gradient is that of the active side.
 
     Args:
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Scores x, (*).
         target: 1 for one class, -1 for the other, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -975,18 +1119,29 @@ class HingeLoss(Loss):
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {}
 
-    def __init__(self, reduction: str = "mean", *, client: AnyClient | None = None) -> None:
+    def __init__(
+        self,
+        reduction: str = "mean",
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
         self._configure(
             parameters={},
             options={},
             reduction=reduction,
             size_average=None,
             reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        loss: Tensor = self._call(input, target)
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
         return loss
 
 
@@ -999,14 +1154,17 @@ class HuberLoss(Loss):
         input, target: any, (*); broadcast together with a warning where they differ.
 
     Args:
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
         delta: Where the quadratic part meets the linear, in units of x. > 0.
         weight: Factor w of each loss, of the input's shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Predictions x, (*).
         target: True values y, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -1031,6 +1189,8 @@ class HuberLoss(Loss):
         delta: float = 1.0,
         *,
         weight: ArrayLike | None = None,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -1039,11 +1199,15 @@ class HuberLoss(Loss):
             reduction=reduction,
             size_average=None,
             reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        loss: Tensor = self._call(input, target)
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
         return loss
 
 
@@ -1060,7 +1224,9 @@ class IPOLoss(Loss):
 
     Args:
         beta: Regularization β, the paper's τ. > 0.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
@@ -1068,6 +1234,7 @@ class IPOLoss(Loss):
         policy_rejected_logps: Log-probabilities of the rejected answers, (*).
         reference_chosen_logps: The reference's log-probabilities of the preferred answers, (*).
         reference_rejected_logps: The reference's log-probabilities of the rejected answers, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: policy_chosen_logps, policy_rejected_logps, reference_chosen_logps, reference_rejected_logps.
 
@@ -1096,7 +1263,13 @@ class IPOLoss(Loss):
     beta: float
 
     def __init__(
-        self, beta: float = 0.1, reduction: str = "mean", *, client: AnyClient | None = None
+        self,
+        beta: float = 0.1,
+        reduction: str = "mean",
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
     ) -> None:
         self._configure(
             parameters={"beta": beta},
@@ -1104,6 +1277,8 @@ class IPOLoss(Loss):
             reduction=reduction,
             size_average=None,
             reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
@@ -1113,12 +1288,15 @@ class IPOLoss(Loss):
         policy_rejected_logps: ArrayLike,
         reference_chosen_logps: ArrayLike,
         reference_rejected_logps: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
     ) -> Tensor:
         loss: Tensor = self._call(
             policy_chosen_logps,
             policy_rejected_logps,
             reference_chosen_logps,
             reference_rejected_logps,
+            sample_weight=sample_weight,
         )
         return loss
 
@@ -1137,14 +1315,17 @@ class ImportanceSamplingLoss(Loss):
     other tensors hold there.
 
     Args:
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
         mask: 1 for tokens that count, 0 for others, of the shape of log_probs; the mean divides by its sum, or by 1 if that is less.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         log_probs: Log-probabilities x of the tokens, (N, T) or (*).
         old_log_probs: Those of the policy that drew the tokens, the same shape.
         advantages: How much better than expected, for each token or each sequence (N).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: log_probs.
 
@@ -1168,6 +1349,8 @@ class ImportanceSamplingLoss(Loss):
         reduction: str = "mean",
         *,
         mask: ArrayLike | None = None,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -1176,13 +1359,20 @@ class ImportanceSamplingLoss(Loss):
             reduction=reduction,
             size_average=None,
             reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
     def __call__(
-        self, log_probs: ArrayLike, old_log_probs: ArrayLike, advantages: ArrayLike
+        self,
+        log_probs: ArrayLike,
+        old_log_probs: ArrayLike,
+        advantages: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
     ) -> Tensor:
-        loss: Tensor = self._call(log_probs, old_log_probs, advantages)
+        loss: Tensor = self._call(log_probs, old_log_probs, advantages, sample_weight=sample_weight)
         return loss
 
 
@@ -1202,11 +1392,14 @@ class KLDivLoss(Loss):
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'batchmean', 'sum'.
         log_target: Whether target holds log-probabilities.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Log-probabilities x, (*).
         target: Probabilities y (their logarithms if log_target), (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -1237,6 +1430,8 @@ class KLDivLoss(Loss):
         reduction: str = "mean",
         log_target: bool = False,
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -1245,11 +1440,15 @@ class KLDivLoss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        loss: Tensor = self._call(input, target)
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
         return loss
 
 
@@ -1271,7 +1470,9 @@ class KTOLoss(Loss):
         beta: Factor β of the log-ratio. > 0.
         desirable_weight: Weight of desirable answers. >= 0.
         undesirable_weight: Weight of undesirable answers. >= 0.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
@@ -1279,6 +1480,7 @@ class KTOLoss(Loss):
         reference_logps: The reference's log-probabilities, (*).
         target: Whether an answer is desirable: 1, or 0, (*).
         kl: Divergence that gains and losses are measured from, ().
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: policy_logps, reference_logps.
 
@@ -1310,6 +1512,8 @@ class KTOLoss(Loss):
         undesirable_weight: float = 1.0,
         reduction: str = "mean",
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -1322,13 +1526,23 @@ class KTOLoss(Loss):
             reduction=reduction,
             size_average=None,
             reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
     def __call__(
-        self, policy_logps: ArrayLike, reference_logps: ArrayLike, target: ArrayLike, kl: ArrayLike
+        self,
+        policy_logps: ArrayLike,
+        reference_logps: ArrayLike,
+        target: ArrayLike,
+        kl: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
     ) -> Tensor:
-        loss: Tensor = self._call(policy_logps, reference_logps, target, kl)
+        loss: Tensor = self._call(
+            policy_logps, reference_logps, target, kl, sample_weight=sample_weight
+        )
         return loss
 
 
@@ -1345,13 +1559,16 @@ class L1Loss(Loss):
     Args:
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
         weight: Factor w of each loss, of the input's shape; the mean divides by their sum.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Predictions x, (*).
         target: True values y, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -1376,6 +1593,8 @@ class L1Loss(Loss):
         reduction: str = "mean",
         *,
         weight: ArrayLike | None = None,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -1384,11 +1603,15 @@ class L1Loss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        loss: Tensor = self._call(input, target)
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
         return loss
 
 
@@ -1403,12 +1626,15 @@ class LogCoshLoss(Loss):
     Exact for small differences too, where `d + softplus(-2d) - log 2` loses all its digits.
 
     Args:
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Predictions x, (*).
         target: True values y, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -1425,18 +1651,29 @@ class LogCoshLoss(Loss):
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {}
 
-    def __init__(self, reduction: str = "mean", *, client: AnyClient | None = None) -> None:
+    def __init__(
+        self,
+        reduction: str = "mean",
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
         self._configure(
             parameters={},
             options={},
             reduction=reduction,
             size_average=None,
             reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        loss: Tensor = self._call(input, target)
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
         return loss
 
 
@@ -1452,12 +1689,15 @@ class MAPELoss(Loss):
 
     Args:
         eps: Least magnitude to divide by. > 0.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Predictions x, (*).
         target: True values y, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -1476,7 +1716,13 @@ class MAPELoss(Loss):
     eps: float
 
     def __init__(
-        self, eps: float = 1e-07, reduction: str = "mean", *, client: AnyClient | None = None
+        self,
+        eps: float = 1e-07,
+        reduction: str = "mean",
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
     ) -> None:
         self._configure(
             parameters={"eps": eps},
@@ -1484,11 +1730,15 @@ class MAPELoss(Loss):
             reduction=reduction,
             size_average=None,
             reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        loss: Tensor = self._call(input, target)
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
         return loss
 
 
@@ -1503,13 +1753,16 @@ class MSELoss(Loss):
     Args:
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
         weight: Factor w of each loss, of the input's shape; the mean divides by their sum.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Predictions x, (*).
         target: True values y, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -1534,6 +1787,8 @@ class MSELoss(Loss):
         reduction: str = "mean",
         *,
         weight: ArrayLike | None = None,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -1542,11 +1797,15 @@ class MSELoss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        loss: Tensor = self._call(input, target)
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
         return loss
 
 
@@ -1562,12 +1821,15 @@ class MSLELoss(Loss):
 
     Args:
         eps: Least value. >= 0.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Predictions x, (*).
         target: True values y, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -1586,7 +1848,13 @@ class MSLELoss(Loss):
     eps: float
 
     def __init__(
-        self, eps: float = 1e-07, reduction: str = "mean", *, client: AnyClient | None = None
+        self,
+        eps: float = 1e-07,
+        reduction: str = "mean",
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
     ) -> None:
         self._configure(
             parameters={"eps": eps},
@@ -1594,11 +1862,15 @@ class MSLELoss(Loss):
             reduction=reduction,
             size_average=None,
             reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        loss: Tensor = self._call(input, target)
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
         return loss
 
 
@@ -1616,13 +1888,16 @@ class MarginRankingLoss(Loss):
         margin: By how much the scores must differ.
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input1: First scores, (*).
         input2: Second scores, (*).
         target: 1 if the first ranks higher, -1 if the second does, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input1, input2, target.
 
@@ -1647,6 +1922,8 @@ class MarginRankingLoss(Loss):
         reduce: bool | None = None,
         reduction: str = "mean",
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -1655,11 +1932,20 @@ class MarginRankingLoss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input1: ArrayLike, input2: ArrayLike, target: ArrayLike) -> Tensor:
-        loss: Tensor = self._call(input1, input2, target)
+    def __call__(
+        self,
+        input1: ArrayLike,
+        input2: ArrayLike,
+        target: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Tensor:
+        loss: Tensor = self._call(input1, input2, target, sample_weight=sample_weight)
         return loss
 
 
@@ -1678,11 +1964,14 @@ class MultiLabelMarginLoss(Loss):
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Scores x, (N, C) or (C).
         target: Labels y in [0, C), then -1, of the input's shape.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input.
 
@@ -1706,6 +1995,8 @@ class MultiLabelMarginLoss(Loss):
         reduce: bool | None = None,
         reduction: str = "mean",
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -1714,11 +2005,15 @@ class MultiLabelMarginLoss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        loss: Tensor = self._call(input, target)
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
         return loss
 
 
@@ -1736,11 +2031,14 @@ class MultiLabelSoftMarginLoss(Loss):
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Scores x, (N, C).
         target: 1 for labels that apply, 0 for others, (N, C).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -1766,6 +2064,8 @@ class MultiLabelSoftMarginLoss(Loss):
         reduce: bool | None = None,
         reduction: str = "mean",
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -1774,11 +2074,15 @@ class MultiLabelSoftMarginLoss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        loss: Tensor = self._call(input, target)
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
         return loss
 
 
@@ -1799,11 +2103,14 @@ class MultiMarginLoss(Loss):
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Scores x, (N, C) or (C).
         target: Class indices in [0, C), (N) or ().
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input.
 
@@ -1832,6 +2139,8 @@ class MultiMarginLoss(Loss):
         reduce: bool | None = None,
         reduction: str = "mean",
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -1840,11 +2149,15 @@ class MultiMarginLoss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        loss: Tensor = self._call(input, target)
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
         return loss
 
 
@@ -1866,11 +2179,14 @@ class NLLLoss(Loss):
         ignore_index: Index of rows to leave out.
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Log-probabilities x, (C), (N, C) or (N, C, d1, …, dK).
         target: Class indices in [0, C), the input's shape without C.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input.
 
@@ -1897,6 +2213,8 @@ class NLLLoss(Loss):
         reduce: bool | None = None,
         reduction: str = "mean",
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -1905,11 +2223,15 @@ class NLLLoss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        loss: Tensor = self._call(input, target)
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
         return loss
 
 
@@ -1934,12 +2256,15 @@ class ORPOLoss(Loss):
 
     Args:
         beta: Factor of the loss; the paper's λ. >= 0.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         policy_chosen_logps: Mean log-probabilities c of the preferred answers, (*).
         policy_rejected_logps: Mean log-probabilities r of the rejected answers, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: policy_chosen_logps, policy_rejected_logps.
 
@@ -1958,7 +2283,13 @@ class ORPOLoss(Loss):
     beta: float
 
     def __init__(
-        self, beta: float = 0.1, reduction: str = "mean", *, client: AnyClient | None = None
+        self,
+        beta: float = 0.1,
+        reduction: str = "mean",
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
     ) -> None:
         self._configure(
             parameters={"beta": beta},
@@ -1966,11 +2297,21 @@ class ORPOLoss(Loss):
             reduction=reduction,
             size_average=None,
             reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, policy_chosen_logps: ArrayLike, policy_rejected_logps: ArrayLike) -> Tensor:
-        loss: Tensor = self._call(policy_chosen_logps, policy_rejected_logps)
+    def __call__(
+        self,
+        policy_chosen_logps: ArrayLike,
+        policy_rejected_logps: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Tensor:
+        loss: Tensor = self._call(
+            policy_chosen_logps, policy_rejected_logps, sample_weight=sample_weight
+        )
         return loss
 
 
@@ -1990,14 +2331,17 @@ class PPOClipLoss(Loss):
     Args:
         epsilon_low: How far below 1 the ratio is clipped. >= 0.
         epsilon_high: How far above 1 the ratio is clipped. >= 0.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
         mask: 1 for tokens that count, 0 for others, of the shape of log_probs; the mean divides by its sum, or by 1 if that is less.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         log_probs: Log-probabilities x of the tokens, (N, T) or (*).
         old_log_probs: Those of the policy that drew the tokens, the same shape.
         advantages: How much better than expected, for each token or each sequence (N).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: log_probs.
 
@@ -2025,6 +2369,8 @@ class PPOClipLoss(Loss):
         reduction: str = "mean",
         *,
         mask: ArrayLike | None = None,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -2033,13 +2379,20 @@ class PPOClipLoss(Loss):
             reduction=reduction,
             size_average=None,
             reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
     def __call__(
-        self, log_probs: ArrayLike, old_log_probs: ArrayLike, advantages: ArrayLike
+        self,
+        log_probs: ArrayLike,
+        old_log_probs: ArrayLike,
+        advantages: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
     ) -> Tensor:
-        loss: Tensor = self._call(log_probs, old_log_probs, advantages)
+        loss: Tensor = self._call(log_probs, old_log_probs, advantages, sample_weight=sample_weight)
         return loss
 
 
@@ -2060,12 +2413,15 @@ class PoissonNLLLoss(Loss):
         size_average: deprecated; use reduction.
         eps: Added to input in its logarithm, if that is to be taken.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Expected counts x, or their logarithms, (*).
         target: Counts y, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -2094,6 +2450,8 @@ class PoissonNLLLoss(Loss):
         reduce: bool | None = None,
         reduction: str = "mean",
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -2102,11 +2460,15 @@ class PoissonNLLLoss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, log_input: ArrayLike, target: ArrayLike) -> Tensor:
-        loss: Tensor = self._call(log_input, target)
+    def __call__(
+        self, log_input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(log_input, target, sample_weight=sample_weight)
         return loss
 
 
@@ -2122,12 +2484,15 @@ class QuantileLoss(Loss):
 
     Args:
         quantile: Which quantile, q. > 0 and < 1.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Predicted quantiles x, (*).
         target: True values y, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -2146,7 +2511,13 @@ class QuantileLoss(Loss):
     quantile: float
 
     def __init__(
-        self, quantile: float = 0.5, reduction: str = "mean", *, client: AnyClient | None = None
+        self,
+        quantile: float = 0.5,
+        reduction: str = "mean",
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
     ) -> None:
         self._configure(
             parameters={"quantile": quantile},
@@ -2154,11 +2525,15 @@ class QuantileLoss(Loss):
             reduction=reduction,
             size_average=None,
             reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        loss: Tensor = self._call(input, target)
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
         return loss
 
 
@@ -2176,12 +2551,15 @@ class SigmoidFocalLoss(Loss):
     Args:
         alpha: Weight of the positives, or -1 for none. >= -1 and <= 1.
         gamma: How little easy examples count. >= 0.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Logits x, (*).
         target: Probabilities y, usually 0 or 1, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -2207,6 +2585,8 @@ class SigmoidFocalLoss(Loss):
         gamma: float = 2.0,
         reduction: str = "mean",
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -2215,11 +2595,15 @@ class SigmoidFocalLoss(Loss):
             reduction=reduction,
             size_average=None,
             reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        loss: Tensor = self._call(input, target)
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
         return loss
 
 
@@ -2239,12 +2623,15 @@ class SimPOLoss(Loss):
         gamma: What β times the difference should be at least; TRL's simpo_gamma.
         label_smoothing: Share ε of pairs given the wrong way. >= 0 and < 0.5.
         loss_type: What the difference costs. one of 'sigmoid', 'hinge'. 'sigmoid' by default.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         policy_chosen_logps: Log-probabilities of the preferred answers, (*).
         policy_rejected_logps: Log-probabilities of the rejected answers, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: policy_chosen_logps, policy_rejected_logps.
 
@@ -2279,6 +2666,8 @@ class SimPOLoss(Loss):
         loss_type: Named = None,
         reduction: str = "mean",
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -2292,11 +2681,21 @@ class SimPOLoss(Loss):
             reduction=reduction,
             size_average=None,
             reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, policy_chosen_logps: ArrayLike, policy_rejected_logps: ArrayLike) -> Tensor:
-        loss: Tensor = self._call(policy_chosen_logps, policy_rejected_logps)
+    def __call__(
+        self,
+        policy_chosen_logps: ArrayLike,
+        policy_rejected_logps: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Tensor:
+        loss: Tensor = self._call(
+            policy_chosen_logps, policy_rejected_logps, sample_weight=sample_weight
+        )
         return loss
 
 
@@ -2313,13 +2712,16 @@ class SmoothL1Loss(Loss):
     Args:
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
         beta: Where the quadratic part meets the linear, in units of x. >= 0.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Predictions x, (*).
         target: True values y, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -2344,6 +2746,8 @@ class SmoothL1Loss(Loss):
         reduction: str = "mean",
         beta: float = 1.0,
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -2352,11 +2756,15 @@ class SmoothL1Loss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        loss: Tensor = self._call(input, target)
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
         return loss
 
 
@@ -2373,12 +2781,15 @@ class SoftMarginLoss(Loss):
     Args:
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Scores x, (*).
         target: 1 for one class, -1 for the other, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input.
 
@@ -2401,6 +2812,8 @@ class SoftMarginLoss(Loss):
         reduce: bool | None = None,
         reduction: str = "mean",
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -2409,11 +2822,15 @@ class SoftMarginLoss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        loss: Tensor = self._call(input, target)
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
         return loss
 
 
@@ -2426,12 +2843,15 @@ class SquaredHingeLoss(Loss):
         input, target: any, (*); broadcast together.
 
     Args:
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         input: Scores x, (*).
         target: 1 for one class, -1 for the other, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
 
@@ -2448,18 +2868,29 @@ class SquaredHingeLoss(Loss):
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {}
 
-    def __init__(self, reduction: str = "mean", *, client: AnyClient | None = None) -> None:
+    def __init__(
+        self,
+        reduction: str = "mean",
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
         self._configure(
             parameters={},
             options={},
             reduction=reduction,
             size_average=None,
             reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
-        loss: Tensor = self._call(input, target)
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
         return loss
 
 
@@ -2484,12 +2915,15 @@ class TripletMarginLoss(Loss):
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         anchor: Points a, (N, D) or (D).
         positive: Points p that should be near, as anchor.
         negative: Points n that should be far, as anchor.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: anchor, positive, negative.
 
@@ -2525,6 +2959,8 @@ class TripletMarginLoss(Loss):
         reduce: bool | None = None,
         reduction: str = "mean",
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -2533,11 +2969,20 @@ class TripletMarginLoss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, anchor: ArrayLike, positive: ArrayLike, negative: ArrayLike) -> Tensor:
-        loss: Tensor = self._call(anchor, positive, negative)
+    def __call__(
+        self,
+        anchor: ArrayLike,
+        positive: ArrayLike,
+        negative: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Tensor:
+        loss: Tensor = self._call(anchor, positive, negative, sample_weight=sample_weight)
         return loss
 
 
@@ -2559,12 +3004,15 @@ class TripletMarginWithDistanceLoss(Loss):
         margin: By how much the distances must differ. > 0.
         swap: Whether the positive may stand in for the anchor.
         reduction: 'none', 'mean', 'sum'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         anchor: Points a, (N, D) or (D).
         positive: Points p that should be near, as anchor.
         negative: Points n that should be far, as anchor.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: anchor, positive, negative.
 
@@ -2601,6 +3049,8 @@ class TripletMarginWithDistanceLoss(Loss):
         swap: bool = False,
         reduction: str = "mean",
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
@@ -2609,9 +3059,18 @@ class TripletMarginWithDistanceLoss(Loss):
             reduction=reduction,
             size_average=None,
             reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
 
-    def __call__(self, anchor: ArrayLike, positive: ArrayLike, negative: ArrayLike) -> Tensor:
-        loss: Tensor = self._call(anchor, positive, negative)
+    def __call__(
+        self,
+        anchor: ArrayLike,
+        positive: ArrayLike,
+        negative: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Tensor:
+        loss: Tensor = self._call(anchor, positive, negative, sample_weight=sample_weight)
         return loss

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 
+from lossd_client.dtypes import BFLOAT16, is_bfloat16
 from lossd_client.wire import Response
 
 if TYPE_CHECKING:
@@ -18,9 +19,21 @@ def to_arrays(given: Mapping[str, Any]) -> "dict[str, Array]":
     from lossd_client.arrays import as_array
 
     return {
-        name: value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else as_array(value)
+        name: _array(value.detach().cpu()) if isinstance(value, torch.Tensor) else as_array(value)
         for name, value in given.items()
     }
+
+
+def _array(tensor: torch.Tensor) -> "Array":
+    if tensor.dtype == torch.bfloat16:  # NumPy has no such type
+        return cast("Array", tensor.view(torch.int16).numpy().view(BFLOAT16))
+    return cast("Array", tensor.numpy())
+
+
+def _tensor(array: "Array") -> torch.Tensor:
+    if is_bfloat16(array.dtype):
+        return torch.from_numpy(np.ascontiguousarray(array).view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(np.ascontiguousarray(array))
 
 
 def attach(call: "_Call", response: Response) -> torch.Tensor:
@@ -49,7 +62,7 @@ class _Attached(torch.autograd.Function):
     def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         gradients = ctx.call.gradients(ctx.response, upstream.detach().cpu().numpy())
         found = [
-            torch.from_numpy(np.ascontiguousarray(gradient)).to(device)
+            _tensor(gradient).to(device)
             for gradient, device in zip(gradients.values(), ctx.devices, strict=True)
         ]
         return (None, None, None, *found)

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossd_client import errors
+from lossd_client.dtypes import BFLOAT16, is_bfloat16
 from lossd_client.errors import DTypeError, LossdError, ProtocolError
 
 Array = npt.NDArray[Any]
@@ -32,13 +33,15 @@ CHUNK: Final = 1 << 20
 this size are the fastest that gRPC carries: one of 64 MiB takes four times as long."""
 
 DTYPES: Final[dict[int, np.dtype[Any]]] = {
-    number: np.dtype(name)
+    number: np.dtype(name)  # type: ignore[call-overload]
     for number, name in {
-        1: "<f2", 3: "<f4", 4: "<f8", 5: "?", 6: "i1", 7: "<i2", 8: "<i4", 9: "<i8",
+        1: "<f2", 2: BFLOAT16, 3: "<f4", 4: "<f8", 5: "?", 6: "i1", 7: "<i2", 8: "<i4", 9: "<i8",
         10: "u1", 11: "<u2", 12: "<u4", 13: "<u8",
     }.items()
 }  # fmt: skip
 """The types of elements by their number in `lossd.v1.DType`: the only such table."""
+
+_BFLOAT16_NUMBER: Final = 2
 
 _NUMBERS: Final = {dtype: number for number, dtype in DTYPES.items()}
 
@@ -107,12 +110,14 @@ def dtype_number(name: str, dtype: np.dtype[Any]) -> int:
     Raises:
         DTypeError: a type that has none (objects, strings, complex numbers).
     """
-    try:
-        return _NUMBERS[dtype]
-    except KeyError:
+    number = _NUMBERS.get(dtype)
+    if number is None and is_bfloat16(dtype):
+        number = _BFLOAT16_NUMBER
+    if number is None:
         raise DTypeError(
             f"{name} has type {dtype}, which cannot be sent: use a real number type", field=name
-        ) from None
+        )
+    return number
 
 
 def _varint(value: int) -> bytes:

@@ -1,0 +1,617 @@
+"""Calls of one form, made ready: the kernel, what it reads and writes, what the mean divides by."""
+
+import functools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from lossd_client.buffers import Pool
+from lossd_client.dtypes import is_float, is_half, named, narrowed, widened
+from lossd_client.errors import DomainError, DTypeError, LabelError, ParameterError, ShapeError
+
+from lossd.kernels import columns, labels, rowwise, runtime, slots
+from lossd.kernels.variant import Variant
+from lossd.spec import (
+    FLOATS,
+    Classes,
+    Given,
+    Layout,
+    Loss,
+    Rowwise,
+    Samples,
+    Shape,
+    TensorType,
+    tuple_text,
+)  # fmt: skip
+
+Array = npt.NDArray[Any]
+
+PARALLEL_FROM: Final = 65_536
+"""Elements from which a kernel runs on several threads: below, starting them costs more than it
+saves (benchmarks/thresholds.py measures it)."""
+
+PADDING: Final = rowwise.TILE
+"""Arrays with one value for each class are this much longer, for tiles that read beyond a row."""
+
+SAMPLE_WEIGHT: Final = "sample_weight"
+"""Name of the tensor that every loss takes beside its own."""
+
+_INT64_MAX: Final = np.iinfo(np.int64).max
+_NO_LABEL: Final = np.iinfo(np.int64).min  # stands for the ignore_index of a loss without one
+_SCALE: Final = slots.COUNT  # where it stands in a call's memory
+_PARTIAL: Final = slots.COUNT + 1
+_SPARE: Final = 2  # argument blocks that a plan keeps
+_SPARE_BLOCKS: Final = 512  # blocks of a kernel up to which it keeps them: 8 KiB
+
+pool: Final = Pool()
+"""Where large gradients and losses come from."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a call gives.
+
+    loss: () for 'mean', 'sum' and 'batchmean'; the losses' shape for 'none'; (N) for 'sample'.
+    gradients: one for each tensor that was asked for, of its shape and type.
+    warning: what the caller should be told, or "".
+    """
+
+    loss: Array
+    gradients: dict[str, Array] = field(default_factory=dict)
+    warning: str = ""
+
+
+@dataclass(frozen=True)
+class Form:
+    """Everything about a call but its values.
+
+    name: the loss that was asked for; loss: the one to compute.
+    given: types of the loss's tensors; sample_weight: that of the samples' weight.
+    upstream: whether a gradient comes in for each loss, or sample.
+    normalizer: what the mean divides by: a number, a name of `spec.NORMALIZERS`, or None for what
+        is the loss's own.
+    zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+    """
+
+    name: str
+    loss: Loss
+    given: Given
+    reduction: str
+    gradients: tuple[str, ...] = ()
+    upstream: bool = False
+    sample_weight: TensorType | None = None
+    normalizer: str | float | None = None
+    zero_if_empty: bool = False
+
+
+class Plan:
+    """Everything about a call that its values do not change.
+
+    Attributes:
+        size: bytes that the call takes, its tensors included.
+    """
+
+    def __init__(self, form: Form) -> None:
+        self.form, self.loss = form, form.loss
+        self.dtype = _compute_type(form.loss, form.given)
+        self.layout: Layout = form.loss.layout(form.given)
+        self._check_sample_weight()
+        self.gradients = self._checked(form.gradients)
+        loss = form.loss
+        self.labelled = isinstance(loss, Classes) and loss.tensors["target"].role == "label"
+        plain = isinstance(loss, Classes) and loss.plain_mean
+        self.own_counts = self.labelled and not plain
+        self.weighted = any(loss.tensors[n].role == "multiplier" for n in form.given)
+        given = [*form.given.values(), *([form.sample_weight] if form.sample_weight else [])]
+        self.size = sum(math.prod(t.shape) * t.dtype.itemsize for t in given) + footprint(form)
+        self.divisor = self._fixed_divisor()
+
+    def run(self, arrays: Mapping[str, Array], grad_output: npt.ArrayLike | None) -> Result:
+        """Compute the call on these arrays."""
+        raise NotImplementedError
+
+    def _check_sample_weight(self) -> None:
+        kind, output = self.form.sample_weight, self.layout.output
+        if kind is None:
+            return
+        if kind.shape != output[: len(kind.shape)]:
+            raise ShapeError(
+                f"{self.form.name}: sample_weight {tuple_text(kind.shape)} must be the first "
+                f"dimensions of the losses' shape {tuple_text(output)}",
+                field=SAMPLE_WEIGHT,
+            )
+        if not (is_float(kind.dtype) or kind.dtype.kind in "iub"):
+            raise DTypeError(
+                f"{self.form.name}: sample_weight has type {named(kind.dtype)}; it must be real",
+                field=SAMPLE_WEIGHT,
+            )
+
+    def _checked(self, gradients: tuple[str, ...]) -> tuple[str, ...]:
+        given = self.form.given
+        possible = self.loss.differentiable(given)
+        for name in gradients:
+            if name not in possible or name not in given:
+                known = ", ".join(n for n in self.loss.tensors if n in possible and n in given)
+                raise ParameterError(
+                    f"{self.form.name} has no gradient with respect to {name!r}; it has: {known}",
+                    field="gradients",
+                )
+        return tuple(n for n in self.loss.tensors if n in gradients)
+
+    # --- what multiplies and divides losses ----------------------------------------------------
+
+    def _fixed_divisor(self) -> float | None:
+        """What the losses' sum is divided by, None where values tell."""
+        form, layout = self.form, self.layout
+        if form.reduction == "sample":
+            return float(math.prod(layout.output[1:]))
+        if form.reduction == "batchmean" or form.normalizer == "batch":
+            return float(layout.batch)
+        if form.reduction != "mean":
+            return 1.0
+        if isinstance(form.normalizer, float):
+            return form.normalizer
+        return None
+
+    def _factors(self, arrays: Mapping[str, Array]) -> Array | None:
+        """What each loss is multiplied by, of the losses' shape, None if that is 1."""
+        output = self.layout.output
+        given: list[Array] = [arrays["weight"]] if self.weighted else []
+        if self.form.sample_weight:
+            each = arrays[SAMPLE_WEIGHT]
+            given.append(each.reshape(each.shape + (1,) * (len(output) - each.ndim)))
+        if not given:
+            return None
+        if len(given) == 1:
+            return self._broadcast(given[0], output)
+        one, two = (widened(factor).astype(self.dtype, copy=False) for factor in given)
+        return self._broadcast(one * two, output)
+
+    def _sum_divided_by(
+        self,
+        arrays: Mapping[str, Array],
+        rows: Array | None,
+        kept: int,
+        factors: Array | None,
+    ) -> float:
+        """What the mean divides by, where values tell.
+
+        Args:
+            arrays: the call's tensors.
+            rows: labels, -1 where ignored.
+            kept: how many labels are not ignored.
+            factors: what each loss is multiplied by.
+        """
+        kind = self.form.normalizer
+        if kind is None and not self.own_counts:
+            return self.loss.count(arrays, self.layout)
+        weight = arrays.get("weight") if rows is not None else None
+        if kind is None:
+            assert rows is not None
+            if weight is None:
+                return float(kept)
+            return float(labels.weight_sum(rows, _doubles(weight)))
+        counted = rows >= 0 if rows is not None else np.ones(self.layout.rows, bool)
+        each = np.ones(self.layout.rows) if factors is None else _doubles(factors).reshape(-1)
+        if kind == "valid":
+            return float(np.count_nonzero(counted & (each != 0)))
+        if weight is not None and rows is not None:
+            each = each * np.where(counted, _doubles(weight)[np.maximum(rows, 0)], 0)
+        if self.loss.divisor:
+            over = np.broadcast_to(widened(arrays[self.loss.divisor]), self.layout.output)
+            each = each * over.reshape(-1)
+        return float(each[counted].sum(dtype=np.float64))
+
+    def _scale(self, divisor: float, grad_output: Array | None) -> float:
+        """What every gradient is multiplied by."""
+        if not divisor and self.form.zero_if_empty:
+            return 0.0
+        scale = 1 / divisor if divisor else math.inf
+        return scale if grad_output is None else scale * float(grad_output)
+
+    def _reduced(self, total: float, divisor: float) -> Array:
+        if not divisor and self.form.zero_if_empty:
+            return np.array(0 * total, self.dtype)
+        return np.array(_quotient(total, divisor), self.dtype)
+
+    def _means(self, losses: Array) -> Array:
+        """The mean of each sample's losses."""
+        count = self.divisor or 0
+        totals = losses.reshape(self.layout.batch, -1 if losses.size else 0).sum(
+            1, dtype=np.float64
+        )
+        with np.errstate(invalid="ignore"):
+            means = totals / count if count or not self.form.zero_if_empty else 0 * totals
+        return np.asarray(means, self.dtype)
+
+    # --- labels --------------------------------------------------------------------------------
+
+    def _labels(self, target: Array) -> tuple[Array, int]:
+        """Labels as int64 with -1 where ignored, and how many are not."""
+        target = np.ascontiguousarray(target).reshape(-1)
+        indices = target
+        if target.dtype != np.int64 or not target.flags.aligned:
+            if target.dtype == np.uint64 and target.size and target.max() > _INT64_MAX:
+                self._report_label(target, int(np.argmax(target > _INT64_MAX)))
+            indices = target.astype(np.int64)
+        rows = np.empty(target.size, np.int64)
+        ignored = self.loss.values.get("ignore_index", _NO_LABEL)
+        bad, kept = labels.prepare(indices, rows, self.layout.width, ignored)
+        if bad < 0 and ignored == _NO_LABEL and kept < rows.size:
+            bad = int(np.argmax(indices == _NO_LABEL))
+        if bad >= 0:
+            self._report_label(target, bad)
+        return rows, kept
+
+    def _report_label(self, target: Array, bad: int) -> None:
+        shape = self.form.given["target"].shape
+        where = np.unravel_index(bad, shape or (1,))
+        place = f"[{', '.join(map(str, where))}]" if shape else ""
+        ignored = self.loss.values.get("ignore_index")
+        also = "" if ignored is None else f" (and is not ignore_index = {ignored})"
+        raise LabelError(
+            f"{self.form.name}: target{place} = {target[bad]} is outside "
+            f"[0, {self.layout.width}){also}",
+            field="target",
+        )
+
+    # --- arrays --------------------------------------------------------------------------------
+
+    def _broadcast(self, array: Array, shape: Shape) -> Array:
+        """An array in the shape and type of the kernel, itself if it has them."""
+        if array.shape != shape:
+            array = np.broadcast_to(array, shape)
+        flags = array.flags
+        if array.dtype != self.dtype or not (flags.c_contiguous and flags.aligned):
+            array = np.array(widened(array), self.dtype, order="C")
+        return array
+
+    def _upstream(self, grad_output: npt.ArrayLike) -> Array:
+        array = np.asarray(grad_output)
+        each = self.layout.output
+        expected = {"none": each, "sample": each[:1]}.get(self.form.reduction, ())
+        if array.shape != expected:
+            raise ShapeError(
+                f"{self.form.name}: grad_output {array.shape} must have the loss's shape "
+                f"{expected}",
+                field="grad_output",
+            )
+        if not (is_float(array.dtype) or array.dtype.kind in "iu"):
+            raise DTypeError(
+                f"{self.form.name}: grad_output has type {array.dtype}; it must be real",
+                field="grad_output",
+            )
+        if self.form.reduction == "sample":
+            return self._broadcast(array.reshape(expected + (1,) * (len(each) - 1)), each)
+        return self._broadcast(array, expected)
+
+    def _is_class(self, name: str) -> bool:
+        return self.loss.tensors[name].role == "class"
+
+    def _shaped(self, name: str, gradient: Array) -> Array:
+        """A gradient in the shape of its tensor, summed where that was broadcast."""
+        if self._is_class(name):
+            axis = 0 if gradient.ndim == 1 else 1
+            others = tuple(i for i in range(gradient.ndim) if i != axis)
+            summed: Array = gradient.sum(axis=others, dtype=np.float64)
+            return summed
+        if gradient.shape != self.form.given[name].shape:
+            return self._summed(name, gradient)
+        return gradient
+
+    def _typed(self, name: str, gradient: Array) -> Array:
+        """A gradient in the type of its tensor, or the kernel's for integers."""
+        kind = self.form.given[name].dtype
+        return narrowed(gradient, kind if is_float(kind) else self.dtype)
+
+    def _summed(self, name: str, values: Array) -> Array:
+        """One value for each element of a tensor, of values for each place it was broadcast to."""
+        given = self.form.given[name].shape
+        shape = self.layout.views.get(name, given)
+        extra = values.ndim - len(shape)
+        stretched = tuple(
+            i
+            for i in range(values.ndim)
+            if i < extra or (shape[i - extra] == 1 and values.shape[i] != 1)
+        )
+        summed: Array = values.sum(axis=stretched, dtype=np.float64)
+        return summed.reshape(given)
+
+
+class KernelPlan(Plan):
+    """The plan of a loss that is one kernel."""
+
+    def __init__(self, form: Form) -> None:
+        super().__init__(form)
+        loss, layout = self.loss, self.layout
+        self.operands = self._operands()
+        constants = loss.constants(layout)
+        self.variant = Variant(
+            dtype=self.dtype,
+            operands=self.operands,
+            gradients=self.gradients,
+            constants=len(constants),
+            each=form.reduction in ("none", "sample"),
+            upstream=form.upstream,
+            multiplier=self._multiplied(),
+            columns=isinstance(loss, Rowwise) and _side_by_side(loss, layout),
+        )
+        self.kernel = runtime.kernel(type(loss), self.variant)  # type: ignore[arg-type]
+        driver = runtime.driver_of(type(loss), self.variant)
+        self.block_rows = driver.block_rows(layout.width, layout.inner)
+        self.blocks = -(-layout.rows // self.block_rows)
+        self.parallel = self.blocks > 1 and layout.rows * layout.width >= PARALLEL_FROM
+        self.constants = np.zeros(slots.CONSTANTS_MAX)
+        self.constants[: len(constants)] = constants
+        self.bounded = any(t.within for n, t in loss.tensors.items() if n in self.operands)
+        self.template = np.zeros(_PARTIAL + 2 * self.blocks, np.int64)
+        self.template[slots.ROWS] = layout.rows
+        self.template[slots.WIDTH] = layout.width
+        self.template[slots.INNER] = layout.inner
+        self.template[slots.BLOCK_ROWS] = self.block_rows
+        self.template[slots.CONSTANTS] = self.constants.ctypes.data
+        self.reads = self._reads()
+        self.writes = [
+            (slots.GRADIENTS + position, gradient, self._gradient_shape(gradient))
+            for position, gradient in enumerate(self.gradients)
+        ]
+        self._spare: list[_Arguments] = []
+
+    def _operands(self) -> tuple[str, ...]:
+        """What the mathematics sees."""
+        return tuple(
+            n
+            for n, t in self.loss.tensors.items()
+            if t.role not in ("label", "multiplier") and (n in self.form.given or t.role == "class")
+        )
+
+    def _multiplied(self) -> bool:
+        return self.weighted or self.form.sample_weight is not None
+
+    def _reads(self) -> list[tuple[int, str, Shape]]:
+        """Slot, name and shape of every tensor that the kernel reads."""
+        reads: list[tuple[int, str, Shape]] = []
+        for position, operand in enumerate(self.operands):
+            if operand in self.form.given:
+                shape = self.layout.shapes.get(operand, ())
+                reads.append((slots.OPERANDS + position, operand, shape))
+            else:
+                self.ones = _unit_weights(self.layout.width, self.dtype)
+                self.template[slots.OPERANDS + position] = _address(self.ones)
+        return reads
+
+    def run(self, arrays: Mapping[str, Array], grad_output: npt.ArrayLike | None) -> Result:
+        """Compute the call on these arrays."""
+        try:
+            call = self._spare.pop()
+        except IndexError:
+            call = _Arguments(self.template, self.blocks)
+        try:
+            return self._run(call, arrays, grad_output)
+        finally:
+            if len(self._spare) < _SPARE and self.blocks <= _SPARE_BLOCKS:
+                self._spare.append(call)
+
+    def _run(
+        self, call: "_Arguments", arrays: Mapping[str, Array], grad_output: npt.ArrayLike | None
+    ) -> Result:
+        args = call.words
+        alive: list[Array] = []  # whatever else the kernel reads through an address
+        rows, kept = None, 0
+        if self.labelled:
+            rows, kept = self._labels(arrays["target"])
+            args[slots.LABELS] = _address(rows)
+        factors = self._factors(arrays)
+        divisor = self.divisor
+        if divisor is None:
+            divisor = self._sum_divided_by(arrays, rows, kept, factors)
+        alive += self._fill(args, arrays, factors)
+
+        upstream = None
+        if grad_output is not None:
+            upstream = self._upstream(grad_output)
+            if self.variant.upstream:
+                args[slots.UPSTREAM] = _address(upstream)
+        scale = self._scale(divisor, None if self.variant.upstream else upstream)
+        call.floats[_SCALE] = scale
+        losses = None
+        if self.variant.each:
+            losses = pool.empty(self.layout.output, self.dtype)
+            args[slots.LOSSES] = _address(losses)
+        made = {}
+        for slot, name, shape in self.writes:
+            made[name] = gradient = pool.empty(shape, self.dtype)
+            args[slot] = _address(gradient)
+
+        threads = runtime.get_threads()
+        if self.parallel and threads > 1:
+            runtime.run_parallel(self.kernel.entry, call.address, self.blocks, threads)
+        else:
+            runtime.run_serial(self.kernel.entry, call.address, self.blocks)
+
+        if self.bounded and args[_PARTIAL + self.blocks :].any():
+            self._report_outside(arrays)
+        if losses is None:
+            total = float(call.partial[0] if self.blocks == 1 else call.partial.sum())
+            losses = self._reduced(total, divisor)
+        elif self.form.reduction == "sample":
+            losses = self._means(losses)
+        gradients = {}
+        for name, gradient in made.items():
+            gradients[name] = self._shaped(name, gradient)
+            if name == self.loss.divisor and self.form.reduction == "mean":
+                gradients[name] = gradients[name] - self._owed(losses * scale, factors)
+        return Result(
+            losses, {n: self._typed(n, g) for n, g in gradients.items()}, self.layout.warning
+        )
+
+    def _owed(self, share: Array, factors: Array | None) -> Array | float:
+        """What the divisor's tensor takes off its gradient for each unit that it adds there."""
+        if self.form.normalizer is None:
+            return share
+        if self.form.normalizer != "weights":
+            return 0.0
+        each = np.ones(self.layout.output) if factors is None else factors
+        return share * self._summed(self.loss.divisor, each)
+
+    def _fill(self, args: Array, arrays: Mapping[str, Array], factors: Array | None) -> list[Array]:
+        """Put what the kernel reads in its slots; what must stay alive."""
+        alive: list[Array] = []
+        if factors is not None:
+            args[slots.MULTIPLIER] = _address(factors)
+            alive.append(factors)
+        for slot, name, shape in self.reads:
+            array = arrays[name]
+            if name in self.layout.views:
+                array = array.reshape(self.layout.views[name])
+            operand = self._operand(name, array, shape)
+            args[slot] = _address(operand)
+            alive.append(operand)
+        return alive
+
+    def _operand(self, name: str, array: Array, shape: Shape) -> Array:
+        if not self._is_class(name):
+            return self._broadcast(array, shape)
+        padded = np.ones(self.layout.width + PADDING, self.dtype)
+        padded[: self.layout.width] = widened(array)
+        return padded
+
+    def _gradient_shape(self, name: str) -> Shape:
+        return self.form.given["input"].shape if self._is_class(name) else self.layout.shapes[name]
+
+    def _report_outside(self, arrays: Mapping[str, Array]) -> None:
+        for name in self.operands:
+            within = self.loss.tensors[name].within
+            if within is None:
+                continue
+            low, high = within
+            array = widened(arrays[name])
+            bad = ~((array >= low) & (array <= high))
+            if self.loss.tensors[name].nan:
+                bad &= array == array  # noqa: PLR0124  NaN
+            if bad.any():
+                where = np.unravel_index(int(np.argmax(bad)), array.shape or (1,))
+                place = f"[{', '.join(map(str, where))}]" if array.shape else ""
+                value = array[where] if array.shape else array[()]
+                raise DomainError(
+                    f"{self.form.name}: {name}{place} = {value:g} is outside [{low:g}, {high:g}]",
+                    field=name,
+                )
+
+
+class SamplesPlan(KernelPlan):
+    """The plan of a loss that sees a sample as a whole."""
+
+    loss: Samples
+
+    def _operands(self) -> tuple[str, ...]:
+        return tuple(n for n, _ in self.loss.operands)
+
+    def _multiplied(self) -> bool:
+        return False  # factors carry the weights
+
+    def _reads(self) -> list[tuple[int, str, Shape]]:
+        return []
+
+    def _fill(self, args: Array, arrays: Mapping[str, Array], factors: Array | None) -> list[Array]:
+        wide = {name: widened(array) for name, array in arrays.items()}
+        prepared = self.loss.prepare(wide, self.layout, self.form.reduction)
+        kinds = [
+            np.dtype(np.int64) if kind.integer else self.dtype for _, kind in self.loss.operands
+        ]
+        operands = [
+            np.require(prepared.operands[name], dtype, ["C", "A"])
+            for name, dtype in zip(self.operands, kinds, strict=True)
+        ]
+        for position, array in enumerate(operands):
+            args[slots.OPERANDS + position] = _address(array)
+        sizes = np.array([n for array in operands for n in array.shape], np.int64)
+        each = np.ascontiguousarray(prepared.factors, np.float64)
+        if factors is not None:
+            each = each * factors.reshape(-1)
+        args[slots.SIZES], args[slots.FACTORS] = _address(sizes), _address(each)
+        return [*operands, sizes, each]
+
+
+def plan(form: Form) -> Plan:
+    """The plan of a form.
+
+    Raises:
+        LossdError: shapes that do not fit, gradients that there are not.
+    """
+    return (SamplesPlan if isinstance(form.loss, Samples) else KernelPlan)(form)
+
+
+def footprint(form: Form) -> int:
+    """Bytes that a call takes beside its tensors: broadcast operands, gradients, losses.
+
+    Raises:
+        ShapeError: shapes that do not fit.
+    """
+    loss, given = form.loss, form.given
+    layout = loss.layout(given)
+    size = _compute_type(loss, given).itemsize
+    full = {n: math.prod(layout.shapes.get(n, ())) * size for n in given}
+    copied = sum(full[n] for n, t in given.items() if _is_copied(t, layout.shapes.get(n, t.shape)))
+    losses = layout.rows * size * (form.reduction in ("none", "sample"))
+    factors = layout.rows * size * (form.sample_weight is not None)
+    return copied + losses + factors + sum(full.get(n, 0) for n in form.gradients)
+
+
+def _is_copied(kind: TensorType, shape: Shape) -> bool:
+    return kind.shape != shape or is_half(kind.dtype)
+
+
+class _Arguments:
+    """What a kernel is called with (kernels/slots.py): slots, the scale, what each block gives.
+
+    Attributes:
+        words: all of it; `floats`: the same memory as float64; `partial`: the blocks' sums in it.
+        address: where it is.
+    """
+
+    def __init__(self, template: Array, blocks: int) -> None:
+        self.words = template.copy()
+        self.floats = self.words.view(np.float64)
+        self.partial = self.floats[_PARTIAL : _PARTIAL + blocks]
+        self.address = here = _address(self.words)
+        self.words[slots.SCALE] = here + 8 * _SCALE
+        self.words[slots.PARTIAL] = here + 8 * _PARTIAL
+        self.words[slots.OUTSIDE] = here + 8 * (_PARTIAL + blocks)
+
+
+def _side_by_side(loss: Rowwise, layout: Layout) -> bool:
+    """Whether lanes hold rows, and not components of one row."""
+    walks = loss.peaks or loss.terms or loss.slopes
+    return layout.inner > 1 or bool(walks and layout.width <= columns.NARROW)
+
+
+def _compute_type(loss: Loss, given: Given) -> np.dtype[Any]:
+    floats = [
+        t.dtype for n, t in given.items() if t.dtype.kind == "f" and loss.tensors[n].role != "label"
+    ]
+    return np.result_type(FLOATS[0], *floats)
+
+
+def _quotient(total: float, divisor: float) -> float:
+    """A division as IEEE 754 has it: 0 / 0 is NaN."""
+    if divisor:
+        return total / divisor
+    return math.nan if total == 0 or math.isnan(total) else math.copysign(math.inf, total)
+
+
+def _doubles(array: Array) -> Array:
+    return np.ascontiguousarray(widened(array), np.float64)
+
+
+@functools.lru_cache(64)
+def _unit_weights(classes: int, dtype: np.dtype[Any]) -> Array:
+    return np.ones(classes + PADDING, dtype)
+
+
+def _address(array: Array) -> int:
+    address: int = runtime.address(array.reshape(-1))
+    return address

@@ -1,0 +1,238 @@
+"""sample_weight, normalizer, zero_if_empty and the means of samples, for every loss.
+
+What PyTorch's users write by hand: losses under reduction='none', times weights, summed, divided.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from lossd_client.errors import DTypeError, LossdError, ParameterError, ShapeError
+
+from lossd.engine import evaluate
+from lossd.plan import Result
+from lossd.spec import registry
+
+from .cases import MIDDLE, gradients_of
+from .compare import TOLERANCES, assert_near, by_torch
+from .model import Array, Case
+from .oracles import oracle
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*are broadcast")
+
+UNITS = TOLERANCES[np.dtype(np.float32)].weighed
+
+ELEMENTWISE = [c for c in MIDDLE if "sample" in registry[c.loss].reductions]
+
+
+def weights(case: Case, shape: tuple[int, ...]) -> Array:
+    """Weights of samples; every third is 0."""
+    drawn = np.asarray(case.rng().uniform(0.5, 2, shape), np.float32)
+    drawn.reshape(-1)[2::3] = 0
+    return drawn
+
+
+def losses_of(case: Case, tensors: dict[str, Array]) -> Array:
+    return evaluate(case.loss, tensors, parameters=case.parameters, reduction="none").loss
+
+
+def call(case: Case, tensors: dict[str, Array], **more: Any) -> Result:
+    gradients = gradients_of(case.loss, tensors)
+    return evaluate(
+        case.loss, tensors, parameters=case.parameters, **{"gradients": gradients, **more}
+    )
+
+
+def spread(weight: Array, losses: Array) -> Array:
+    """A weight for each loss."""
+    each = weight.reshape(weight.shape + (1,) * (losses.ndim - weight.ndim))
+    return np.broadcast_to(each, losses.shape)
+
+
+def scales(case: Case, tensors: dict[str, Array], upstream: Array) -> Any:
+    return oracle(case.loss, tensors, case.parameters, "none", upstream)
+
+
+def assert_weighs(
+    case: Case, tensors: dict[str, Array], got: Result, factors: Array, reduced: bool
+) -> None:
+    """Compare with PyTorch's losses and gradients, each loss times its factor."""
+    factors = factors.astype(np.float32)
+    expected = by_torch(
+        case.loss,
+        tensors,
+        parameters=case.parameters,
+        reduction="none",
+        gradients=gradients_of(case.loss, tensors),
+        grad_output=factors,
+    )
+    scale = scales(case, tensors, factors)
+    losses = expected.loss.astype(np.float64) * factors
+    loss_scale = scale.torch_scale * abs(factors)
+    if reduced:
+        losses, loss_scale = losses.sum(), loss_scale.sum()
+    assert_near(got.loss, (losses, loss_scale), UNITS, "loss")
+    for name, gradient in got.gradients.items():
+        near = expected.gradients[name], scale.torch_slopes[name]
+        assert_near(gradient, near, UNITS, f"gradient of {name}")
+
+
+@pytest.mark.parametrize("case", MIDDLE, ids=str)
+def test_weights_of_samples_multiply_losses_and_gradients(case: Case) -> None:
+    tensors = case.tensors(np.float32)
+    losses = losses_of(case, tensors)
+    for shape in {losses.shape[:1], losses.shape}:
+        weight = weights(case, shape)
+        each = spread(weight, losses)
+        got = call(case, tensors, reduction="none", sample_weight=weight)
+        assert_weighs(case, tensors, got, each, reduced=False)
+        if case.loss != "ctc_loss":  # its mean has factors of its own
+            got = call(case, tensors, reduction="sum", sample_weight=weight)
+            assert_weighs(case, tensors, got, each, reduced=True)
+
+
+def divisors(case: Case, tensors: dict[str, Array], each: Array) -> dict[Any, float]:
+    """What each normalizer divides by, told from the definition."""
+    counted = np.ones(each.shape, bool)
+    own = np.ones(each.shape)
+    target = tensors.get("target")
+    labels = target is not None and any(
+        t.role == "label" for t in registry[case.loss].tensors.values()
+    )
+    if target is not None and labels and target.dtype.kind == "i":
+        counted = target != case.parameters.get("ignore_index", -100)
+        if "weight" in tensors:
+            own = tensors["weight"].astype(np.float64)[np.where(counted, target, 0)]
+    elif "weight" in tensors and registry[case.loss].tensors["weight"].role == "multiplier":
+        own = np.broadcast_to(tensors["weight"], each.shape)
+    batch = each.shape[0] if each.ndim else 1
+    valid = np.count_nonzero(counted & (each != 0))
+    total = float((own * each)[counted].sum(dtype=np.float64))
+    return {"batch": batch, "valid": valid, "weights": total, 17.5: 17.5}
+
+
+@pytest.mark.parametrize("case", [c for c in MIDDLE if c.loss != "ctc_loss"], ids=str)
+def test_the_mean_divides_by_the_normalizer(case: Case) -> None:
+    tensors = case.tensors(np.float32)
+    losses = losses_of(case, tensors)
+    weight = weights(case, losses.shape[:1])
+    each = spread(weight, losses)
+    for normalizer, divisor in divisors(case, tensors, each).items():
+        got = call(case, tensors, sample_weight=weight, normalizer=normalizer)
+        assert_weighs(case, tensors, got, each / divisor, reduced=True)
+
+
+@pytest.mark.parametrize("name", ["mse_loss", "l1_loss"])
+def test_a_weight_in_the_divisor_has_its_share_of_the_gradient(name: str) -> None:
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(2, 4, 3))
+    w, s = rng.uniform(0.5, 2, (4, 3)), rng.uniform(0.5, 2, 4)
+
+    def mean(weight: npt.NDArray[np.float64]) -> Result:
+        given = {"input": x, "target": y, "weight": weight}
+        more = {"sample_weight": s, "normalizer": "weights"}
+        return evaluate(name, given, gradients=["weight"], **more)
+
+    gradient = mean(w).gradients["weight"]
+    for at in np.ndindex(w.shape):
+        step = np.zeros_like(w)
+        step[at] = 1e-6
+        numeric = (mean(w + step).loss - mean(w - step).loss) / 2e-6
+        np.testing.assert_allclose(gradient[at], numeric, rtol=1e-6, atol=1e-10)
+
+
+@pytest.mark.parametrize("case", MIDDLE, ids=str)
+def test_a_mean_of_nothing_is_nan_or_0_as_asked(case: Case) -> None:
+    tensors = case.tensors(np.float32)
+    nothing = np.zeros(losses_of(case, tensors).shape[:1], np.float32)
+    for normalizer in ("weights", "valid"):
+        plain = call(case, tensors, sample_weight=nothing, normalizer=normalizer)
+        assert np.isnan(plain.loss)
+        zero = call(case, tensors, sample_weight=nothing, normalizer=normalizer, zero_if_empty=True)
+        assert zero.loss == 0
+        for name, gradient in zero.gradients.items():
+            assert not gradient.any(), name
+
+
+@pytest.mark.parametrize("empty", [(0, 10), (4, 10)], ids=["no rows", "all ignored"])
+def test_rows_that_are_all_left_out_may_cost_nothing(empty: tuple[int, int]) -> None:
+    given = {"input": np.ones(empty, np.float32), "target": np.full(empty[0], -100)}
+    assert np.isnan(evaluate("cross_entropy", given).loss)
+    got = evaluate("cross_entropy", given, gradients=["input"], zero_if_empty=True)
+    assert got.loss == 0
+    assert not got.gradients["input"].any()
+
+
+# ---- the mean of each sample -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("case", ELEMENTWISE, ids=str)
+def test_the_means_of_samples(case: Case, weighted: bool) -> None:
+    tensors = case.tensors(np.float32)
+    losses = losses_of(case, tensors)
+    weight = weights(case, losses.shape[:1]) if weighted else np.ones(losses.shape[:1], np.float32)
+    upstream = np.asarray(case.rng().normal(size=losses.shape[:1]), np.float32)
+    more: dict[str, Any] = {"sample_weight": weight} if weighted else {}
+    got = call(case, tensors, reduction="sample", grad_output=upstream, **more)
+    alone = call(case, tensors, reduction="sample", **more)
+    assert got.loss.shape == losses.shape[:1]
+    assert got.loss.dtype == np.float32
+    assert got.loss.tobytes() == alone.loss.tobytes()
+
+    count = losses[0].size
+    expected = losses.reshape(len(losses), -1).mean(1, dtype=np.float64) * weight
+    np.testing.assert_allclose(got.loss, expected, rtol=1e-6, atol=1e-7)
+    factors = spread(upstream * weight / count, losses)
+    torch = by_torch(
+        case.loss,
+        tensors,
+        parameters=case.parameters,
+        reduction="none",
+        gradients=list(got.gradients),
+        grad_output=factors.astype(np.float32),
+    )
+    scale = scales(case, tensors, factors)
+    for name, gradient in got.gradients.items():
+        near = torch.gradients[name], scale.torch_slopes[name]
+        assert_near(gradient, near, UNITS, f"gradient of {name}")
+
+
+def test_means_of_samples_without_elements_are_nan_or_0() -> None:
+    given = {"input": np.ones((2, 0), np.float32), "target": np.ones((2, 0), np.float32)}
+    assert np.isnan(evaluate("mse_loss", given, reduction="sample").loss).all()
+    zero = evaluate("mse_loss", given, reduction="sample", zero_if_empty=True)
+    np.testing.assert_array_equal(zero.loss, [0, 0])
+    none = {"input": np.ones((0, 3), np.float32), "target": np.ones((0, 3), np.float32)}
+    assert evaluate("mse_loss", none, reduction="sample").loss.shape == (0,)
+
+
+# ---- what is refused ---------------------------------------------------------------------------
+
+GIVEN = {"input": np.ones((2, 3), np.float32), "target": np.zeros((2, 3), np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("more", "error", "text"),
+    [
+        ({"sample_weight": np.ones(3)}, ShapeError, r"sample_weight \(3,\) .* \(2, 3\)"),
+        ({"sample_weight": np.ones((2, 1))}, ShapeError, r"sample_weight \(2, 1\)"),
+        ({"sample_weight": np.ones(2, complex)}, DTypeError, "sample_weight has type complex128"),
+        ({"normalizer": 0}, ParameterError, "normalizer = 0 must be a finite number > 0"),
+        ({"normalizer": -1.0}, ParameterError, "normalizer = -1.0"),
+        ({"normalizer": np.inf}, ParameterError, "normalizer = inf"),
+        ({"normalizer": np.nan}, ParameterError, "normalizer = nan"),
+        ({"normalizer": True}, ParameterError, "normalizer = True"),
+        ({"normalizer": "size"}, ParameterError, "'batch', 'weights', 'valid'"),
+        ({"normalizer": [1]}, DTypeError, "must be a number or a name"),
+        ({"normalizer": 2, "reduction": "sum"}, ParameterError, "the reduction is 'sum'"),
+        ({"zero_if_empty": 1}, DTypeError, "zero_if_empty = 1 must be bool"),
+    ],
+    ids=lambda value: "" if isinstance(value, type) else None,
+)
+def test_what_does_not_fit_is_refused(
+    more: dict[str, Any], error: type[LossdError], text: str
+) -> None:
+    with pytest.raises(error, match=text):
+        evaluate("mse_loss", GIVEN, **more)
