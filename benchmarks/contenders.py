@@ -37,8 +37,25 @@ def _sigmoid_focal(x: Any, y: Any) -> Any:
     return (0.25 * y + 0.75 * (1 - y)) * bce * (1 - p_t) ** 2
 
 
+def _ppo_clip(x: Any, old: Any, a: Any) -> Any:
+    ratio = torch.exp(x - old)
+    return -torch.min(ratio * a, ratio.clamp(0.8, 1.2) * a)
+
+
+def _orpo(c: Any, r: Any) -> Any:
+    def log1mexp(x: Any) -> Any:
+        return torch.where(x < -math.log(2), (-x.exp()).log1p(), (-x.expm1()).log())
+
+    return -0.1 * torch.nn.functional.logsigmoid(c - r - (log1mexp(c) - log1mexp(r)))
+
+
+def _kto(x: Any, ref: Any, y: Any, kl: Any) -> Any:
+    z = 0.1 * (x - ref - kl.clamp_min(0))
+    return torch.where(y != 0, 1 - torch.sigmoid(z), 1 - torch.sigmoid(-z))
+
+
 # losses that torch.nn lacks, as one writes them with it
-BY_HAND: Final[dict[str, Callable[[Any, Any], Any]]] = {
+BY_HAND: Final[dict[str, Callable[..., Any]]] = {
     "log_cosh_loss": lambda x, y: x - y + torch.nn.functional.softplus(-2 * (x - y)) - math.log(2),
     "mape_loss": lambda x, y: 100 * (x - y).abs() / y.abs().clamp_min(1e-7),
     "msle_loss": lambda x, y: (x.clamp_min(1e-7).log1p() - y.clamp_min(1e-7).log1p()) ** 2,
@@ -49,13 +66,26 @@ BY_HAND: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "sigmoid_focal_loss": _sigmoid_focal,
     "hinge_loss": lambda x, y: (1 - y * x).clamp_min(0),
     "squared_hinge_loss": lambda x, y: (1 - y * x).clamp_min(0) ** 2,
+    "importance_sampling_loss": lambda x, old, a: -torch.exp(x - old) * a,
+    "ppo_clip_loss": _ppo_clip,
+    "cispo_loss": lambda x, old, a: -torch.exp(x - old).clamp(0, 5).detach() * a * x,
+    # the mask is all ones: its sum is the number of tokens
+    "grpo_loss": lambda x, old, a, mask: _ppo_clip(x, old, a[:, None]) * mask,
+    "cpo_loss": lambda c, r: -torch.nn.functional.logsigmoid(0.1 * (c - r)),
+    "simpo_loss": lambda c, r: -torch.nn.functional.logsigmoid(0.1 * (c - r) - 0.5),
+    "orpo_loss": _orpo,
+    "ipo_loss": lambda c, r, c_ref, r_ref: ((c - c_ref) - (r - r_ref) - 5) ** 2,
+    "dpo_loss": lambda c, r, c_ref, r_ref: (
+        -torch.nn.functional.logsigmoid(0.1 * ((c - c_ref) - (r - r_ref)))
+    ),
+    "kto_loss": _kto,
 }
 
 
 def _criterion(workload: Workload) -> Callable[..., Any]:
     """The loss with torch.nn, or by hand."""
     if workload.loss in BY_HAND:
-        return lambda x, y: BY_HAND[workload.loss](x, y).mean()
+        return lambda *tensors: BY_HAND[workload.loss](*tensors).mean()
     return getattr(torch.nn, registry[workload.loss].__name__)(reduction=workload.reduction)
 
 

@@ -81,6 +81,15 @@ def _sequences(rng: Rng, shape: Shape) -> Array:
     return rng.integers(1, shape[2], (shape[1], shape[0] // 10))
 
 
+def _advantages(rng: Rng, shape: Shape) -> Array:
+    """One for each sequence."""
+    return _normal(rng, shape[:-1])
+
+
+def _ones(rng: Rng, shape: Shape) -> Array:
+    return np.ones(shape, np.float32)
+
+
 Draw = Callable[[Rng, Shape], Array]
 
 SPECIAL: Final[dict[tuple[str, str], Draw]] = {
@@ -103,6 +112,11 @@ SPECIAL: Final[dict[tuple[str, str], Draw]] = {
     ("squared_hinge_loss", "target"): _signs,
     ("multilabel_margin_loss", "input"): _normal,
     ("multilabel_margin_loss", "target"): _five_labels,
+    ("orpo_loss", "policy_chosen_logps"): _log_unit,
+    ("orpo_loss", "policy_rejected_logps"): _log_unit,
+    ("kto_loss", "target"): _signs,
+    ("grpo_loss", "advantages"): _advantages,
+    ("grpo_loss", "mask"): _ones,
     ("ctc_loss", "log_probs"): _log_softmax,
     ("ctc_loss", "targets"): _sequences,
     ("ctc_loss", "input_lengths"): lambda rng, shape: np.full(shape[1], shape[0]),

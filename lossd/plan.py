@@ -154,9 +154,7 @@ class Plan:
             return 1.0
         if isinstance(form.normalizer, float):
             return form.normalizer
-        if form.normalizer or self.own_counts or self.loss.divisor:
-            return None
-        return float(layout.rows)
+        return None
 
     def _factors(self, arrays: Mapping[str, Array]) -> Array | None:
         """What each loss is multiplied by, of the losses' shape, None if that is 1."""
@@ -188,8 +186,8 @@ class Plan:
             factors: what each loss is multiplied by.
         """
         kind = self.form.normalizer
-        if kind is None and self.loss.divisor:
-            return float(widened(arrays[self.loss.divisor]).sum(dtype=np.float64))
+        if kind is None and not self.own_counts:
+            return self.loss.count(arrays, self.layout)
         weight = arrays.get("weight") if rows is not None else None
         if kind is None:
             assert rows is not None

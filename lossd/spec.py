@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal, NamedTuple
 
 import numpy as np
+from lossd_client.dtypes import widened
 from lossd_client.errors import DTypeError, ParameterError, ShapeError, UnknownLossError
 
 Shape = tuple[int, ...]
@@ -262,6 +263,12 @@ class Loss:
         """
         raise NotImplementedError
 
+    def count(self, arrays: Mapping[str, Any], layout: Layout) -> float:
+        """What the mean divides by: the sum of the tensor `divisor`, or the number of losses."""
+        if not self.divisor:
+            return float(layout.rows)
+        return sum_of(arrays[self.divisor])
+
     def differentiable(self, given: Given) -> frozenset[str]:
         """Names of the tensors for which PyTorch gives a gradient."""
         return frozenset(name for name, t in self.tensors.items() if t.grad)
@@ -287,6 +294,11 @@ def find(name: str) -> type[Loss]:
         raise UnknownLossError(
             f"unknown loss {shown!r}; there are: {', '.join(sorted(registry))}", field="loss"
         ) from None
+
+
+def sum_of(array: Any) -> float:
+    """The sum of an array's values."""
+    return float(widened(array).sum(dtype=np.float64))
 
 
 def tuple_text(shape: Shape) -> str:

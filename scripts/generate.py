@@ -177,9 +177,8 @@ def classes() -> str:
         )
 
     def __call__(self, {signature}, *, sample_weight: ArrayLike | None = None) -> Tensor:
-        return self._call(  # type: ignore[no-any-return]
-            {", ".join(called)}, sample_weight=sample_weight
-        )
+        loss: Tensor = self._call({", ".join(called)}, sample_weight=sample_weight)
+        return loss
 """
         )
         parts += [

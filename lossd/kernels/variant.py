@@ -39,7 +39,9 @@ class Variant:
 
     def __str__(self) -> str:
         flags = [f for f in ("each", "upstream", "multiplier", "columns") if getattr(self, f)]
-        return "-".join([self.dtype.name, *self.operands, "d", *self.gradients, *flags])
+        # by position: a file's name has room for 255 characters
+        slopes = ".".join(str(self.operands.index(name)) for name in self.gradients)
+        return "-".join([self.dtype.name, *self.operands, f"d{slopes}", *flags])
 
 
 def stamped(source: str, variant: Variant, **scope: Any) -> Callable[..., None]:

@@ -87,8 +87,12 @@ def by_torch(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if name in PEERS:
-            loss = PEERS[name].function(**given, **parameters)
-            loss = loss if reduction == "none" else getattr(loss, reduction)()
+            peer = PEERS[name]
+            if reduction == "mean" and peer.mean:
+                loss = peer.mean(*given.values(), **parameters)
+            else:
+                loss = peer.function(*given.values(), **parameters)
+                loss = loss if reduction == "none" else getattr(loss, reduction)()
         else:
             loss = getattr(torch.nn.functional, name)(**given, **parameters, reduction=reduction)
     if loss.requires_grad:

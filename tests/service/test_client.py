@@ -74,7 +74,11 @@ def drawn(name: str, shape: tuple[int, ...]) -> dict[str, Array]:
             "cutoffs": np.array([5, 20]),
         }
     for key, declared in registry[name].tensors.items():
-        if declared.role == "class":
+        if key == "ref_log_probs":
+            continue  # needs a beta
+        if declared.within == (-np.inf, 0):
+            found[key] = rng.uniform(-5, -0.01, shape).astype(np.float32)
+        elif declared.role == "class":
             found[key] = rng.uniform(0.5, 1.5, shape[1:]).astype(np.float32)
         elif declared.role == "multiplier" or declared.optional:
             found[key] = rng.uniform(0.5, 1.5, shape).astype(np.float32)

@@ -13,14 +13,21 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "categorical_hinge_loss",
+    "cispo_loss",
     "cosine_embedding_loss",
+    "cpo_loss",
     "cross_entropy",
     "ctc_loss",
+    "dpo_loss",
     "gaussian_nll_loss",
+    "grpo_loss",
     "hinge_embedding_loss",
     "hinge_loss",
     "huber_loss",
+    "importance_sampling_loss",
+    "ipo_loss",
     "kl_div",
+    "kto_loss",
     "l1_loss",
     "linear_cross_entropy",
     "log_cosh_loss",
@@ -32,9 +39,12 @@ __all__ = [
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
     "nll_loss",
+    "orpo_loss",
     "poisson_nll_loss",
+    "ppo_clip_loss",
     "quantile_loss",
     "sigmoid_focal_loss",
+    "simpo_loss",
     "smooth_l1_loss",
     "soft_margin_loss",
     "squared_hinge_loss",
@@ -204,6 +214,49 @@ def categorical_hinge_loss(
     return criterion(input, target, sample_weight=sample_weight)
 
 
+def cispo_loss(
+    log_probs: ArrayLike,
+    old_log_probs: ArrayLike,
+    advantages: ArrayLike,
+    clip_low_threshold: float = 0.0,
+    clip_high_threshold: float = 5.0,
+    reduction: str = "mean",
+    *,
+    mask: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Policy gradient that weighs each token by its clipped ratio: no token's gradient is lost.
+
+    Args:
+        log_probs: Log-probabilities x of the tokens, (N, T) or (*).
+        old_log_probs: Those of the policy that drew the tokens, the same shape.
+        advantages: How much better than expected, for each token or each sequence (N).
+        clip_low_threshold: Least weight l of a token. >= 0.
+        clip_high_threshold: Largest weight h of a token. > 0.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        mask: 1 for tokens that count, 0 for others, of the shape of log_probs; the mean divides by its sum, or by 1 if that is less.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.CISPOLoss`.
+    """
+    criterion = nn.CISPOLoss(
+        clip_low_threshold=clip_low_threshold,
+        clip_high_threshold=clip_high_threshold,
+        reduction=reduction,
+        mask=mask,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(log_probs, old_log_probs, advantages, sample_weight=sample_weight)
+
+
 def cosine_embedding_loss(
     input1: ArrayLike,
     input2: ArrayLike,
@@ -245,6 +298,47 @@ def cosine_embedding_loss(
         client=client,
     )
     return criterion(input1, input2, target, sample_weight=sample_weight)
+
+
+def cpo_loss(
+    policy_chosen_logps: ArrayLike,
+    policy_rejected_logps: ArrayLike,
+    beta: float = 0.1,
+    label_smoothing: float = 0.0,
+    loss_type: Named = None,
+    reduction: str = "mean",
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Contrastive preference optimization: DPO without a reference.
+
+    Args:
+        policy_chosen_logps: Log-probabilities of the preferred answers, (*).
+        policy_rejected_logps: Log-probabilities of the rejected answers, (*).
+        beta: Factor β of the difference. > 0.
+        label_smoothing: Share ε of pairs given the wrong way. >= 0 and < 0.5.
+        loss_type: What the difference costs. one of 'sigmoid', 'hinge', 'ipo'. 'sigmoid' by default.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.CPOLoss`.
+    """
+    criterion = nn.CPOLoss(
+        beta=beta,
+        label_smoothing=label_smoothing,
+        loss_type=loss_type,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(policy_chosen_logps, policy_rejected_logps, sample_weight=sample_weight)
 
 
 def cross_entropy(
@@ -336,6 +430,60 @@ def ctc_loss(
     return criterion(log_probs, targets, input_lengths, target_lengths, sample_weight=sample_weight)
 
 
+def dpo_loss(
+    policy_chosen_logps: ArrayLike,
+    policy_rejected_logps: ArrayLike,
+    reference_chosen_logps: ArrayLike,
+    reference_rejected_logps: ArrayLike,
+    beta: float = 0.1,
+    label_smoothing: float = 0.0,
+    loss_type: Named = None,
+    discopop_tau: float = 0.05,
+    reduction: str = "mean",
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Direct preference optimization: prefer the chosen answer more than the reference does.
+
+    Args:
+        policy_chosen_logps: Log-probabilities of the preferred answers, (*).
+        policy_rejected_logps: Log-probabilities of the rejected answers, (*).
+        reference_chosen_logps: The reference's log-probabilities of the preferred answers, (*).
+        reference_rejected_logps: The reference's log-probabilities of the rejected answers, (*).
+        beta: Factor β of the margin over the reference. > 0.
+        label_smoothing: Share ε of pairs given the wrong way. >= 0 and < 0.5.
+        loss_type: What the margin costs. one of 'sigmoid', 'robust', 'hinge', 'ipo', 'exo_pair', 'nca_pair', 'bco_pair', 'sppo_hard', 'apo_zero', 'apo_down', 'discopop'. 'sigmoid' by default.
+        discopop_tau: Temperature τ of 'discopop'. > 0.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.DPOLoss`.
+    """
+    criterion = nn.DPOLoss(
+        beta=beta,
+        label_smoothing=label_smoothing,
+        loss_type=loss_type,
+        discopop_tau=discopop_tau,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(
+        policy_chosen_logps,
+        policy_rejected_logps,
+        reference_chosen_logps,
+        reference_rejected_logps,
+        sample_weight=sample_weight,
+    )
+
+
 def gaussian_nll_loss(
     input: ArrayLike,
     target: ArrayLike,
@@ -374,6 +522,66 @@ def gaussian_nll_loss(
         client=client,
     )
     return criterion(input, target, var, sample_weight=sample_weight)
+
+
+def grpo_loss(
+    log_probs: ArrayLike,
+    old_log_probs: ArrayLike,
+    advantages: ArrayLike,
+    mask: ArrayLike,
+    beta: float = 0.0,
+    epsilon_low: float = 0.2,
+    epsilon_high: float = 0.2,
+    delta: float = 0.0,
+    loss_type: Named = None,
+    importance_sampling_level: Named = None,
+    max_completion_length: int = 0,
+    reduction: str = "mean",
+    *,
+    ref_log_probs: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Group relative policy optimization: PPO's clipped loss of tokens, averaged over sequences.
+
+    Args:
+        log_probs: Log-probabilities x of the tokens, (N, T).
+        old_log_probs: Those of the policy that drew the tokens, (N, T).
+        advantages: How much better than expected, (N) or (N, T).
+        mask: 1 for tokens that count, 0 for others, (N, T).
+        beta: Factor of the divergence; 0 without ref_log_probs. >= 0.
+        epsilon_low: How far below 1 the ratio is clipped. >= 0.
+        epsilon_high: How far above 1 the ratio is clipped. >= 0.
+        delta: Largest ratio of tokens with A < 0, 0 for no bound. >= 0.
+        loss_type: What losses are divided by. one of 'grpo', 'bnpo', 'dr_grpo', 'dapo'. 'dapo' by default.
+        importance_sampling_level: What has a ratio of its own. one of 'token', 'sequence'. 'token' by default.
+        max_completion_length: Divisor of 'dr_grpo', 0 for T. >= 0.
+        reduction: 'none', 'mean', 'sum'.
+        ref_log_probs: Log-probabilities of the reference policy, (N, T).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.GRPOLoss`.
+    """
+    criterion = nn.GRPOLoss(
+        beta=beta,
+        epsilon_low=epsilon_low,
+        epsilon_high=epsilon_high,
+        delta=delta,
+        loss_type=loss_type,
+        importance_sampling_level=importance_sampling_level,
+        max_completion_length=max_completion_length,
+        reduction=reduction,
+        ref_log_probs=ref_log_probs,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(log_probs, old_log_probs, advantages, mask, sample_weight=sample_weight)
 
 
 def hinge_embedding_loss(
@@ -484,6 +692,88 @@ def huber_loss(
     return criterion(input, target, sample_weight=sample_weight)
 
 
+def importance_sampling_loss(
+    log_probs: ArrayLike,
+    old_log_probs: ArrayLike,
+    advantages: ArrayLike,
+    reduction: str = "mean",
+    *,
+    mask: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Policy gradient with tokens of an older policy: advantage times the probabilities' ratio.
+
+    Args:
+        log_probs: Log-probabilities x of the tokens, (N, T) or (*).
+        old_log_probs: Those of the policy that drew the tokens, the same shape.
+        advantages: How much better than expected, for each token or each sequence (N).
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        mask: 1 for tokens that count, 0 for others, of the shape of log_probs; the mean divides by its sum, or by 1 if that is less.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.ImportanceSamplingLoss`.
+    """
+    criterion = nn.ImportanceSamplingLoss(
+        reduction=reduction,
+        mask=mask,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(log_probs, old_log_probs, advantages, sample_weight=sample_weight)
+
+
+def ipo_loss(
+    policy_chosen_logps: ArrayLike,
+    policy_rejected_logps: ArrayLike,
+    reference_chosen_logps: ArrayLike,
+    reference_rejected_logps: ArrayLike,
+    beta: float = 0.1,
+    reduction: str = "mean",
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Identity preference optimization: the pair's margin over the reference should be 1/(2β).
+
+    Args:
+        policy_chosen_logps: Log-probabilities of the preferred answers, (*).
+        policy_rejected_logps: Log-probabilities of the rejected answers, (*).
+        reference_chosen_logps: The reference's log-probabilities of the preferred answers, (*).
+        reference_rejected_logps: The reference's log-probabilities of the rejected answers, (*).
+        beta: Regularization β, the paper's τ. > 0.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.IPOLoss`.
+    """
+    criterion = nn.IPOLoss(
+        beta=beta,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(
+        policy_chosen_logps,
+        policy_rejected_logps,
+        reference_chosen_logps,
+        reference_rejected_logps,
+        sample_weight=sample_weight,
+    )
+
+
 def kl_div(
     input: ArrayLike,
     target: ArrayLike,
@@ -523,6 +813,51 @@ def kl_div(
         client=client,
     )
     return criterion(input, target, sample_weight=sample_weight)
+
+
+def kto_loss(
+    policy_logps: ArrayLike,
+    reference_logps: ArrayLike,
+    target: ArrayLike,
+    kl: ArrayLike,
+    beta: float = 0.1,
+    desirable_weight: float = 1.0,
+    undesirable_weight: float = 1.0,
+    reduction: str = "mean",
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Kahneman-Tversky optimization: answers that are good or bad on their own, not in pairs.
+
+    Args:
+        policy_logps: Log-probabilities x of the answers, (*).
+        reference_logps: The reference's log-probabilities, (*).
+        target: Whether an answer is desirable: 1, or 0, (*).
+        kl: Divergence that gains and losses are measured from, ().
+        beta: Factor β of the log-ratio. > 0.
+        desirable_weight: Weight of desirable answers. >= 0.
+        undesirable_weight: Weight of undesirable answers. >= 0.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.KTOLoss`.
+    """
+    criterion = nn.KTOLoss(
+        beta=beta,
+        desirable_weight=desirable_weight,
+        undesirable_weight=undesirable_weight,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(policy_logps, reference_logps, target, kl, sample_weight=sample_weight)
 
 
 def l1_loss(
@@ -966,6 +1301,41 @@ def nll_loss(
     return criterion(input, target, sample_weight=sample_weight)
 
 
+def orpo_loss(
+    policy_chosen_logps: ArrayLike,
+    policy_rejected_logps: ArrayLike,
+    beta: float = 0.1,
+    reduction: str = "mean",
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Odds ratio preference optimization: the odds of an answer against those of the rejected one.
+
+    Args:
+        policy_chosen_logps: Mean log-probabilities c of the preferred answers, (*).
+        policy_rejected_logps: Mean log-probabilities r of the rejected answers, (*).
+        beta: Factor of the loss; the paper's λ. >= 0.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.ORPOLoss`.
+    """
+    criterion = nn.ORPOLoss(
+        beta=beta,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(policy_chosen_logps, policy_rejected_logps, sample_weight=sample_weight)
+
+
 def poisson_nll_loss(
     input: ArrayLike,
     target: ArrayLike,
@@ -1011,6 +1381,49 @@ def poisson_nll_loss(
         client=client,
     )
     return criterion(input, target, sample_weight=sample_weight)
+
+
+def ppo_clip_loss(
+    log_probs: ArrayLike,
+    old_log_probs: ArrayLike,
+    advantages: ArrayLike,
+    epsilon_low: float = 0.2,
+    epsilon_high: float = 0.2,
+    reduction: str = "mean",
+    *,
+    mask: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Clipped surrogate of PPO: no gain from a ratio of probabilities beyond the clip.
+
+    Args:
+        log_probs: Log-probabilities x of the tokens, (N, T) or (*).
+        old_log_probs: Those of the policy that drew the tokens, the same shape.
+        advantages: How much better than expected, for each token or each sequence (N).
+        epsilon_low: How far below 1 the ratio is clipped. >= 0.
+        epsilon_high: How far above 1 the ratio is clipped. >= 0.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        mask: 1 for tokens that count, 0 for others, of the shape of log_probs; the mean divides by its sum, or by 1 if that is less.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.PPOClipLoss`.
+    """
+    criterion = nn.PPOClipLoss(
+        epsilon_low=epsilon_low,
+        epsilon_high=epsilon_high,
+        reduction=reduction,
+        mask=mask,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(log_probs, old_log_probs, advantages, sample_weight=sample_weight)
 
 
 def quantile_loss(
@@ -1084,6 +1497,50 @@ def sigmoid_focal_loss(
         client=client,
     )
     return criterion(input, target, sample_weight=sample_weight)
+
+
+def simpo_loss(
+    policy_chosen_logps: ArrayLike,
+    policy_rejected_logps: ArrayLike,
+    beta: float = 0.1,
+    gamma: float = 0.5,
+    label_smoothing: float = 0.0,
+    loss_type: Named = None,
+    reduction: str = "mean",
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Simple preference optimization: the mean log-probabilities should differ by a margin.
+
+    Args:
+        policy_chosen_logps: Log-probabilities of the preferred answers, (*).
+        policy_rejected_logps: Log-probabilities of the rejected answers, (*).
+        beta: Factor β of the difference. > 0.
+        gamma: What β times the difference should be at least; TRL's simpo_gamma.
+        label_smoothing: Share ε of pairs given the wrong way. >= 0 and < 0.5.
+        loss_type: What the difference costs. one of 'sigmoid', 'hinge'. 'sigmoid' by default.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.SimPOLoss`.
+    """
+    criterion = nn.SimPOLoss(
+        beta=beta,
+        gamma=gamma,
+        label_smoothing=label_smoothing,
+        loss_type=loss_type,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(policy_chosen_logps, policy_rejected_logps, sample_weight=sample_weight)
 
 
 def smooth_l1_loss(

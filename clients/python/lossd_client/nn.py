@@ -16,15 +16,22 @@ __all__ = [
     "AdaptiveLogSoftmaxWithLoss",
     "BCELoss",
     "BCEWithLogitsLoss",
+    "CISPOLoss",
+    "CPOLoss",
     "CTCLoss",
     "CategoricalHingeLoss",
     "CosineEmbeddingLoss",
     "CrossEntropyLoss",
+    "DPOLoss",
+    "GRPOLoss",
     "GaussianNLLLoss",
     "HingeEmbeddingLoss",
     "HingeLoss",
     "HuberLoss",
+    "IPOLoss",
+    "ImportanceSamplingLoss",
     "KLDivLoss",
+    "KTOLoss",
     "L1Loss",
     "LinearCrossEntropyLoss",
     "LogCoshLoss",
@@ -37,9 +44,12 @@ __all__ = [
     "MultiMarginLoss",
     "NLLLoss",
     "NLLLoss2d",
+    "ORPOLoss",
+    "PPOClipLoss",
     "PoissonNLLLoss",
     "QuantileLoss",
     "SigmoidFocalLoss",
+    "SimPOLoss",
     "SmoothL1Loss",
     "SoftMarginLoss",
     "SquaredHingeLoss",
@@ -116,9 +126,8 @@ class BCELoss(Loss):
     def __call__(
         self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
     ) -> Tensor:
-        return self._call(  # type: ignore[no-any-return]
-            input, target, sample_weight=sample_weight
-        )
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
+        return loss
 
 
 class BCEWithLogitsLoss(Loss):
@@ -193,9 +202,180 @@ class BCEWithLogitsLoss(Loss):
     def __call__(
         self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
     ) -> Tensor:
-        return self._call(  # type: ignore[no-any-return]
-            input, target, sample_weight=sample_weight
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
+        return loss
+
+
+class CISPOLoss(Loss):
+    r"""Policy gradient that weighs each token by its clipped ratio: no token's gradient is lost.
+
+    .. math:: \ell = -w A x,\ w = \mathrm{clip}(e^{x - x_\mathrm{old}},\ l,\ h) \text{ without gradient}
+
+    Shape:
+        log_probs, old_log_probs: any, (N, T) or (*), the same; advantages: their shape, or (N) with
+        one value for each sequence; mask: their shape.
+
+    The weight w is a constant for the gradient, which is -w A. The clips are bounds of the ratio
+    itself: MiniMax-M1's are 1 - ε and 1 + ε, TRL's `epsilon_high` is `clip_high_threshold`. There
+    is no gradient with respect to the old log-probabilities. Tokens where the mask is 0 have loss
+    and gradient 0, whatever the other tensors hold there.
+
+    Args:
+        clip_low_threshold: Least weight l of a token. >= 0.
+        clip_high_threshold: Largest weight h of a token. > 0.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        mask: 1 for tokens that count, 0 for others, of the shape of log_probs; the mean divides by its sum, or by 1 if that is less.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        log_probs: Log-probabilities x of the tokens, (N, T) or (*).
+        old_log_probs: Those of the policy that drew the tokens, the same shape.
+        advantages: How much better than expected, for each token or each sequence (N).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+
+    Gradients: log_probs.
+
+    Reference: MiniMax-M1, 2025, https://arxiv.org/abs/2506.13585
+
+    Example:
+        >>> criterion = nn.CISPOLoss(clip_high_threshold=2.0, client=client)
+        >>> criterion([-1.0, -2.0], [-1.0, -4.0], [0.5, 1.0]).item()
+        2.25
+    """
+
+    name = "cispo_loss"
+    inputs = ("log_probs", "old_log_probs", "advantages")
+    differentiable = ("log_probs",)
+    options = ("mask",)
+    defaults: ClassVar[Mapping[str, Parameter]] = {
+        "clip_low_threshold": 0.0,
+        "clip_high_threshold": 5.0,
+    }
+    clip_low_threshold: float
+    clip_high_threshold: float
+    mask: ArrayLike | None
+
+    def __init__(
+        self,
+        clip_low_threshold: float = 0.0,
+        clip_high_threshold: float = 5.0,
+        reduction: str = "mean",
+        *,
+        mask: ArrayLike | None = None,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={
+                "clip_low_threshold": clip_low_threshold,
+                "clip_high_threshold": clip_high_threshold,
+            },
+            options={"mask": mask},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
+            client=client,
         )
+
+    def __call__(
+        self,
+        log_probs: ArrayLike,
+        old_log_probs: ArrayLike,
+        advantages: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Tensor:
+        loss: Tensor = self._call(log_probs, old_log_probs, advantages, sample_weight=sample_weight)
+        return loss
+
+
+class CPOLoss(Loss):
+    r"""Contrastive preference optimization: DPO without a reference.
+
+    .. math:: \ell = -(1 - \varepsilon) \log \sigma(z) - \varepsilon \log \sigma(-z),\ z = \beta\,(c - r)
+
+    Shape:
+        policy_chosen_logps, policy_rejected_logps: any, (*); broadcast together.
+
+    An answer's log-probability is the sum over its tokens; with 'ipo' TRL takes the mean. The
+    cross entropy of the preferred answers, which TRL adds times `cpo_alpha`, is for the caller to
+    add. `loss_type` 'hinge' has gradient 0 at its kink; it and 'ipo' know no label smoothing.
+
+    Args:
+        beta: Factor β of the difference. > 0.
+        label_smoothing: Share ε of pairs given the wrong way. >= 0 and < 0.5.
+        loss_type: What the difference costs. one of 'sigmoid', 'hinge', 'ipo'. 'sigmoid' by default.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        policy_chosen_logps: Log-probabilities of the preferred answers, (*).
+        policy_rejected_logps: Log-probabilities of the rejected answers, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+
+    Gradients: policy_chosen_logps, policy_rejected_logps.
+
+    Reference: Xu et al., Contrastive preference optimization, https://arxiv.org/abs/2401.08417
+
+    Example:
+        >>> round(nn.CPOLoss(client=client)([-10.0], [-15.0]).item(), 6)
+        0.474077
+    """
+
+    name = "cpo_loss"
+    inputs = ("policy_chosen_logps", "policy_rejected_logps")
+    differentiable = ("policy_chosen_logps", "policy_rejected_logps")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {
+        "beta": 0.1,
+        "label_smoothing": 0.0,
+        "loss_type": "sigmoid",
+    }
+    choices: ClassVar[Mapping[str, tuple[str, ...]]] = {"loss_type": ("sigmoid", "hinge", "ipo")}
+    beta: float
+    label_smoothing: float
+    loss_type: str
+
+    def __init__(
+        self,
+        beta: float = 0.1,
+        label_smoothing: float = 0.0,
+        loss_type: Named = None,
+        reduction: str = "mean",
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"beta": beta, "label_smoothing": label_smoothing, "loss_type": loss_type},
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
+            client=client,
+        )
+
+    def __call__(
+        self,
+        policy_chosen_logps: ArrayLike,
+        policy_rejected_logps: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Tensor:
+        loss: Tensor = self._call(
+            policy_chosen_logps, policy_rejected_logps, sample_weight=sample_weight
+        )
+        return loss
 
 
 class CTCLoss(Loss):
@@ -277,9 +457,10 @@ class CTCLoss(Loss):
         *,
         sample_weight: ArrayLike | None = None,
     ) -> Tensor:
-        return self._call(  # type: ignore[no-any-return]
+        loss: Tensor = self._call(
             log_probs, targets, input_lengths, target_lengths, sample_weight=sample_weight
         )
+        return loss
 
 
 class CategoricalHingeLoss(Loss):
@@ -342,9 +523,8 @@ class CategoricalHingeLoss(Loss):
     def __call__(
         self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
     ) -> Tensor:
-        return self._call(  # type: ignore[no-any-return]
-            input, target, sample_weight=sample_weight
-        )
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
+        return loss
 
 
 class CosineEmbeddingLoss(Loss):
@@ -420,9 +600,8 @@ class CosineEmbeddingLoss(Loss):
         *,
         sample_weight: ArrayLike | None = None,
     ) -> Tensor:
-        return self._call(  # type: ignore[no-any-return]
-            input1, input2, target, sample_weight=sample_weight
-        )
+        loss: Tensor = self._call(input1, input2, target, sample_weight=sample_weight)
+        return loss
 
 
 class CrossEntropyLoss(Loss):
@@ -500,9 +679,266 @@ class CrossEntropyLoss(Loss):
     def __call__(
         self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
     ) -> Tensor:
-        return self._call(  # type: ignore[no-any-return]
-            input, target, sample_weight=sample_weight
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
+        return loss
+
+
+class DPOLoss(Loss):
+    r"""Direct preference optimization: prefer the chosen answer more than the reference does.
+
+    .. math:: \ell = -(1 - \varepsilon) \log \sigma(z) - \varepsilon \log \sigma(-z),\ z = \beta\,[(c - c_\mathrm{ref}) - (r - r_\mathrm{ref})]
+
+    Shape:
+        policy_chosen_logps, policy_rejected_logps, reference_chosen_logps,
+        reference_rejected_logps: any, (*); broadcast together.
+
+    An answer's log-probability is the sum over its tokens, for 'ipo' the mean. `loss_type` is one
+    of TRL's that look at one pair at a time. 'sigmoid' with `label_smoothing` is conservative DPO,
+    'robust' takes the expected bias of wrong labels away, and 'exo_pair' needs a `label_smoothing`
+    above 0; the others know none. 'hinge' has gradient 0 at its kink. The reference has gradients,
+    too: those of the policy with the other sign. Without a reference it is CPOLoss.
+
+    Args:
+        beta: Factor β of the margin over the reference. > 0.
+        label_smoothing: Share ε of pairs given the wrong way. >= 0 and < 0.5.
+        loss_type: What the margin costs. one of 'sigmoid', 'robust', 'hinge', 'ipo', 'exo_pair', 'nca_pair', 'bco_pair', 'sppo_hard', 'apo_zero', 'apo_down', 'discopop'. 'sigmoid' by default.
+        discopop_tau: Temperature τ of 'discopop'. > 0.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        policy_chosen_logps: Log-probabilities of the preferred answers, (*).
+        policy_rejected_logps: Log-probabilities of the rejected answers, (*).
+        reference_chosen_logps: The reference's log-probabilities of the preferred answers, (*).
+        reference_rejected_logps: The reference's log-probabilities of the rejected answers, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+
+    Gradients: policy_chosen_logps, policy_rejected_logps, reference_chosen_logps, reference_rejected_logps.
+
+    Reference: Rafailov et al., Direct preference optimization, https://arxiv.org/abs/2305.18290
+
+    Example:
+        >>> criterion = nn.DPOLoss(client=client)
+        >>> round(criterion([-10.0], [-15.0], [-11.0], [-14.0]).item(), 6)
+        0.598139
+    """
+
+    name = "dpo_loss"
+    inputs = (
+        "policy_chosen_logps",
+        "policy_rejected_logps",
+        "reference_chosen_logps",
+        "reference_rejected_logps",
+    )
+    differentiable = (
+        "policy_chosen_logps",
+        "policy_rejected_logps",
+        "reference_chosen_logps",
+        "reference_rejected_logps",
+    )
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {
+        "beta": 0.1,
+        "label_smoothing": 0.0,
+        "loss_type": "sigmoid",
+        "discopop_tau": 0.05,
+    }
+    choices: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "loss_type": (
+            "sigmoid",
+            "robust",
+            "hinge",
+            "ipo",
+            "exo_pair",
+            "nca_pair",
+            "bco_pair",
+            "sppo_hard",
+            "apo_zero",
+            "apo_down",
+            "discopop",
         )
+    }
+    beta: float
+    label_smoothing: float
+    loss_type: str
+    discopop_tau: float
+
+    def __init__(
+        self,
+        beta: float = 0.1,
+        label_smoothing: float = 0.0,
+        loss_type: Named = None,
+        discopop_tau: float = 0.05,
+        reduction: str = "mean",
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={
+                "beta": beta,
+                "label_smoothing": label_smoothing,
+                "loss_type": loss_type,
+                "discopop_tau": discopop_tau,
+            },
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
+            client=client,
+        )
+
+    def __call__(
+        self,
+        policy_chosen_logps: ArrayLike,
+        policy_rejected_logps: ArrayLike,
+        reference_chosen_logps: ArrayLike,
+        reference_rejected_logps: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Tensor:
+        loss: Tensor = self._call(
+            policy_chosen_logps,
+            policy_rejected_logps,
+            reference_chosen_logps,
+            reference_rejected_logps,
+            sample_weight=sample_weight,
+        )
+        return loss
+
+
+class GRPOLoss(Loss):
+    r"""Group relative policy optimization: PPO's clipped loss of tokens, averaged over sequences.
+
+    .. math:: \ell = \frac{1}{D} \sum_t m_t \left[\,-\min(r_t A_t,\ \mathrm{clip}(r_t,\ 1 - \varepsilon_\mathrm{low},\ 1 + \varepsilon_\mathrm{high})\,A_t) + \beta\,(e^{d_t} - d_t - 1)\,\right],\ r_t = e^{x_t - x_{\mathrm{old},t}},\ d_t = x_{\mathrm{ref},t} - x_t
+
+    Shape:
+        log_probs, old_log_probs, mask, ref_log_probs: (N, T), or (*, T), the same; advantages: (N),
+        or (N, T). The loss is (N).
+
+    A sequence's loss is the sum over its tokens, divided as `loss_type` says: 'grpo' by their
+    number, 'dr_grpo' by `max_completion_length`; 'bnpo' and 'dapo' divide by nothing, and their
+    mean is over the tokens of the batch (in TRL, 'dapo' counts those of all processes). Where
+    there are no tokens, 1 takes the place of their number. Tokens where the mask is 0 have loss
+    and gradient 0, whatever the other tensors hold there.
+
+    `beta` adds the estimate of the divergence from a reference, which is exact for small
+    differences too. `importance_sampling_level='sequence'` is GSPO: all tokens of a sequence
+    share the geometric mean of their ratios. The gradient is 0 beyond a clip, and that of the
+    ratio at its very ends; there is none with respect to old and reference log-probabilities. On
+    fresh samples `old_log_probs` is `log_probs` itself.
+
+    Args:
+        beta: Factor of the divergence; 0 without ref_log_probs. >= 0.
+        epsilon_low: How far below 1 the ratio is clipped. >= 0.
+        epsilon_high: How far above 1 the ratio is clipped. >= 0.
+        delta: Largest ratio of tokens with A < 0, 0 for no bound. >= 0.
+        loss_type: What losses are divided by. one of 'grpo', 'bnpo', 'dr_grpo', 'dapo'. 'dapo' by default.
+        importance_sampling_level: What has a ratio of its own. one of 'token', 'sequence'. 'token' by default.
+        max_completion_length: Divisor of 'dr_grpo', 0 for T. >= 0.
+        reduction: 'none', 'mean', 'sum'.
+        ref_log_probs: Log-probabilities of the reference policy, (N, T).
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        log_probs: Log-probabilities x of the tokens, (N, T).
+        old_log_probs: Those of the policy that drew the tokens, (N, T).
+        advantages: How much better than expected, (N) or (N, T).
+        mask: 1 for tokens that count, 0 for others, (N, T).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+
+    Gradients: log_probs.
+
+    Reference: Shao et al., DeepSeekMath, 2024, https://arxiv.org/abs/2402.03300
+
+    Example:
+        >>> criterion = nn.GRPOLoss(loss_type="grpo", client=client)
+        >>> x = [[-1.0, -2.0, 0.0], [-1.0, -1.0, -3.0]]
+        >>> criterion(x, x, [1.0, -0.5], [[1, 1, 0], [1, 1, 1]]).item()
+        -0.25
+    """
+
+    name = "grpo_loss"
+    inputs = ("log_probs", "old_log_probs", "advantages", "mask")
+    differentiable = ("log_probs",)
+    options = ("ref_log_probs",)
+    defaults: ClassVar[Mapping[str, Parameter]] = {
+        "beta": 0.0,
+        "epsilon_low": 0.2,
+        "epsilon_high": 0.2,
+        "delta": 0.0,
+        "loss_type": "dapo",
+        "importance_sampling_level": "token",
+        "max_completion_length": 0,
+    }
+    choices: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "loss_type": ("grpo", "bnpo", "dr_grpo", "dapo"),
+        "importance_sampling_level": ("token", "sequence"),
+    }
+    beta: float
+    epsilon_low: float
+    epsilon_high: float
+    delta: float
+    loss_type: str
+    importance_sampling_level: str
+    max_completion_length: int
+    ref_log_probs: ArrayLike | None
+
+    def __init__(
+        self,
+        beta: float = 0.0,
+        epsilon_low: float = 0.2,
+        epsilon_high: float = 0.2,
+        delta: float = 0.0,
+        loss_type: Named = None,
+        importance_sampling_level: Named = None,
+        max_completion_length: int = 0,
+        reduction: str = "mean",
+        *,
+        ref_log_probs: ArrayLike | None = None,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={
+                "beta": beta,
+                "epsilon_low": epsilon_low,
+                "epsilon_high": epsilon_high,
+                "delta": delta,
+                "loss_type": loss_type,
+                "importance_sampling_level": importance_sampling_level,
+                "max_completion_length": max_completion_length,
+            },
+            options={"ref_log_probs": ref_log_probs},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
+            client=client,
+        )
+
+    def __call__(
+        self,
+        log_probs: ArrayLike,
+        old_log_probs: ArrayLike,
+        advantages: ArrayLike,
+        mask: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Tensor:
+        loss: Tensor = self._call(
+            log_probs, old_log_probs, advantages, mask, sample_weight=sample_weight
+        )
+        return loss
 
 
 class GaussianNLLLoss(Loss):
@@ -577,9 +1013,8 @@ class GaussianNLLLoss(Loss):
         *,
         sample_weight: ArrayLike | None = None,
     ) -> Tensor:
-        return self._call(  # type: ignore[no-any-return]
-            input, target, var, sample_weight=sample_weight
-        )
+        loss: Tensor = self._call(input, target, var, sample_weight=sample_weight)
+        return loss
 
 
 class HingeEmbeddingLoss(Loss):
@@ -647,9 +1082,8 @@ class HingeEmbeddingLoss(Loss):
     def __call__(
         self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
     ) -> Tensor:
-        return self._call(  # type: ignore[no-any-return]
-            input, target, sample_weight=sample_weight
-        )
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
+        return loss
 
 
 class HingeLoss(Loss):
@@ -710,9 +1144,8 @@ class HingeLoss(Loss):
     def __call__(
         self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
     ) -> Tensor:
-        return self._call(  # type: ignore[no-any-return]
-            input, target, sample_weight=sample_weight
-        )
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
+        return loss
 
 
 class HuberLoss(Loss):
@@ -777,9 +1210,173 @@ class HuberLoss(Loss):
     def __call__(
         self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
     ) -> Tensor:
-        return self._call(  # type: ignore[no-any-return]
-            input, target, sample_weight=sample_weight
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
+        return loss
+
+
+class IPOLoss(Loss):
+    r"""Identity preference optimization: the pair's margin over the reference should be 1/(2β).
+
+    .. math:: \ell = \left((c - c_\mathrm{ref}) - (r - r_\mathrm{ref}) - \tfrac{1}{2\beta}\right)^2
+
+    Shape:
+        policy_chosen_logps, policy_rejected_logps, reference_chosen_logps,
+        reference_rejected_logps: any, (*); broadcast together.
+
+    An answer's log-probability is the mean over its tokens, as the paper's authors and TRL have it.
+
+    Args:
+        beta: Regularization β, the paper's τ. > 0.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        policy_chosen_logps: Log-probabilities of the preferred answers, (*).
+        policy_rejected_logps: Log-probabilities of the rejected answers, (*).
+        reference_chosen_logps: The reference's log-probabilities of the preferred answers, (*).
+        reference_rejected_logps: The reference's log-probabilities of the rejected answers, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+
+    Gradients: policy_chosen_logps, policy_rejected_logps, reference_chosen_logps, reference_rejected_logps.
+
+    Reference: Azar et al., 2023, https://arxiv.org/abs/2310.12036
+
+    Example:
+        >>> round(nn.IPOLoss(client=client)([-0.5], [-1.5], [-0.75], [-1.0]).item(), 4)
+        18.0625
+    """
+
+    name = "ipo_loss"
+    inputs = (
+        "policy_chosen_logps",
+        "policy_rejected_logps",
+        "reference_chosen_logps",
+        "reference_rejected_logps",
+    )
+    differentiable = (
+        "policy_chosen_logps",
+        "policy_rejected_logps",
+        "reference_chosen_logps",
+        "reference_rejected_logps",
+    )
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {"beta": 0.1}
+    beta: float
+
+    def __init__(
+        self,
+        beta: float = 0.1,
+        reduction: str = "mean",
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"beta": beta},
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
+            client=client,
         )
+
+    def __call__(
+        self,
+        policy_chosen_logps: ArrayLike,
+        policy_rejected_logps: ArrayLike,
+        reference_chosen_logps: ArrayLike,
+        reference_rejected_logps: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Tensor:
+        loss: Tensor = self._call(
+            policy_chosen_logps,
+            policy_rejected_logps,
+            reference_chosen_logps,
+            reference_rejected_logps,
+            sample_weight=sample_weight,
+        )
+        return loss
+
+
+class ImportanceSamplingLoss(Loss):
+    r"""Policy gradient with tokens of an older policy: advantage times the probabilities' ratio.
+
+    .. math:: \ell = -e^{x - x_\mathrm{old}} A
+
+    Shape:
+        log_probs, old_log_probs: any, (N, T) or (*), the same; advantages: their shape, or (N) with
+        one value for each sequence; mask: their shape.
+
+    Tinker's `importance_sampling` is this with reduction='sum'. There is no gradient with respect
+    to the old log-probabilities. Tokens where the mask is 0 have loss and gradient 0, whatever the
+    other tensors hold there.
+
+    Args:
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        mask: 1 for tokens that count, 0 for others, of the shape of log_probs; the mean divides by its sum, or by 1 if that is less.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        log_probs: Log-probabilities x of the tokens, (N, T) or (*).
+        old_log_probs: Those of the policy that drew the tokens, the same shape.
+        advantages: How much better than expected, for each token or each sequence (N).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+
+    Gradients: log_probs.
+
+    Reference: https://tinker-docs.thinkingmachines.ai/tinker/losses
+
+    Example:
+        >>> criterion = nn.ImportanceSamplingLoss(client=client)
+        >>> criterion([-1.0, -2.0], [-1.0, -2.0], [0.5, -2.0]).item()
+        0.75
+    """
+
+    name = "importance_sampling_loss"
+    inputs = ("log_probs", "old_log_probs", "advantages")
+    differentiable = ("log_probs",)
+    options = ("mask",)
+    defaults: ClassVar[Mapping[str, Parameter]] = {}
+    mask: ArrayLike | None
+
+    def __init__(
+        self,
+        reduction: str = "mean",
+        *,
+        mask: ArrayLike | None = None,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={},
+            options={"mask": mask},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
+            client=client,
+        )
+
+    def __call__(
+        self,
+        log_probs: ArrayLike,
+        old_log_probs: ArrayLike,
+        advantages: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Tensor:
+        loss: Tensor = self._call(log_probs, old_log_probs, advantages, sample_weight=sample_weight)
+        return loss
 
 
 class KLDivLoss(Loss):
@@ -854,9 +1451,102 @@ class KLDivLoss(Loss):
     def __call__(
         self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
     ) -> Tensor:
-        return self._call(  # type: ignore[no-any-return]
-            input, target, sample_weight=sample_weight
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
+        return loss
+
+
+class KTOLoss(Loss):
+    r"""Kahneman-Tversky optimization: answers that are good or bad on their own, not in pairs.
+
+    .. math:: \ell = w_y\,[1 - \sigma(\pm\beta\,(x - x_\mathrm{ref} - \max(\mathrm{kl}, 0)))],\ + \text{ where } y \ne 0
+
+    Shape:
+        policy_logps, reference_logps, target, kl: any, (*); broadcast together. kl is usually (),
+        one number for the batch.
+
+    An answer's log-probability is the sum over its tokens. `kl` is the reference point, an estimate
+    of the policy's divergence from the reference; values below 0 count as 0, and there is no
+    gradient with respect to it. With kl = 0 this is TRL's 'apo_zero_unpaired'. A target of 0 is
+    undesirable, any other desirable.
+
+    Args:
+        beta: Factor β of the log-ratio. > 0.
+        desirable_weight: Weight of desirable answers. >= 0.
+        undesirable_weight: Weight of undesirable answers. >= 0.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        policy_logps: Log-probabilities x of the answers, (*).
+        reference_logps: The reference's log-probabilities, (*).
+        target: Whether an answer is desirable: 1, or 0, (*).
+        kl: Divergence that gains and losses are measured from, ().
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+
+    Gradients: policy_logps, reference_logps.
+
+    Reference: Ethayarajh et al., KTO, 2024, https://arxiv.org/abs/2402.01306
+
+    Example:
+        >>> criterion = nn.KTOLoss(client=client)
+        >>> round(criterion([-10.0, -15.0], [-11.0, -14.0], [1, 0], 0.5).item(), 6)
+        0.475036
+    """
+
+    name = "kto_loss"
+    inputs = ("policy_logps", "reference_logps", "target", "kl")
+    differentiable = ("policy_logps", "reference_logps")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {
+        "beta": 0.1,
+        "desirable_weight": 1.0,
+        "undesirable_weight": 1.0,
+    }
+    beta: float
+    desirable_weight: float
+    undesirable_weight: float
+
+    def __init__(
+        self,
+        beta: float = 0.1,
+        desirable_weight: float = 1.0,
+        undesirable_weight: float = 1.0,
+        reduction: str = "mean",
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={
+                "beta": beta,
+                "desirable_weight": desirable_weight,
+                "undesirable_weight": undesirable_weight,
+            },
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
+            client=client,
         )
+
+    def __call__(
+        self,
+        policy_logps: ArrayLike,
+        reference_logps: ArrayLike,
+        target: ArrayLike,
+        kl: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Tensor:
+        loss: Tensor = self._call(
+            policy_logps, reference_logps, target, kl, sample_weight=sample_weight
+        )
+        return loss
 
 
 class L1Loss(Loss):
@@ -924,9 +1614,8 @@ class L1Loss(Loss):
     def __call__(
         self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
     ) -> Tensor:
-        return self._call(  # type: ignore[no-any-return]
-            input, target, sample_weight=sample_weight
-        )
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
+        return loss
 
 
 class LogCoshLoss(Loss):
@@ -987,9 +1676,8 @@ class LogCoshLoss(Loss):
     def __call__(
         self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
     ) -> Tensor:
-        return self._call(  # type: ignore[no-any-return]
-            input, target, sample_weight=sample_weight
-        )
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
+        return loss
 
 
 class MAPELoss(Loss):
@@ -1053,9 +1741,8 @@ class MAPELoss(Loss):
     def __call__(
         self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
     ) -> Tensor:
-        return self._call(  # type: ignore[no-any-return]
-            input, target, sample_weight=sample_weight
-        )
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
+        return loss
 
 
 class MSELoss(Loss):
@@ -1121,9 +1808,8 @@ class MSELoss(Loss):
     def __call__(
         self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
     ) -> Tensor:
-        return self._call(  # type: ignore[no-any-return]
-            input, target, sample_weight=sample_weight
-        )
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
+        return loss
 
 
 class MSLELoss(Loss):
@@ -1187,9 +1873,8 @@ class MSLELoss(Loss):
     def __call__(
         self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
     ) -> Tensor:
-        return self._call(  # type: ignore[no-any-return]
-            input, target, sample_weight=sample_weight
-        )
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
+        return loss
 
 
 class MarginRankingLoss(Loss):
@@ -1263,9 +1948,8 @@ class MarginRankingLoss(Loss):
         *,
         sample_weight: ArrayLike | None = None,
     ) -> Tensor:
-        return self._call(  # type: ignore[no-any-return]
-            input1, input2, target, sample_weight=sample_weight
-        )
+        loss: Tensor = self._call(input1, input2, target, sample_weight=sample_weight)
+        return loss
 
 
 class MultiLabelMarginLoss(Loss):
@@ -1332,9 +2016,8 @@ class MultiLabelMarginLoss(Loss):
     def __call__(
         self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
     ) -> Tensor:
-        return self._call(  # type: ignore[no-any-return]
-            input, target, sample_weight=sample_weight
-        )
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
+        return loss
 
 
 class MultiLabelSoftMarginLoss(Loss):
@@ -1402,9 +2085,8 @@ class MultiLabelSoftMarginLoss(Loss):
     def __call__(
         self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
     ) -> Tensor:
-        return self._call(  # type: ignore[no-any-return]
-            input, target, sample_weight=sample_weight
-        )
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
+        return loss
 
 
 class MultiMarginLoss(Loss):
@@ -1478,9 +2160,8 @@ class MultiMarginLoss(Loss):
     def __call__(
         self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
     ) -> Tensor:
-        return self._call(  # type: ignore[no-any-return]
-            input, target, sample_weight=sample_weight
-        )
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
+        return loss
 
 
 class NLLLoss(Loss):
@@ -1553,15 +2234,169 @@ class NLLLoss(Loss):
     def __call__(
         self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
     ) -> Tensor:
-        return self._call(  # type: ignore[no-any-return]
-            input, target, sample_weight=sample_weight
-        )
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
+        return loss
 
 
 class NLLLoss2d(NLLLoss):
     """Deprecated, in PyTorch too: use `NLLLoss`."""
 
     deprecated = "NLLLoss2d is deprecated; use NLLLoss instead"
+
+
+class ORPOLoss(Loss):
+    r"""Odds ratio preference optimization: the odds of an answer against those of the rejected one.
+
+    .. math:: \ell = -\beta \log \sigma\!\left(\log \frac{e^c}{1 - e^c} - \log \frac{e^r}{1 - e^r}\right)
+
+    Shape:
+        policy_chosen_logps, policy_rejected_logps: any, (*); broadcast together.
+
+    An answer's log-probability is the mean over its tokens, and not above 0: others are an error.
+    This is the term of the odds ratio; the cross entropy of the preferred answers, to which the
+    paper adds it, is for the caller to add. At 0, where the odds are infinite, the gradient is
+    not a number.
+
+    Args:
+        beta: Factor of the loss; the paper's λ. >= 0.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        policy_chosen_logps: Mean log-probabilities c of the preferred answers, (*).
+        policy_rejected_logps: Mean log-probabilities r of the rejected answers, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+
+    Gradients: policy_chosen_logps, policy_rejected_logps.
+
+    Reference: Hong et al., ORPO, 2024, https://arxiv.org/abs/2403.07691
+
+    Example:
+        >>> round(nn.ORPOLoss(client=client)([-0.5], [-1.5]).item(), 6)
+        0.017086
+    """
+
+    name = "orpo_loss"
+    inputs = ("policy_chosen_logps", "policy_rejected_logps")
+    differentiable = ("policy_chosen_logps", "policy_rejected_logps")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {"beta": 0.1}
+    beta: float
+
+    def __init__(
+        self,
+        beta: float = 0.1,
+        reduction: str = "mean",
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"beta": beta},
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
+            client=client,
+        )
+
+    def __call__(
+        self,
+        policy_chosen_logps: ArrayLike,
+        policy_rejected_logps: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Tensor:
+        loss: Tensor = self._call(
+            policy_chosen_logps, policy_rejected_logps, sample_weight=sample_weight
+        )
+        return loss
+
+
+class PPOClipLoss(Loss):
+    r"""Clipped surrogate of PPO: no gain from a ratio of probabilities beyond the clip.
+
+    .. math:: \ell = -\min(r A,\ \mathrm{clip}(r,\ 1 - \varepsilon_\mathrm{low},\ 1 + \varepsilon_\mathrm{high})\,A),\ r = e^{x - x_\mathrm{old}}
+
+    Shape:
+        log_probs, old_log_probs: any, (N, T) or (*), the same; advantages: their shape, or (N) with
+        one value for each sequence; mask: their shape.
+
+    The gradient is 0 beyond the clip, and that of the ratio at its very ends. There is none with
+    respect to the old log-probabilities. Tokens where the mask is 0 have loss and gradient 0,
+    whatever the other tensors hold there.
+
+    Args:
+        epsilon_low: How far below 1 the ratio is clipped. >= 0.
+        epsilon_high: How far above 1 the ratio is clipped. >= 0.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        mask: 1 for tokens that count, 0 for others, of the shape of log_probs; the mean divides by its sum, or by 1 if that is less.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        log_probs: Log-probabilities x of the tokens, (N, T) or (*).
+        old_log_probs: Those of the policy that drew the tokens, the same shape.
+        advantages: How much better than expected, for each token or each sequence (N).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+
+    Gradients: log_probs.
+
+    Reference: Schulman et al., Proximal policy optimization, https://arxiv.org/abs/1707.06347
+
+    Example:
+        >>> criterion = nn.PPOClipLoss(client=client)
+        >>> round(criterion([-1.0, -2.0], [-1.5, -2.0], [1.0, -2.0]).item(), 6)
+        0.4
+    """
+
+    name = "ppo_clip_loss"
+    inputs = ("log_probs", "old_log_probs", "advantages")
+    differentiable = ("log_probs",)
+    options = ("mask",)
+    defaults: ClassVar[Mapping[str, Parameter]] = {"epsilon_low": 0.2, "epsilon_high": 0.2}
+    epsilon_low: float
+    epsilon_high: float
+    mask: ArrayLike | None
+
+    def __init__(
+        self,
+        epsilon_low: float = 0.2,
+        epsilon_high: float = 0.2,
+        reduction: str = "mean",
+        *,
+        mask: ArrayLike | None = None,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"epsilon_low": epsilon_low, "epsilon_high": epsilon_high},
+            options={"mask": mask},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
+            client=client,
+        )
+
+    def __call__(
+        self,
+        log_probs: ArrayLike,
+        old_log_probs: ArrayLike,
+        advantages: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Tensor:
+        loss: Tensor = self._call(log_probs, old_log_probs, advantages, sample_weight=sample_weight)
+        return loss
 
 
 class PoissonNLLLoss(Loss):
@@ -1636,9 +2471,8 @@ class PoissonNLLLoss(Loss):
     def __call__(
         self, log_input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
     ) -> Tensor:
-        return self._call(  # type: ignore[no-any-return]
-            log_input, target, sample_weight=sample_weight
-        )
+        loss: Tensor = self._call(log_input, target, sample_weight=sample_weight)
+        return loss
 
 
 class QuantileLoss(Loss):
@@ -1702,9 +2536,8 @@ class QuantileLoss(Loss):
     def __call__(
         self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
     ) -> Tensor:
-        return self._call(  # type: ignore[no-any-return]
-            input, target, sample_weight=sample_weight
-        )
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
+        return loss
 
 
 class SigmoidFocalLoss(Loss):
@@ -1773,9 +2606,100 @@ class SigmoidFocalLoss(Loss):
     def __call__(
         self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
     ) -> Tensor:
-        return self._call(  # type: ignore[no-any-return]
-            input, target, sample_weight=sample_weight
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
+        return loss
+
+
+class SimPOLoss(Loss):
+    r"""Simple preference optimization: the mean log-probabilities should differ by a margin.
+
+    .. math:: \ell = -(1 - \varepsilon) \log \sigma(z) - \varepsilon \log \sigma(-z),\ z = \beta\,(c - r) - \gamma
+
+    Shape:
+        policy_chosen_logps, policy_rejected_logps: any, (*); broadcast together.
+
+    An answer's log-probability is the mean over its tokens. `loss_type` 'hinge' has gradient 0 at
+    its kink and knows no label smoothing.
+
+    Args:
+        beta: Factor β of the difference. > 0.
+        gamma: What β times the difference should be at least; TRL's simpo_gamma.
+        label_smoothing: Share ε of pairs given the wrong way. >= 0 and < 0.5.
+        loss_type: What the difference costs. one of 'sigmoid', 'hinge'. 'sigmoid' by default.
+        reduction: 'none', 'mean', 'sum', 'sample'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        policy_chosen_logps: Log-probabilities of the preferred answers, (*).
+        policy_rejected_logps: Log-probabilities of the rejected answers, (*).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+
+    Gradients: policy_chosen_logps, policy_rejected_logps.
+
+    Reference: Meng et al., SimPO, 2024, https://arxiv.org/abs/2405.14734
+
+    Example:
+        >>> round(nn.SimPOLoss(beta=2.0, gamma=1.0, client=client)([-0.5], [-1.5]).item(), 6)
+        0.313262
+    """
+
+    name = "simpo_loss"
+    inputs = ("policy_chosen_logps", "policy_rejected_logps")
+    differentiable = ("policy_chosen_logps", "policy_rejected_logps")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {
+        "beta": 0.1,
+        "gamma": 0.5,
+        "label_smoothing": 0.0,
+        "loss_type": "sigmoid",
+    }
+    choices: ClassVar[Mapping[str, tuple[str, ...]]] = {"loss_type": ("sigmoid", "hinge")}
+    beta: float
+    gamma: float
+    label_smoothing: float
+    loss_type: str
+
+    def __init__(
+        self,
+        beta: float = 0.1,
+        gamma: float = 0.5,
+        label_smoothing: float = 0.0,
+        loss_type: Named = None,
+        reduction: str = "mean",
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={
+                "beta": beta,
+                "gamma": gamma,
+                "label_smoothing": label_smoothing,
+                "loss_type": loss_type,
+            },
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
+            client=client,
         )
+
+    def __call__(
+        self,
+        policy_chosen_logps: ArrayLike,
+        policy_rejected_logps: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Tensor:
+        loss: Tensor = self._call(
+            policy_chosen_logps, policy_rejected_logps, sample_weight=sample_weight
+        )
+        return loss
 
 
 class SmoothL1Loss(Loss):
@@ -1843,9 +2767,8 @@ class SmoothL1Loss(Loss):
     def __call__(
         self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
     ) -> Tensor:
-        return self._call(  # type: ignore[no-any-return]
-            input, target, sample_weight=sample_weight
-        )
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
+        return loss
 
 
 class SoftMarginLoss(Loss):
@@ -1910,9 +2833,8 @@ class SoftMarginLoss(Loss):
     def __call__(
         self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
     ) -> Tensor:
-        return self._call(  # type: ignore[no-any-return]
-            input, target, sample_weight=sample_weight
-        )
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
+        return loss
 
 
 class SquaredHingeLoss(Loss):
@@ -1971,9 +2893,8 @@ class SquaredHingeLoss(Loss):
     def __call__(
         self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
     ) -> Tensor:
-        return self._call(  # type: ignore[no-any-return]
-            input, target, sample_weight=sample_weight
-        )
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
+        return loss
 
 
 class TripletMarginLoss(Loss):
@@ -2064,9 +2985,8 @@ class TripletMarginLoss(Loss):
         *,
         sample_weight: ArrayLike | None = None,
     ) -> Tensor:
-        return self._call(  # type: ignore[no-any-return]
-            anchor, positive, negative, sample_weight=sample_weight
-        )
+        loss: Tensor = self._call(anchor, positive, negative, sample_weight=sample_weight)
+        return loss
 
 
 class TripletMarginWithDistanceLoss(Loss):
@@ -2155,6 +3075,5 @@ class TripletMarginWithDistanceLoss(Loss):
         *,
         sample_weight: ArrayLike | None = None,
     ) -> Tensor:
-        return self._call(  # type: ignore[no-any-return]
-            anchor, positive, negative, sample_weight=sample_weight
-        )
+        loss: Tensor = self._call(anchor, positive, negative, sample_weight=sample_weight)
+        return loss

@@ -1,0 +1,500 @@
+"""Losses of preferred and rejected answers, from the log-probabilities of whole answers."""
+
+import math
+from typing import Any
+
+from lossd_client.errors import ParameterError
+
+from lossd.losses.regression import small_sinh
+from lossd.mathfns import exp, inlined, log, sigmoid, softplus, softplus_tail
+from lossd.spec import Elementwise, Given, Layout, Loss, param, tensor
+
+LOG_2 = math.log(2)
+
+
+@inlined
+def smoothed(z: Any, k: Any) -> Any:
+    """softplus(-z) + k·z, logistic loss with labels of 1 - k, and its slope; k is not 0."""
+    return (k if z >= 0 else 1 - k) * abs(z) + softplus_tail(z), k - sigmoid(-z)
+
+
+@inlined
+def hinge(z: Any) -> Any:
+    """max(1 - z, 0) and its slope, 0 at the kink."""
+    h = max(1 - z, 0)
+    return h, (-1 if h > 0 else h)
+
+
+@inlined
+def of_margin(loss: Any, slope: Any) -> Any:
+    """A loss of (chosen - reference) - (rejected - reference), with all four slopes."""
+    return loss, slope, -slope, -slope, slope
+
+
+@inlined
+def of_ratios(loss: Any, chosen: Any, rejected: Any) -> Any:
+    """A loss of two logarithms of ratios to the reference, with all four slopes."""
+    return loss, chosen, rejected, -chosen, -rejected
+
+
+class _Pairs(Elementwise):
+    """Losses of pairs of answers."""
+
+    policy_chosen_logps = tensor(
+        "element", "Log-probabilities of the preferred answers, (*).", grad=True
+    )
+    policy_rejected_logps = tensor(
+        "element", "Log-probabilities of the rejected answers, (*).", grad=True
+    )
+
+
+class _ReferredPairs(_Pairs):
+    """Losses of pairs of answers that a reference policy has rated, too."""
+
+    reference_chosen_logps = tensor(
+        "element", "The reference's log-probabilities of the preferred answers, (*).", grad=True
+    )
+    reference_rejected_logps = tensor(
+        "element", "The reference's log-probabilities of the rejected answers, (*).", grad=True
+    )
+
+
+class CPOLoss(_Pairs):
+    r"""Contrastive preference optimization: DPO without a reference.
+
+    Shape:
+        policy_chosen_logps, policy_rejected_logps: any, (*); broadcast together.
+
+    An answer's log-probability is the sum over its tokens; with 'ipo' TRL takes the mean. The
+    cross entropy of the preferred answers, which TRL adds times `cpo_alpha`, is for the caller to
+    add. `loss_type` 'hinge' has gradient 0 at its kink; it and 'ipo' know no label smoothing.
+
+    Example:
+        >>> round(nn.CPOLoss(client=client)([-10.0], [-15.0]).item(), 6)
+        0.474077
+    """
+
+    name = "cpo_loss"
+    library = "trl"
+    signature = ("beta", "label_smoothing", "loss_type", "reduction")
+    formula = (
+        r"\ell = -(1 - \varepsilon) \log \sigma(z) - \varepsilon \log \sigma(-z),"
+        r"\ z = \beta\,(c - r)"
+    )
+    reference = "Xu et al., Contrastive preference optimization, https://arxiv.org/abs/2401.08417"
+
+    beta: float = param(0.1, "Factor β of the difference.", gt=0)
+    label_smoothing: float = param(0.0, "Share ε of pairs given the wrong way.", ge=0, lt=0.5)
+    loss_type: str = param(
+        "sigmoid", "What the difference costs.", choices=("sigmoid", "hinge", "ipo")
+    )
+
+    def lower(self, given: Given) -> Loss:
+        kinds = {"sigmoid": _SmoothedCPO, "hinge": _HingeCPO, "ipo": _IPOWithoutReference}
+        plain = self.loss_type == "sigmoid" and not self.label_smoothing
+        return self if plain else kinds[self.loss_type](**self.values)
+
+    @staticmethod
+    def math(c: Any, r: Any, beta: Any, k: Any) -> Any:
+        z = beta * (c - r)
+        slope = -beta * sigmoid(-z)
+        return softplus(-z), slope, -slope
+
+
+class _SmoothedCPO(CPOLoss):
+    @staticmethod
+    def math(c: Any, r: Any, beta: Any, k: Any) -> Any:
+        loss, slope = smoothed(beta * (c - r), k)
+        return loss, beta * slope, -beta * slope
+
+
+class _HingeCPO(CPOLoss):
+    @staticmethod
+    def math(c: Any, r: Any, beta: Any, k: Any) -> Any:
+        loss, slope = hinge(beta * (c - r))
+        return loss, beta * slope, -beta * slope
+
+
+class _IPOWithoutReference(CPOLoss):
+    @staticmethod
+    def math(c: Any, r: Any, beta: Any, k: Any) -> Any:
+        d = c - r - 0.5 / beta
+        return d * d, 2 * d, -2 * d
+
+
+class SimPOLoss(_Pairs):
+    r"""Simple preference optimization: the mean log-probabilities should differ by a margin.
+
+    Shape:
+        policy_chosen_logps, policy_rejected_logps: any, (*); broadcast together.
+
+    An answer's log-probability is the mean over its tokens. `loss_type` 'hinge' has gradient 0 at
+    its kink and knows no label smoothing.
+
+    Example:
+        >>> round(nn.SimPOLoss(beta=2.0, gamma=1.0, client=client)([-0.5], [-1.5]).item(), 6)
+        0.313262
+    """
+
+    name = "simpo_loss"
+    library = "trl"
+    signature = ("beta", "gamma", "label_smoothing", "loss_type", "reduction")
+    formula = (
+        r"\ell = -(1 - \varepsilon) \log \sigma(z) - \varepsilon \log \sigma(-z),"
+        r"\ z = \beta\,(c - r) - \gamma"
+    )
+    reference = "Meng et al., SimPO, 2024, https://arxiv.org/abs/2405.14734"
+
+    beta: float = param(0.1, "Factor β of the difference.", gt=0)
+    gamma: float = param(0.5, "What β times the difference should be at least; TRL's simpo_gamma.")
+    label_smoothing: float = param(0.0, "Share ε of pairs given the wrong way.", ge=0, lt=0.5)
+    loss_type: str = param("sigmoid", "What the difference costs.", choices=("sigmoid", "hinge"))
+
+    def lower(self, given: Given) -> Loss:
+        if self.loss_type == "hinge":
+            return _HingeSimPO(**self.values)
+        return _SmoothedSimPO(**self.values) if self.label_smoothing else self
+
+    @staticmethod
+    def math(c: Any, r: Any, beta: Any, gamma: Any, k: Any) -> Any:
+        z = beta * (c - r) - gamma
+        slope = -beta * sigmoid(-z)
+        return softplus(-z), slope, -slope
+
+
+class _SmoothedSimPO(SimPOLoss):
+    @staticmethod
+    def math(c: Any, r: Any, beta: Any, gamma: Any, k: Any) -> Any:
+        loss, slope = smoothed(beta * (c - r) - gamma, k)
+        return loss, beta * slope, -beta * slope
+
+
+class _HingeSimPO(SimPOLoss):
+    @staticmethod
+    def math(c: Any, r: Any, beta: Any, gamma: Any, k: Any) -> Any:
+        loss, slope = hinge(beta * (c - r) - gamma)
+        return loss, beta * slope, -beta * slope
+
+
+@inlined
+def log_odds(x: Any) -> Any:
+    """log(p / (1 - p)) for p = e^x, and its slope 1 / (1 - p)."""
+    p = exp(x)
+    # 1 - e^x = 2 e^(x/2) sinh(-x/2), which loses nothing where p is nearly 1
+    h = min(0.5 * abs(x), 0.5)
+    rest = 2 * math.sqrt(p) * small_sinh(h) if x > -LOG_2 else 1 - p
+    return x - log(rest), 1 / rest
+
+
+class ORPOLoss(_Pairs):
+    r"""Odds ratio preference optimization: the odds of an answer against those of the rejected one.
+
+    Shape:
+        policy_chosen_logps, policy_rejected_logps: any, (*); broadcast together.
+
+    An answer's log-probability is the mean over its tokens, and not above 0: others are an error.
+    This is the term of the odds ratio; the cross entropy of the preferred answers, to which the
+    paper adds it, is for the caller to add. At 0, where the odds are infinite, the gradient is
+    not a number.
+
+    Example:
+        >>> round(nn.ORPOLoss(client=client)([-0.5], [-1.5]).item(), 6)
+        0.017086
+    """
+
+    name = "orpo_loss"
+    library = "trl"
+    signature = ("beta", "reduction")
+    formula = (
+        r"\ell = -\beta \log \sigma\!\left(\log \frac{e^c}{1 - e^c}"
+        r" - \log \frac{e^r}{1 - e^r}\right)"
+    )
+    reference = "Hong et al., ORPO, 2024, https://arxiv.org/abs/2403.07691"
+
+    policy_chosen_logps = tensor(
+        "element",
+        "Mean log-probabilities c of the preferred answers, (*).",
+        grad=True,
+        within=(-math.inf, 0),
+        nan=True,
+    )
+    policy_rejected_logps = tensor(
+        "element",
+        "Mean log-probabilities r of the rejected answers, (*).",
+        grad=True,
+        within=(-math.inf, 0),
+        nan=True,
+    )
+    beta: float = param(0.1, "Factor of the loss; the paper's λ.", ge=0)
+
+    @staticmethod
+    def math(c: Any, r: Any, beta: Any) -> Any:
+        chosen, in_chosen = log_odds(c)
+        rejected, in_rejected = log_odds(r)
+        z = chosen - rejected
+        slope = -beta * sigmoid(-z)
+        return beta * softplus(-z), slope * in_chosen, -slope * in_rejected
+
+
+class IPOLoss(_ReferredPairs):
+    r"""Identity preference optimization: the pair's margin over the reference should be 1/(2β).
+
+    Shape:
+        policy_chosen_logps, policy_rejected_logps, reference_chosen_logps,
+        reference_rejected_logps: any, (*); broadcast together.
+
+    An answer's log-probability is the mean over its tokens, as the paper's authors and TRL have it.
+
+    Example:
+        >>> round(nn.IPOLoss(client=client)([-0.5], [-1.5], [-0.75], [-1.0]).item(), 4)
+        18.0625
+    """
+
+    name = "ipo_loss"
+    library = "trl"
+    signature = ("beta", "reduction")
+    formula = (
+        r"\ell = \left((c - c_\mathrm{ref}) - (r - r_\mathrm{ref}) - \tfrac{1}{2\beta}\right)^2"
+    )
+    reference = "Azar et al., 2023, https://arxiv.org/abs/2310.12036"
+
+    beta: float = param(0.1, "Regularization β, the paper's τ.", gt=0)
+
+    @staticmethod
+    def math(c: Any, r: Any, c_ref: Any, r_ref: Any, beta: Any) -> Any:
+        d = (c - c_ref) - (r - r_ref) - 0.5 / beta
+        return of_margin(d * d, 2 * d)
+
+
+class DPOLoss(_ReferredPairs):
+    r"""Direct preference optimization: prefer the chosen answer more than the reference does.
+
+    Shape:
+        policy_chosen_logps, policy_rejected_logps, reference_chosen_logps,
+        reference_rejected_logps: any, (*); broadcast together.
+
+    An answer's log-probability is the sum over its tokens, for 'ipo' the mean. `loss_type` is one
+    of TRL's that look at one pair at a time. 'sigmoid' with `label_smoothing` is conservative DPO,
+    'robust' takes the expected bias of wrong labels away, and 'exo_pair' needs a `label_smoothing`
+    above 0; the others know none. 'hinge' has gradient 0 at its kink. The reference has gradients,
+    too: those of the policy with the other sign. Without a reference it is CPOLoss.
+
+    Example:
+        >>> criterion = nn.DPOLoss(client=client)
+        >>> round(criterion([-10.0], [-15.0], [-11.0], [-14.0]).item(), 6)
+        0.598139
+    """
+
+    name = "dpo_loss"
+    library = "trl"
+    signature = (
+        "beta",
+        "label_smoothing",
+        "loss_type",
+        "discopop_tau",
+        "reduction",
+    )
+    formula = (
+        r"\ell = -(1 - \varepsilon) \log \sigma(z) - \varepsilon \log \sigma(-z),"
+        r"\ z = \beta\,[(c - c_\mathrm{ref}) - (r - r_\mathrm{ref})]"
+    )
+    reference = "Rafailov et al., Direct preference optimization, https://arxiv.org/abs/2305.18290"
+
+    beta: float = param(0.1, "Factor β of the margin over the reference.", gt=0)
+    label_smoothing: float = param(0.0, "Share ε of pairs given the wrong way.", ge=0, lt=0.5)
+    loss_type: str = param(
+        "sigmoid",
+        "What the margin costs.",
+        choices=(
+            "sigmoid",
+            "robust",
+            "hinge",
+            "ipo",
+            "exo_pair",
+            "nca_pair",
+            "bco_pair",
+            "sppo_hard",
+            "apo_zero",
+            "apo_down",
+            "discopop",
+        ),
+    )
+    discopop_tau: float = param(0.05, "Temperature τ of 'discopop'.", gt=0)
+
+    def lower(self, given: Given) -> Loss:
+        if self.loss_type == "ipo":
+            return IPOLoss(beta=self.beta)
+        if self.loss_type == "exo_pair" and not self.label_smoothing:
+            raise ParameterError(
+                f"{self.name}: label_smoothing = 0.0 must be above 0 for loss_type = 'exo_pair'",
+                field="label_smoothing",
+            )
+        if self.loss_type in ("sigmoid", "robust") and not self.label_smoothing:
+            return self
+        return _KINDS[self.loss_type](**self.values)
+
+    def constants(self, layout: Layout) -> tuple[float, ...]:
+        return self.beta, self.label_smoothing
+
+    @staticmethod
+    def math(c: Any, r: Any, c_ref: Any, r_ref: Any, beta: Any, k: Any) -> Any:
+        z = beta * ((c - c_ref) - (r - r_ref))
+        return of_margin(softplus(-z), -beta * sigmoid(-z))
+
+
+class _SmoothedDPO(DPOLoss):
+    @staticmethod
+    def math(c: Any, r: Any, c_ref: Any, r_ref: Any, beta: Any, k: Any) -> Any:
+        loss, slope = smoothed(beta * ((c - c_ref) - (r - r_ref)), k)
+        return of_margin(loss, beta * slope)
+
+
+class _RobustDPO(_SmoothedDPO):
+    """The logistic loss, less what wrong labels add to it: a smoothing below 0."""
+
+    def constants(self, layout: Layout) -> tuple[float, ...]:
+        return self.beta, -self.label_smoothing / (1 - 2 * self.label_smoothing)
+
+
+class _HingeDPO(DPOLoss):
+    @staticmethod
+    def math(c: Any, r: Any, c_ref: Any, r_ref: Any, beta: Any, k: Any) -> Any:
+        loss, slope = hinge(beta * ((c - c_ref) - (r - r_ref)))
+        return of_margin(loss, beta * slope)
+
+
+class _ExoPair(DPOLoss):
+    """KL divergence of the smoothed label, (1 - ε, ε), from the policy's preference."""
+
+    def constants(self, layout: Layout) -> tuple[float, ...]:
+        e = self.label_smoothing
+        return self.beta, math.log1p(-e), math.log(e)
+
+    @staticmethod
+    def math(
+        c: Any, r: Any, c_ref: Any, r_ref: Any, beta: Any, log_chosen: Any, log_rejected: Any
+    ) -> Any:
+        z = beta * ((c - c_ref) - (r - r_ref))
+        q, p = sigmoid(z), sigmoid(-z)
+        loss = -q * (softplus(-z) + log_chosen) - p * (softplus(z) + log_rejected)
+        return of_margin(loss, beta * q * p * (z - log_chosen + log_rejected))
+
+
+class _NCAPair(DPOLoss):
+    @staticmethod
+    def math(c: Any, r: Any, c_ref: Any, r_ref: Any, beta: Any, k: Any) -> Any:
+        a, b = beta * (c - c_ref), beta * (r - r_ref)
+        chosen = (0.5 if a >= 0 else 1) * abs(a) + 1.5 * softplus_tail(a)
+        loss = chosen + 0.5 * softplus(b)
+        return of_ratios(loss, beta * (0.5 * sigmoid(a) - sigmoid(-a)), beta * (0.5 * sigmoid(b)))
+
+
+class _BCOPair(DPOLoss):
+    @staticmethod
+    def math(c: Any, r: Any, c_ref: Any, r_ref: Any, beta: Any, k: Any) -> Any:
+        a, b = beta * (c - c_ref), beta * (r - r_ref)
+        return of_ratios(softplus(-a) + softplus(b), -beta * sigmoid(-a), beta * sigmoid(b))
+
+
+class _SPPOHard(DPOLoss):
+    @staticmethod
+    def math(c: Any, r: Any, c_ref: Any, r_ref: Any, beta: Any, k: Any) -> Any:
+        win, lose = c - c_ref - 0.5 / beta, r - r_ref + 0.5 / beta
+        return of_ratios(win * win + lose * lose, 2 * win, 2 * lose)
+
+
+class _APOZero(DPOLoss):
+    @staticmethod
+    def math(c: Any, r: Any, c_ref: Any, r_ref: Any, beta: Any, k: Any) -> Any:
+        a, b = beta * (c - c_ref), beta * (r - r_ref)
+        chosen, rejected = sigmoid(-a), sigmoid(b)
+        return of_ratios(
+            chosen + rejected, -beta * chosen * sigmoid(a), beta * rejected * sigmoid(-b)
+        )
+
+
+class _APODown(DPOLoss):
+    @staticmethod
+    def math(c: Any, r: Any, c_ref: Any, r_ref: Any, beta: Any, k: Any) -> Any:
+        a = beta * (c - c_ref)
+        z = beta * ((c - c_ref) - (r - r_ref))
+        chosen, apart = sigmoid(a), sigmoid(-z)
+        rejected = beta * apart * sigmoid(z)
+        return of_ratios(chosen + apart, beta * chosen * sigmoid(-a) - rejected, rejected)
+
+
+class _DiscoPOP(DPOLoss):
+    """A blend of the logistic and the exponential loss."""
+
+    def constants(self, layout: Layout) -> tuple[float, ...]:
+        return self.beta, self.discopop_tau
+
+    @staticmethod
+    def math(c: Any, r: Any, c_ref: Any, r_ref: Any, beta: Any, tau: Any) -> Any:
+        z = beta * ((c - c_ref) - (r - r_ref))
+        w = z / tau
+        share, other = sigmoid(w), sigmoid(-w)
+        # e^-z times the sigmoid of w, where e^-z alone overflows
+        grown = exp(-z if z >= 0 else w - z) * sigmoid(abs(w))
+        logistic = softplus(-z) * other
+        slope = -sigmoid(-z) * other - logistic * (share / tau) + grown * (other / tau - 1)
+        return of_margin(logistic + grown, beta * slope)
+
+
+_KINDS: dict[str, type[DPOLoss]] = {
+    "sigmoid": _SmoothedDPO,
+    "robust": _RobustDPO,
+    "hinge": _HingeDPO,
+    "exo_pair": _ExoPair,
+    "nca_pair": _NCAPair,
+    "bco_pair": _BCOPair,
+    "sppo_hard": _SPPOHard,
+    "apo_zero": _APOZero,
+    "apo_down": _APODown,
+    "discopop": _DiscoPOP,
+}
+
+
+class KTOLoss(Elementwise):
+    r"""Kahneman-Tversky optimization: answers that are good or bad on their own, not in pairs.
+
+    Shape:
+        policy_logps, reference_logps, target, kl: any, (*); broadcast together. kl is usually (),
+        one number for the batch.
+
+    An answer's log-probability is the sum over its tokens. `kl` is the reference point, an estimate
+    of the policy's divergence from the reference; values below 0 count as 0, and there is no
+    gradient with respect to it. With kl = 0 this is TRL's 'apo_zero_unpaired'. A target of 0 is
+    undesirable, any other desirable.
+
+    Example:
+        >>> criterion = nn.KTOLoss(client=client)
+        >>> round(criterion([-10.0, -15.0], [-11.0, -14.0], [1, 0], 0.5).item(), 6)
+        0.475036
+    """
+
+    name = "kto_loss"
+    library = "trl"
+    signature = ("beta", "desirable_weight", "undesirable_weight", "reduction")
+    formula = (
+        r"\ell = w_y\,[1 - \sigma(\pm\beta\,(x - x_\mathrm{ref} - \max(\mathrm{kl}, 0)))],"
+        r"\ + \text{ where } y \ne 0"
+    )
+    reference = "Ethayarajh et al., KTO, 2024, https://arxiv.org/abs/2402.01306"
+
+    policy_logps = tensor("element", "Log-probabilities x of the answers, (*).", grad=True)
+    reference_logps = tensor("element", "The reference's log-probabilities, (*).", grad=True)
+    target = tensor("element", "Whether an answer is desirable: 1, or 0, (*).")
+    kl = tensor("element", "Divergence that gains and losses are measured from, ().")
+    beta: float = param(0.1, "Factor β of the log-ratio.", gt=0)
+    desirable_weight: float = param(1.0, "Weight of desirable answers.", ge=0)
+    undesirable_weight: float = param(1.0, "Weight of undesirable answers.", ge=0)
+
+    @staticmethod
+    def math(x: Any, ref: Any, y: Any, kl: Any, beta: Any, desirable: Any, undesirable: Any) -> Any:
+        sign = 1 if y != 0 else -1
+        weight = (desirable if y != 0 else undesirable) + 0 * y
+        z = sign * beta * (x - ref - max(kl, 0))
+        loss = weight * sigmoid(-z)
+        slope = -sign * beta * loss * sigmoid(z)
+        return loss, slope, -slope

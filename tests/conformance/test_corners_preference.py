@@ -1,0 +1,152 @@
+"""Corners of preference losses: kinks, answers that cannot come, what is refused."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from lossd_client.errors import DomainError, ParameterError
+
+from lossd.engine import evaluate
+
+from . import test_corners as corners
+from .test_corners import DTYPES, INF, LOG2, NAN, Corner, near
+
+CHOSEN, REJECTED = "policy_chosen_logps", "policy_rejected_logps"
+
+
+def pair(chosen: float, rejected: float) -> dict[str, list[float]]:
+    return {CHOSEN: [float(chosen)], REJECTED: [float(rejected)]}
+
+
+def four(chosen: float, rejected: float) -> dict[str, list[float]]:
+    """Log-ratios to a reference of 0."""
+    zeros = {"reference_chosen_logps": [0.0], "reference_rejected_logps": [0.0]}
+    return pair(chosen, rejected) | zeros
+
+
+def rated(x: float, target: int, kl: float) -> dict[str, Any]:
+    return {"policy_logps": [float(x)], "reference_logps": [0.0], "target": [target], "kl": kl}
+
+
+BETA = {"beta": 1.0}
+PAIRS = [
+    Corner("no difference", "cpo_loss", pair(-3, -3), LOG2, {CHOSEN: [-0.5], REJECTED: [0.5]},
+           BETA),
+    Corner("far on the right side", "cpo_loss", pair(-1, -1000), 0, {CHOSEN: [0], REJECTED: [0]},
+           BETA),
+    Corner("far on the wrong side", "cpo_loss", pair(-1000, -1), 999,
+           {CHOSEN: [-1], REJECTED: [1]}, BETA),
+    Corner("rejected that cannot come; PyTorch has ∞ · 0", "cpo_loss", pair(-1, -INF), 0,
+           {CHOSEN: [0]}, BETA, torch=False),
+    Corner("chosen that cannot come", "cpo_loss", pair(-INF, -1), INF, {CHOSEN: [-1]}, BETA),
+    Corner("both, smoothed", "cpo_loss", pair(-1, -INF), INF, {CHOSEN: [0.25]},
+           {**BETA, "label_smoothing": 0.25}),
+    Corner("the kink", "cpo_loss", pair(-1, -2), 0, {CHOSEN: [0], REJECTED: [0]},
+           {**BETA, "loss_type": "hinge"}),
+    Corner("the kink", "simpo_loss", pair(-1, -2.5), 0, {CHOSEN: [0], REJECTED: [0]},
+           {**BETA, "gamma": 0.5, "loss_type": "hinge"}),
+    Corner("a margin that is met", "simpo_loss", pair(-1, -1.5), LOG2, {CHOSEN: [-0.5]},
+           {**BETA, "gamma": 0.5}),
+    Corner("equal odds", "orpo_loss", pair(-2, -2), LOG2, {}, BETA),
+    Corner("an answer that cannot come", "orpo_loss", pair(-1, -INF), 0, {CHOSEN: [0]}, BETA,
+           torch=False),
+    Corner("a sure answer", "orpo_loss", pair(0, -1), 0, {CHOSEN: [NAN]}, BETA),
+    Corner("nan", "orpo_loss", pair(NAN, -1), NAN, {CHOSEN: [NAN], REJECTED: [NAN]}, BETA),
+    Corner("no difference", "ipo_loss", four(-1, -1), 0.25, {CHOSEN: [-1], REJECTED: [1]}, BETA),
+    *(
+        Corner(f"{kind} of no difference", "dpo_loss", four(0, 0), expected,
+               {CHOSEN: [chosen], REJECTED: [rejected]},
+               {**BETA, "loss_type": kind, "label_smoothing": 0.25 if kind == "exo_pair" else 0.0},
+               units=16)  # logarithms of 2 and 3 cancel out in exo_pair
+        for kind, expected, chosen, rejected in (
+            ("sigmoid", LOG2, -0.5, 0.5),
+            ("robust", LOG2, -0.5, 0.5),
+            ("hinge", 1, -1, 1),
+            ("ipo", 0.25, -1, 1),
+            ("exo_pair", np.log(2 / np.sqrt(3)), -np.log(3) / 4, np.log(3) / 4),
+            ("nca_pair", 2 * LOG2, -0.25, 0.25),
+            ("bco_pair", 2 * LOG2, -0.5, 0.5),
+            ("sppo_hard", 0.5, -1, 1),
+            ("apo_zero", 1, -0.25, 0.25),
+            ("apo_down", 1, 0, 0.25),
+        )
+    ),
+    *(
+        Corner(f"{kind} far on the right side", "dpo_loss", four(0, -1000), 0,
+               {CHOSEN: [0], REJECTED: [0]}, {**BETA, "loss_type": kind})
+        for kind in ("sigmoid", "hinge", "discopop")
+    ),
+    Corner("discopop far on the wrong side; PyTorch has ∞ · 0", "dpo_loss", four(-1000, 0), 1000,
+           {CHOSEN: [-1], REJECTED: [1]}, {**BETA, "loss_type": "discopop"}, torch=False),
+    Corner("robust far on the right side may be below 0", "dpo_loss", four(0, -1000), -500,
+           {CHOSEN: [-0.5]}, {**BETA, "loss_type": "robust", "label_smoothing": 0.25}),
+    Corner("the kink", "dpo_loss", four(0, -1), 0, {CHOSEN: [0], REJECTED: [0]},
+           {**BETA, "loss_type": "hinge"}),
+    Corner("at the reference point", "kto_loss", rated(2, 1, 2.0), 0.5, {"policy_logps": [-0.25]},
+           BETA),
+    Corner("a negative divergence counts as 0", "kto_loss", rated(0, 0, -2.0), 0.5,
+           {"policy_logps": [0.25]}, BETA),
+    Corner("far on the wrong side", "kto_loss", rated(-1000, 1, 0.0), 1, {"policy_logps": [0]},
+           BETA),
+    Corner("weights", "kto_loss", rated(0, 0, 0.0), 1.5, {"policy_logps": [0.75]},
+           {**BETA, "undesirable_weight": 3.0}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("corner", PAIRS, ids=str)
+def test_preference_corner(corner: Corner, dtype: npt.DTypeLike) -> None:
+    corners.test_corner(corner, dtype)
+
+
+def test_odds_of_nearly_sure_answers_keep_their_digits() -> None:
+    c, r = np.float32([-1e-6, -1e-3, -0.69, -0.7]), np.float32([-2, -1e-5, -0.5, -0.1])
+    got = evaluate(
+        "orpo_loss", {CHOSEN: c, REJECTED: r}, reduction="none", parameters={"beta": 1.0}
+    )
+    c, r = c.astype(np.float64), r.astype(np.float64)
+    odds = c - np.log(-np.expm1(c)) - r + np.log(-np.expm1(r))
+    near(got.loss, np.logaddexp(0, -odds), 16, "loss")
+
+
+def test_logarithms_of_probabilities_are_not_above_0() -> None:
+    tensors = {CHOSEN: np.float32([-1, 0.5]), REJECTED: np.float32([-1, -2])}
+    with pytest.raises(DomainError, match=r"policy_chosen_logps\[1\] = 0.5 is outside \[-inf, 0\]"):
+        evaluate("orpo_loss", tensors)
+
+
+def test_kto_takes_booleans() -> None:
+    x = np.float32([1, 2, 3])
+    tensors = {"policy_logps": x, "reference_logps": 0 * x, "kl": np.float32(0.5)}
+    wanted = np.array([True, False, True])
+    got = evaluate("kto_loss", tensors | {"target": wanted})
+    assert got.loss == evaluate("kto_loss", tensors | {"target": wanted.astype(np.int8)}).loss
+
+
+@pytest.mark.parametrize(
+    ("loss", "parameters", "message"),
+    [
+        ("dpo_loss", {"label_smoothing": 0.5}, "label_smoothing = 0.5 .* must be >= 0 and < 0.5"),
+        ("dpo_loss", {"loss_type": "aot"}, "loss_type = 'aot' .* must be one of 'sigmoid'"),
+        ("dpo_loss", {"beta": 0.0}, "beta = 0.0 .* must be > 0"),
+        ("cpo_loss", {"loss_type": "simpo"}, "must be one of 'sigmoid', 'hinge', 'ipo'"),
+        ("simpo_loss", {"loss_type": "ipo"}, "must be one of 'sigmoid', 'hinge'"),
+        ("kto_loss", {"desirable_weight": -1.0}, "desirable_weight = -1.0 .* must be >= 0"),
+        ("orpo_loss", {"beta": NAN}, "beta = nan"),
+    ],
+)
+def test_parameters_outside_their_range(
+    loss: str, parameters: dict[str, Any], message: str
+) -> None:
+    tensors: dict[str, Any] = rated(-1, 1, 0.0) if loss == "kto_loss" else four(-1, -2)
+    if loss not in ("dpo_loss", "kto_loss"):
+        tensors = pair(-1, -2)
+    with pytest.raises(ParameterError, match=message) as caught:
+        evaluate(loss, tensors, parameters=parameters)
+    assert caught.value.field == next(iter(parameters))
+
+
+def test_exo_pair_needs_label_smoothing() -> None:
+    with pytest.raises(ParameterError, match=r"label_smoothing = 0\.0 must be above 0 for"):
+        evaluate("dpo_loss", four(-1, -2), parameters={"loss_type": "exo_pair"})
