@@ -85,8 +85,12 @@ def by_torch(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if name in PEERS:
-            loss = PEERS[name].function(*given.values(), **parameters)
-            loss = loss if reduction == "none" else getattr(loss, reduction)()
+            peer = PEERS[name]
+            loss = peer.function(*given.values(), **parameters)
+            if reduction == "mean" and peer.divisor:
+                loss = loss.sum() / peer.divisor(*given.values(), **parameters)
+            elif reduction != "none":
+                loss = getattr(loss, reduction)()
         else:
             loss = getattr(torch.nn.functional, name)(**given, **parameters, reduction=reduction)
     if loss.requires_grad:
