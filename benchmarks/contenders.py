@@ -37,6 +37,40 @@ def _sigmoid_focal(x: Any, y: Any) -> Any:
     return (0.25 * y + 0.75 * (1 - y)) * bce * (1 - p_t) ** 2
 
 
+def _label_log_p(x: Any, y: Any) -> Any:
+    return x.log_softmax(1).gather(1, y.unsqueeze(1)).squeeze(1)
+
+
+def _softmax_focal(x: Any, y: Any) -> Any:
+    log_p = _label_log_p(x, y)
+    return -((1 - log_p.exp()) ** 2) * log_p
+
+
+def _poly1(x: Any, y: Any) -> Any:
+    log_p = _label_log_p(x, y)
+    return 2 * (1 - log_p.exp()) - log_p
+
+
+def _symmetric(x: Any, y: Any) -> Any:
+    log_p = _label_log_p(x, y)
+    return -0.1 * log_p - math.log(1e-4) * (1 - log_p.exp())
+
+
+def _arcface(x: Any, y: Any) -> Any:
+    label = y.unsqueeze(1)
+    cos, m = x.gather(1, label), math.radians(28.6)
+    angle = cos.acos()
+    lowered = torch.where(angle <= math.pi - m, (angle + m).cos(), cos - m * math.sin(m))
+    return -_label_log_p(64 * x.scatter(1, label, lowered), y)
+
+
+def _cosface(x: Any, y: Any) -> Any:
+    label = y.unsqueeze(1)
+    return -_label_log_p(
+        64 * x.scatter_add(1, label, torch.full_like(label, -0.35, dtype=x.dtype)), y
+    )
+
+
 # losses that torch.nn lacks, as one writes them with it
 BY_HAND: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "log_cosh_loss": lambda x, y: x - y + torch.nn.functional.softplus(-2 * (x - y)) - math.log(2),
@@ -47,6 +81,11 @@ BY_HAND: Final[dict[str, Callable[[Any, Any], Any]]] = {
         0
     ),
     "sigmoid_focal_loss": _sigmoid_focal,
+    "softmax_focal_loss": _softmax_focal,
+    "poly1_cross_entropy_loss": _poly1,
+    "symmetric_cross_entropy_loss": _symmetric,
+    "arcface_loss": _arcface,
+    "cosface_loss": _cosface,
     "hinge_loss": lambda x, y: (1 - y * x).clamp_min(0),
     "squared_hinge_loss": lambda x, y: (1 - y * x).clamp_min(0) ** 2,
 }

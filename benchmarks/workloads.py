@@ -96,6 +96,8 @@ SPECIAL: Final[dict[tuple[str, str], Draw]] = {
     ("multilabel_soft_margin_loss", "target"): _unit,
     ("categorical_hinge_loss", "target"): _unit,
     ("sigmoid_focal_loss", "target"): _unit,
+    ("arcface_loss", "input"): _unit,
+    ("cosface_loss", "input"): _unit,
     ("mape_loss", "target"): _unit,
     ("msle_loss", "input"): _unit,
     ("msle_loss", "target"): _unit,

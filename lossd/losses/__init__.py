@@ -7,6 +7,7 @@ from lossd.losses import (
     likelihood,
     margin,
     probability,
+    recognition,
     regression,
     sequence,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "likelihood",
     "margin",
     "probability",
+    "recognition",
     "regression",
     "sequence",
 ]

@@ -174,10 +174,10 @@ LOWEST: Final = -math.inf
 
 
 @inlined
-def rival(x: Any, top: Any, other: Any) -> Any:
-    """e^(x - top) of a class other than the label's, 0 of the label's own."""
-    e = exp(x - top)
-    e = e if x != LOWEST else 0  # top is LOWEST too where all others are left out
+def rival(z: Any, x: Any, other: Any) -> Any:
+    """e^z of a class other than the label's, z below the best of them; 0 of the label's own."""
+    e = exp(z)
+    e = e if x != LOWEST else 0  # the best may be LOWEST itself, and z NaN
     return e if other else 0
 
 
@@ -212,7 +212,7 @@ class _Rivals(Classes):
 
     @staticmethod
     def terms(x: Any, w: Any, top: Any, other: Any, x_y: Any, a: Any, b: Any) -> Any:
-        return (rival(x, top, other),)
+        return (rival(x - top, x, other),)
 
     @staticmethod
     def combine(x: Any, w: Any, top: Any, rest: Any, a: Any, b: Any) -> Any:

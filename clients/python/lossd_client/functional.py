@@ -9,9 +9,11 @@ from lossd_client.client import AnyClient
 from lossd_client.module import Named
 
 __all__ = [
+    "arcface_loss",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "categorical_hinge_loss",
+    "cosface_loss",
     "cosine_embedding_loss",
     "cross_entropy",
     "ctc_loss",
@@ -31,14 +33,43 @@ __all__ = [
     "multilabel_soft_margin_loss",
     "nll_loss",
     "poisson_nll_loss",
+    "poly1_cross_entropy_loss",
     "quantile_loss",
     "sigmoid_focal_loss",
     "smooth_l1_loss",
     "soft_margin_loss",
+    "softmax_focal_loss",
     "squared_hinge_loss",
+    "symmetric_cross_entropy_loss",
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
 ]
+
+
+def arcface_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    margin: float = 28.6,
+    scale: float = 64.0,
+    reduction: str = "mean",
+    *,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Softmax cross entropy of cosines, after the angle to the label's class is widened.
+
+    Args:
+        input: Cosines x of an embedding and each class's centre, (C) or (N, C).
+        target: Class indices in [0, C), the input's shape without C.
+        margin: What the label's angle is widened by, in degrees. >= 0 and <= 180.
+        scale: Factor s of all cosines. > 0.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.ArcFaceLoss`.
+    """
+    return nn.ArcFaceLoss(margin=margin, scale=scale, reduction=reduction, client=client)(
+        input, target
+    )
 
 
 def binary_cross_entropy(
@@ -118,6 +149,32 @@ def categorical_hinge_loss(
     See `lossd_client.nn.CategoricalHingeLoss`.
     """
     return nn.CategoricalHingeLoss(reduction=reduction, client=client)(input, target)
+
+
+def cosface_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    margin: float = 0.35,
+    scale: float = 64.0,
+    reduction: str = "mean",
+    *,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Softmax cross entropy of cosines, after the label's is lowered.
+
+    Args:
+        input: Cosines x of an embedding and each class's centre, (C) or (N, C).
+        target: Class indices in [0, C), the input's shape without C.
+        margin: What the label's cosine is lowered by. >= 0.
+        scale: Factor s of all cosines. > 0.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.CosFaceLoss`.
+    """
+    return nn.CosFaceLoss(margin=margin, scale=scale, reduction=reduction, client=client)(
+        input, target
+    )
 
 
 def cosine_embedding_loss(
@@ -659,6 +716,38 @@ def poisson_nll_loss(
     )(input, target)
 
 
+def poly1_cross_entropy_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    epsilon: float = 2.0,
+    weight: ArrayLike | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    *,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Cross entropy of logits with another weight of the first term of its series in 1 - p.
+
+    Args:
+        input: Logits x, (C), (N, C) or (N, C, d1, …, dK).
+        target: Class indices in [0, C), the input's shape without C.
+        epsilon: What is added to the first term's weight, 1. >= -1.
+        weight: Factor w of each class, (C).
+        ignore_index: Index of rows to leave out.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.Poly1CrossEntropyLoss`.
+    """
+    return nn.Poly1CrossEntropyLoss(
+        epsilon=epsilon,
+        weight=weight,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        client=client,
+    )(input, target)
+
+
 def quantile_loss(
     input: ArrayLike,
     target: ArrayLike,
@@ -761,6 +850,34 @@ def soft_margin_loss(
     )(input, target)
 
 
+def softmax_focal_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    gamma: float = 2.0,
+    weight: ArrayLike | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    *,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Cross entropy of logits in which well classified rows hardly count.
+
+    Args:
+        input: Logits x, (C), (N, C) or (N, C, d1, …, dK).
+        target: Class indices in [0, C), the input's shape without C.
+        gamma: How little easy rows count. >= 0.
+        weight: Factor w of each class, (C).
+        ignore_index: Index of rows to leave out.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.SoftmaxFocalLoss`.
+    """
+    return nn.SoftmaxFocalLoss(
+        gamma=gamma, weight=weight, ignore_index=ignore_index, reduction=reduction, client=client
+    )(input, target)
+
+
 def squared_hinge_loss(
     input: ArrayLike, target: ArrayLike, reduction: str = "mean", *, client: AnyClient | None = None
 ) -> Tensor:
@@ -775,6 +892,44 @@ def squared_hinge_loss(
     See `lossd_client.nn.SquaredHingeLoss`.
     """
     return nn.SquaredHingeLoss(reduction=reduction, client=client)(input, target)
+
+
+def symmetric_cross_entropy_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    alpha: float = 0.1,
+    beta: float = 1.0,
+    label_clamp: float = 0.0001,
+    weight: ArrayLike | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    *,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Cross entropy of logits plus reverse cross entropy, which noisy labels mislead less.
+
+    Args:
+        input: Logits x, (C), (N, C) or (N, C, d1, …, dK).
+        target: Class indices in [0, C), the input's shape without C.
+        alpha: Weight of the cross entropy. >= 0.
+        beta: Weight of the reverse cross entropy. >= 0.
+        label_clamp: What the labels' zeros count as. > 0 and <= 1.
+        weight: Factor w of each class, (C).
+        ignore_index: Index of rows to leave out.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.SymmetricCrossEntropyLoss`.
+    """
+    return nn.SymmetricCrossEntropyLoss(
+        alpha=alpha,
+        beta=beta,
+        label_clamp=label_clamp,
+        weight=weight,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        client=client,
+    )(input, target)
 
 
 def triplet_margin_loss(

@@ -12,10 +12,12 @@ from lossd_client.module import Loss, Named
 from lossd_client.wire import Parameter
 
 __all__ = [
+    "ArcFaceLoss",
     "BCELoss",
     "BCEWithLogitsLoss",
     "CTCLoss",
     "CategoricalHingeLoss",
+    "CosFaceLoss",
     "CosineEmbeddingLoss",
     "CrossEntropyLoss",
     "GaussianNLLLoss",
@@ -35,14 +37,82 @@ __all__ = [
     "NLLLoss",
     "NLLLoss2d",
     "PoissonNLLLoss",
+    "Poly1CrossEntropyLoss",
     "QuantileLoss",
     "SigmoidFocalLoss",
     "SmoothL1Loss",
     "SoftMarginLoss",
+    "SoftmaxFocalLoss",
     "SquaredHingeLoss",
+    "SymmetricCrossEntropyLoss",
     "TripletMarginLoss",
     "TripletMarginWithDistanceLoss",
 ]
+
+
+class ArcFaceLoss(Loss):
+    r"""Softmax cross entropy of cosines, after the angle to the label's class is widened.
+
+    .. math:: \ell = -\log \frac{e^{s \cos(\theta_y + m)}}{e^{s \cos(\theta_y + m)} + \sum_{c \ne y} e^{s x_c}},\ \theta_y = \arccos x_y
+
+    Shape:
+        input: (C), (N, C) or (N, C, d1, …, dK), cosines; target: the same without C (any integer
+        type).
+
+    pytorch-metric-learning's loss of the cosines: there the loss normalises embeddings and owns
+    the matrix of class centres, here both are the caller's. `margin` is in degrees, as there.
+    Where angle and margin exceed 180 degrees, the label's cosine is lowered by margin · sin(margin)
+    (in radians) instead, which keeps the loss monotonic. The label's cosine is clamped to [-1, 1],
+    and has no gradient beyond. At 1 the slope of its angle would be infinite: that part is left
+    out there.
+
+    Args:
+        margin: What the label's angle is widened by, in degrees. >= 0 and <= 180.
+        scale: Factor s of all cosines. > 0.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Cosines x of an embedding and each class's centre, (C) or (N, C).
+        target: Class indices in [0, C), the input's shape without C.
+
+    Gradients: input.
+
+    Reference: Deng et al., ArcFace: additive angular margin loss for deep face recognition, https://arxiv.org/abs/1801.07698
+
+    Example:
+        >>> criterion = nn.ArcFaceLoss(scale=8.0, client=client)
+        >>> round(criterion([[0.9, 0.2, -0.5], [0.1, 0.3, 0.2]], [0, 1]).item(), 6)
+        1.796338
+    """
+
+    name = "arcface_loss"
+    inputs = ("input", "target")
+    differentiable = ("input",)
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {"margin": 28.6, "scale": 64.0}
+    margin: float
+    scale: float
+
+    def __init__(
+        self,
+        margin: float = 28.6,
+        scale: float = 64.0,
+        reduction: str = "mean",
+        *,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"margin": margin, "scale": scale},
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            client=client,
+        )
+
+    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
+        return self._call(input, target)  # type: ignore[no-any-return]
 
 
 class BCELoss(Loss):
@@ -284,6 +354,67 @@ class CategoricalHingeLoss(Loss):
     def __init__(self, reduction: str = "mean", *, client: AnyClient | None = None) -> None:
         self._configure(
             parameters={},
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            client=client,
+        )
+
+    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
+        return self._call(input, target)  # type: ignore[no-any-return]
+
+
+class CosFaceLoss(Loss):
+    r"""Softmax cross entropy of cosines, after the label's is lowered.
+
+    .. math:: \ell = -\log \frac{e^{s (x_y - m)}}{e^{s (x_y - m)} + \sum_{c \ne y} e^{s x_c}}
+
+    Shape:
+        input: (C), (N, C) or (N, C, d1, …, dK), cosines; target: the same without C (any integer
+        type).
+
+    pytorch-metric-learning's loss of the cosines: there the loss normalises embeddings and owns
+    the matrix of class centres, here both are the caller's. `margin` is a cosine.
+
+    Args:
+        margin: What the label's cosine is lowered by. >= 0.
+        scale: Factor s of all cosines. > 0.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Cosines x of an embedding and each class's centre, (C) or (N, C).
+        target: Class indices in [0, C), the input's shape without C.
+
+    Gradients: input.
+
+    Reference: Wang et al., CosFace: large margin cosine loss for deep face recognition, https://arxiv.org/abs/1801.09414
+
+    Example:
+        >>> criterion = nn.CosFaceLoss(scale=8.0, client=client)
+        >>> round(criterion([[0.9, 0.2, -0.5], [0.1, 0.3, 0.2]], [0, 1]).item(), 6)
+        1.259809
+    """
+
+    name = "cosface_loss"
+    inputs = ("input", "target")
+    differentiable = ("input",)
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {"margin": 0.35, "scale": 64.0}
+    margin: float
+    scale: float
+
+    def __init__(
+        self,
+        margin: float = 0.35,
+        scale: float = 64.0,
+        reduction: str = "mean",
+        *,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"margin": margin, "scale": scale},
             options={},
             reduction=reduction,
             size_average=None,
@@ -1358,6 +1489,71 @@ class PoissonNLLLoss(Loss):
         return self._call(log_input, target)  # type: ignore[no-any-return]
 
 
+class Poly1CrossEntropyLoss(Loss):
+    r"""Cross entropy of logits with another weight of the first term of its series in 1 - p.
+
+    .. math:: \ell = w_y\,[-\log p_y + \varepsilon (1 - p_y)],\ p = \mathrm{softmax}(x)
+
+    Shape:
+        input: (C), (N, C) or (N, C, d1, …, dK); target: the same without C (any integer type);
+        weight: (C).
+
+    With `epsilon=0` it is CrossEntropyLoss, and the mean divides as it does there: by the sum of
+    the weights at the targets. `weight` multiplies both terms. Rows whose target is
+    `ignore_index` give 0 and do not count. A class with the logit -inf is left out.
+
+    Args:
+        epsilon: What is added to the first term's weight, 1. >= -1.
+        weight: Factor w of each class, (C).
+        ignore_index: Index of rows to leave out.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Logits x, (C), (N, C) or (N, C, d1, …, dK).
+        target: Class indices in [0, C), the input's shape without C.
+
+    Gradients: input.
+
+    Reference: Leng et al., PolyLoss: a polynomial expansion perspective of classification loss functions, https://arxiv.org/abs/2204.12511
+
+    Example:
+        >>> criterion = nn.Poly1CrossEntropyLoss(client=client)
+        >>> round(criterion([[1.5, 2, 0.5], [0.5, 1, 1.5]], [1, 2]).item(), 6)
+        1.58917
+    """
+
+    name = "poly1_cross_entropy_loss"
+    inputs = ("input", "target")
+    differentiable = ("input",)
+    options = ("weight",)
+    defaults: ClassVar[Mapping[str, Parameter]] = {"ignore_index": -100, "epsilon": 2.0}
+    ignore_index: int
+    epsilon: float
+    weight: ArrayLike | None
+
+    def __init__(
+        self,
+        epsilon: float = 2.0,
+        weight: ArrayLike | None = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        *,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"ignore_index": ignore_index, "epsilon": epsilon},
+            options={"weight": weight},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            client=client,
+        )
+
+    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
+        return self._call(input, target)  # type: ignore[no-any-return]
+
+
 class QuantileLoss(Loss):
     r"""Pinball loss: the loss of a quantile, as L1Loss is the median's.
 
@@ -1584,6 +1780,73 @@ class SoftMarginLoss(Loss):
         return self._call(input, target)  # type: ignore[no-any-return]
 
 
+class SoftmaxFocalLoss(Loss):
+    r"""Cross entropy of logits in which well classified rows hardly count.
+
+    .. math:: \ell = -w_y (1 - p_y)^\gamma \log p_y,\ p_c = \frac{e^{x_c}}{\sum_j e^{x_j}}
+
+    Shape:
+        input: (C), (N, C) or (N, C, d1, …, dK); target: the same without C (any integer type);
+        weight: (C).
+
+    The loss is one for each row: MONAI's, for one-hot targets and without `alpha`, summed over
+    the classes. With `gamma=0` it is CrossEntropyLoss, and the mean divides as it does there: by
+    the sum of the weights at the targets. Rows whose target is `ignore_index` give 0 and do not
+    count. A class with the logit -inf is left out. Exact where the label's probability is nearly
+    1, as 1 - p is added up and not subtracted; at p = 1 the gradient is 0 for every gamma.
+
+    Args:
+        gamma: How little easy rows count. >= 0.
+        weight: Factor w of each class, (C).
+        ignore_index: Index of rows to leave out.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Logits x, (C), (N, C) or (N, C, d1, …, dK).
+        target: Class indices in [0, C), the input's shape without C.
+
+    Gradients: input.
+
+    Reference: Lin et al., Focal loss for dense object detection, https://arxiv.org/abs/1708.02002
+
+    Example:
+        >>> criterion = nn.SoftmaxFocalLoss(client=client)
+        >>> round(criterion([[1.5, 2, 0.5], [0.5, 1, 1.5]], [1, 2]).item(), 6)
+        0.144954
+    """
+
+    name = "softmax_focal_loss"
+    inputs = ("input", "target")
+    differentiable = ("input",)
+    options = ("weight",)
+    defaults: ClassVar[Mapping[str, Parameter]] = {"ignore_index": -100, "gamma": 2.0}
+    ignore_index: int
+    gamma: float
+    weight: ArrayLike | None
+
+    def __init__(
+        self,
+        gamma: float = 2.0,
+        weight: ArrayLike | None = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        *,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"ignore_index": ignore_index, "gamma": gamma},
+            options={"weight": weight},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            client=client,
+        )
+
+    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
+        return self._call(input, target)  # type: ignore[no-any-return]
+
+
 class SquaredHingeLoss(Loss):
     r"""Squared hinge loss of scores of two classes.
 
@@ -1619,6 +1882,90 @@ class SquaredHingeLoss(Loss):
         self._configure(
             parameters={},
             options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            client=client,
+        )
+
+    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
+        return self._call(input, target)  # type: ignore[no-any-return]
+
+
+class SymmetricCrossEntropyLoss(Loss):
+    r"""Cross entropy of logits plus reverse cross entropy, which noisy labels mislead less.
+
+    .. math:: \ell = w_y\,[-\alpha \log p_y - \beta A (1 - p_y)],\ p = \mathrm{softmax}(x),\ A = \log(\text{label\_clamp})
+
+    Shape:
+        input: (C), (N, C) or (N, C, d1, …, dK); target: the same without C (any integer type);
+        weight: (C).
+
+    In the reverse cross entropy the logarithm of the labels is taken, whose zeros count as
+    `label_clamp`, as in the authors' code: its logarithm is the paper's A. The code's clamp of
+    the probabilities at 1e-7, which adds as much for each class without a gradient, is left out
+    as in the paper. `weight` multiplies both terms, and the mean divides as CrossEntropyLoss's:
+    by the sum of the weights at the targets. Rows whose target is `ignore_index` give 0 and do
+    not count. A class with the logit -inf is left out.
+
+    Args:
+        alpha: Weight of the cross entropy. >= 0.
+        beta: Weight of the reverse cross entropy. >= 0.
+        label_clamp: What the labels' zeros count as. > 0 and <= 1.
+        weight: Factor w of each class, (C).
+        ignore_index: Index of rows to leave out.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Logits x, (C), (N, C) or (N, C, d1, …, dK).
+        target: Class indices in [0, C), the input's shape without C.
+
+    Gradients: input.
+
+    Reference: Wang et al., Symmetric cross entropy for robust learning with noisy labels, https://arxiv.org/abs/1908.06112
+
+    Example:
+        >>> criterion = nn.SymmetricCrossEntropyLoss(client=client)
+        >>> round(criterion([[1.5, 2, 0.5], [0.5, 1, 1.5]], [1, 2]).item(), 6)
+        4.425179
+    """
+
+    name = "symmetric_cross_entropy_loss"
+    inputs = ("input", "target")
+    differentiable = ("input",)
+    options = ("weight",)
+    defaults: ClassVar[Mapping[str, Parameter]] = {
+        "ignore_index": -100,
+        "alpha": 0.1,
+        "beta": 1.0,
+        "label_clamp": 0.0001,
+    }
+    ignore_index: int
+    alpha: float
+    beta: float
+    label_clamp: float
+    weight: ArrayLike | None
+
+    def __init__(
+        self,
+        alpha: float = 0.1,
+        beta: float = 1.0,
+        label_clamp: float = 0.0001,
+        weight: ArrayLike | None = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        *,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={
+                "ignore_index": ignore_index,
+                "alpha": alpha,
+                "beta": beta,
+                "label_clamp": label_clamp,
+            },
+            options={"weight": weight},
             reduction=reduction,
             size_average=None,
             reduce=None,

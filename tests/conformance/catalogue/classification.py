@@ -27,6 +27,8 @@ from ..model import (
 )
 from ..peers import Peer
 
+TINY: Final = np.finfo(np.float32).tiny  # below it exponentials lose digits
+
 
 def log_probabilities(rng: np.random.Generator, shape: Shape, **options: Any) -> Tensors:
     drawn = classes(rng, shape, **options)
@@ -209,6 +211,81 @@ def symmetric_cross_entropy_loss(
     return _focused(input, target, weight, ignore_index, _two_terms(alpha, reverse))
 
 
+def cosines(rng: np.random.Generator, shape: Shape, beyond: bool = False) -> Tensors:
+    drawn = classes(rng, shape)
+    x = np.tanh(drawn["input"] / 4)
+    if beyond:  # the label's cosine, as rounding may leave it
+        axis = class_axis(x)
+        label = np.expand_dims(drawn["target"], axis)
+        np.put_along_axis(x, label, 1 + rng.choice([1e-6, -1e-6, -0.5], label.shape), axis)
+    return drawn | {"input": x}
+
+
+def _lowered(
+    input: Array, target: Array, scale: float, margin: Callable[[Array], tuple[Number, Number]]
+) -> Rows:
+    """Cross entropy of scaled cosines, the label's replaced by what `margin` makes of it.
+
+    margin: the lowered cosine and its slope, as values and scales.
+    """
+    axis = class_axis(input)
+    x = np.moveaxis(input, axis, -1)
+    own = one_hot(target, x.shape[-1], np.ones_like(target, bool)).astype(bool)
+    (cos, cos_scale), (bend, bend_scale) = margin((x * own).sum(-1))
+    z = scale * np.where(own, cos[..., None], x)
+    depth = z.max(-1, keepdims=True) - z
+    e = np.exp(-depth)
+    others, label, total = (e * ~own).sum(-1), (e * own).sum(-1), e.sum(-1)
+    nll, q = np.log1p(others / label), others / total
+    # the others are compared among themselves, then their best with the label
+    best = np.where(own, -np.inf, x).max(-1, keepdims=True)
+    behind = np.where(own, 0, scale * (best - x))
+    noise = 1 + (e * behind).sum(-1) / np.where(others > 0, others, 1)
+    # torch rounds the cosines before it compares them
+    rough = scale * (cos_scale + abs(x).max(-1))
+
+    def components(at_label: Array, other: Array) -> Array:
+        value: Array = scale * np.where(own, at_label[..., None], other)
+        return value
+
+    share = e / total[..., None]
+    slope = components(-bend * q, share)
+    slope_scale = components(
+        (bend_scale + abs(bend) * noise) * q, share * (1 + behind + noise[..., None]) + TINY
+    )
+    torch_scale = components(
+        bend_scale * (1 + rough), share * (1 + rough[..., None] + depth) + TINY
+    )
+    return Rows(
+        (nll, nll + q * noise),
+        {"input": (slope, slope_scale)},
+        layout=lambda slope: np.moveaxis(slope, -1, axis),
+        cancelled=1 + rough + nll,
+        torch={"input": torch_scale},
+    )
+
+
+def arcface_loss(input: Array, target: Array, margin: float = 28.6, scale: float = 64.0) -> Rows:
+    m = WIDE(margin) * np.pi / 180
+
+    def widened(x: Array) -> tuple[Number, Number]:
+        cos = np.clip(x, -1, 1)
+        angle, inside = np.arccos(cos), cos == x
+        near = angle <= np.pi - m
+        lowered = np.where(near, np.cos(angle + m), cos - m * np.sin(m))
+        steep = np.sin(m) / np.where(abs(cos) < 1, np.sin(angle), np.inf)
+        slope = inside * np.where(near, np.cos(m) + cos * steep, 1)
+        return (lowered, 1 + abs(cos)), (slope, inside * (1 + steep))
+
+    return _lowered(input, target, scale, widened)
+
+
+def cosface_loss(input: Array, target: Array, margin: float = 0.35, scale: float = 64.0) -> Rows:
+    return _lowered(
+        input, target, scale, lambda x: ((x - margin, abs(x) + margin), exact(np.ones_like(x)))
+    )
+
+
 def _chosen(
     input: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None, ignore_index: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -269,6 +346,39 @@ def _symmetric_cross_entropy(
     """As the paper defines it; its authors' code has log(label_clamp) for A."""
     log_p, w = _chosen(input, target, weight, ignore_index)
     return w * (-alpha * log_p - beta * float(np.log(label_clamp)) * (1 - log_p.exp()))
+
+
+def _with_margin(
+    input: torch.Tensor,
+    target: torch.Tensor,
+    scale: float,
+    margin: Callable[[torch.Tensor], torch.Tensor],
+) -> torch.Tensor:
+    axis = class_axis(input)
+    label = target.unsqueeze(axis)
+    logits = input.scatter(axis, label, margin(input.gather(axis, label)))
+    log_p = (scale * logits).log_softmax(axis)
+    return -log_p.gather(axis, label).squeeze(axis)
+
+
+def _arcface(
+    input: torch.Tensor, target: torch.Tensor, margin: float = 28.6, scale: float = 64.0
+) -> torch.Tensor:
+    """As pytorch_metric_learning.losses 2.9 defines it, of the cosines."""
+    m = float(np.radians(margin))
+
+    def widened(cos: torch.Tensor) -> torch.Tensor:
+        angle = cos.clamp(-1, 1).acos()
+        return torch.where(angle <= np.pi - m, (angle + m).cos(), angle.cos() - m * np.sin(m))
+
+    return _with_margin(input, target, scale, widened)
+
+
+def _cosface(
+    input: torch.Tensor, target: torch.Tensor, margin: float = 0.35, scale: float = 64.0
+) -> torch.Tensor:
+    """As pytorch_metric_learning.losses 2.9 defines it, of the cosines."""
+    return _with_margin(input, target, scale, lambda cos: cos - margin)
 
 
 CLASS_OPTIONS: list[Options] = [
@@ -352,6 +462,27 @@ ENTRIES: Final = {
         CLASS_OPTIONS,
         more=[Case("symmetric_cross_entropy_loss", (3, 10, 4), {}, {"weight": "zeros"})],
     ),
+    "arcface_loss": Entry(
+        cosines,
+        ("input",),
+        FEW_CLASSES,
+        [
+            {"margin": 0.0},
+            {"margin": 90.0, "scale": 8.0},
+            {"margin": 180.0, "scale": 1.0},
+            {"scale": 1.0},
+            {"scale": 300.0},
+        ],
+        (9, 10),
+    ),
+    "cosface_loss": Entry(
+        cosines,
+        ("input",),
+        FEW_CLASSES,
+        [{"margin": 0.0}, {"margin": 0.9, "scale": 8.0}, {"scale": 1.0}, {"scale": 300.0}],
+        (9, 10),
+        [{"beyond": True}],
+    ),
 }
 
 FORMULAS: Final = (
@@ -360,10 +491,14 @@ FORMULAS: Final = (
     softmax_focal_loss,
     poly1_cross_entropy_loss,
     symmetric_cross_entropy_loss,
+    arcface_loss,
+    cosface_loss,
 )
 
 PEERS: Final = {
     "softmax_focal_loss": Peer(_softmax_focal, divisor=_weights),
     "poly1_cross_entropy_loss": Peer(_poly1_cross_entropy, divisor=_weights),
     "symmetric_cross_entropy_loss": Peer(_symmetric_cross_entropy, divisor=_weights),
+    "arcface_loss": Peer(_arcface),
+    "cosface_loss": Peer(_cosface),
 }
