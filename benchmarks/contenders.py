@@ -71,8 +71,30 @@ def _cosface(x: Any, y: Any) -> Any:
     )
 
 
+def _contrastive(x1: Any, x2: Any, y: Any) -> Any:
+    d = torch.nn.functional.pairwise_distance(x1, x2)
+    return 0.5 * (y * d**2 + (1 - y) * (1 - d).clamp_min(0) ** 2)
+
+
+def _distillation(x: Any, y: Any) -> Any:
+    log_p, log_q = x.log_softmax(-1), y.log_softmax(-1)
+    return torch.nn.functional.kl_div(log_p, log_q, reduction="none", log_target=True).sum(-1)
+
+
+def _generalized_jsd(x: Any, y: Any) -> Any:
+    kl_div = torch.nn.functional.kl_div
+    log_p, log_q = x.log_softmax(-1), y.log_softmax(-1)
+    log_m = torch.stack([log_p, log_q]).logsumexp(0) - math.log(2)
+    of_p, of_q = (kl_div(log_m, z, reduction="none", log_target=True) for z in (log_p, log_q))
+    return 0.5 * (of_p + of_q).sum(-1)
+
+
+def _listwise_softmax(x: Any, y: Any) -> Any:
+    return -(y * x.log_softmax(-1)).sum(-1)
+
+
 # losses that torch.nn lacks, as one writes them with it
-BY_HAND: Final[dict[str, Callable[[Any, Any], Any]]] = {
+BY_HAND: Final[dict[str, Callable[..., Any]]] = {
     "log_cosh_loss": lambda x, y: x - y + torch.nn.functional.softplus(-2 * (x - y)) - math.log(2),
     "mape_loss": lambda x, y: 100 * (x - y).abs() / y.abs().clamp_min(1e-7),
     "msle_loss": lambda x, y: (x.clamp_min(1e-7).log1p() - y.clamp_min(1e-7).log1p()) ** 2,
@@ -86,6 +108,10 @@ BY_HAND: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "symmetric_cross_entropy_loss": _symmetric,
     "arcface_loss": _arcface,
     "cosface_loss": _cosface,
+    "contrastive_loss": _contrastive,
+    "distillation_kl_loss": _distillation,
+    "generalized_jsd_loss": _generalized_jsd,
+    "listwise_softmax_loss": _listwise_softmax,
     "hinge_loss": lambda x, y: (1 - y * x).clamp_min(0),
     "squared_hinge_loss": lambda x, y: (1 - y * x).clamp_min(0) ** 2,
 }
@@ -94,7 +120,7 @@ BY_HAND: Final[dict[str, Callable[[Any, Any], Any]]] = {
 def _criterion(workload: Workload) -> Callable[..., Any]:
     """The loss with torch.nn, or by hand."""
     if workload.loss in BY_HAND:
-        return lambda x, y: BY_HAND[workload.loss](x, y).mean()
+        return lambda *tensors: BY_HAND[workload.loss](*tensors).mean()
     return getattr(torch.nn, registry[workload.loss].__name__)(reduction=workload.reduction)
 
 

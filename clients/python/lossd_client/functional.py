@@ -13,16 +13,20 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "categorical_hinge_loss",
+    "contrastive_loss",
     "cosface_loss",
     "cosine_embedding_loss",
     "cross_entropy",
     "ctc_loss",
+    "distillation_kl_loss",
     "gaussian_nll_loss",
+    "generalized_jsd_loss",
     "hinge_embedding_loss",
     "hinge_loss",
     "huber_loss",
     "kl_div",
     "l1_loss",
+    "listwise_softmax_loss",
     "log_cosh_loss",
     "mape_loss",
     "margin_ranking_loss",
@@ -151,6 +155,34 @@ def categorical_hinge_loss(
     return nn.CategoricalHingeLoss(reduction=reduction, client=client)(input, target)
 
 
+def contrastive_loss(
+    input1: ArrayLike,
+    input2: ArrayLike,
+    target: ArrayLike,
+    distance_function: Named = None,
+    margin: float = 1.0,
+    reduction: str = "mean",
+    *,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Similar pairs (y = 1) cost their squared distance, others what lacks to `margin`, squared.
+
+    Args:
+        input1: First vectors, (N, D) or (D).
+        input2: Second vectors, (N, D) or (D).
+        target: 1 for similar, 0 for dissimilar pairs, (N) or ().
+        distance_function: Name of the distance. one of 'pairwise', 'cosine', 'manhattan'. 'pairwise' by default.
+        margin: Distance m from which dissimilar pairs cost nothing. >= 0.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.ContrastiveLoss`.
+    """
+    return nn.ContrastiveLoss(
+        distance_function=distance_function, margin=margin, reduction=reduction, client=client
+    )(input1, input2, target)
+
+
 def cosface_loss(
     input: ArrayLike,
     target: ArrayLike,
@@ -275,6 +307,30 @@ def ctc_loss(
     )
 
 
+def distillation_kl_loss(
+    student_logits: ArrayLike,
+    teacher_logits: ArrayLike,
+    temperature: float = 1.0,
+    reduction: str = "mean",
+    *,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Divergence of a student's softened probabilities from a teacher's.
+
+    Args:
+        student_logits: Logits x, (*, C).
+        teacher_logits: Logits y, (*, C).
+        temperature: What logits are divided by, T. > 0.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.DistillationKLLoss`.
+    """
+    return nn.DistillationKLLoss(temperature=temperature, reduction=reduction, client=client)(
+        student_logits, teacher_logits
+    )
+
+
 def gaussian_nll_loss(
     input: ArrayLike,
     target: ArrayLike,
@@ -301,6 +357,32 @@ def gaussian_nll_loss(
     return nn.GaussianNLLLoss(full=full, eps=eps, reduction=reduction, client=client)(
         input, target, var
     )
+
+
+def generalized_jsd_loss(
+    student_logits: ArrayLike,
+    teacher_logits: ArrayLike,
+    beta: float = 0.5,
+    temperature: float = 1.0,
+    reduction: str = "mean",
+    *,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Generalised Jensen-Shannon divergence of a student's and a teacher's probabilities.
+
+    Args:
+        student_logits: Logits x, (*, C).
+        teacher_logits: Logits y, (*, C).
+        beta: Share of the teacher in the mixture. >= 0 and <= 1.
+        temperature: What logits are divided by, T. > 0.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.GeneralizedJSDLoss`.
+    """
+    return nn.GeneralizedJSDLoss(
+        beta=beta, temperature=temperature, reduction=reduction, client=client
+    )(student_logits, teacher_logits)
 
 
 def hinge_embedding_loss(
@@ -431,6 +513,30 @@ def l1_loss(
     return nn.L1Loss(
         size_average=size_average, reduce=reduce, reduction=reduction, weight=weight, client=client
     )(input, target)
+
+
+def listwise_softmax_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    temperature: float = 1.0,
+    reduction: str = "mean",
+    *,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Cross entropy between the relevance of a list's items and the softmax of their scores.
+
+    Args:
+        input: Scores x, (*, L).
+        target: Relevance y of the items, or a negative number for none.
+        temperature: What scores are divided by, T. > 0.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.ListwiseSoftmaxLoss`.
+    """
+    return nn.ListwiseSoftmaxLoss(temperature=temperature, reduction=reduction, client=client)(
+        input, target
+    )
 
 
 def log_cosh_loss(

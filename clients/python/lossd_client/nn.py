@@ -17,15 +17,19 @@ __all__ = [
     "BCEWithLogitsLoss",
     "CTCLoss",
     "CategoricalHingeLoss",
+    "ContrastiveLoss",
     "CosFaceLoss",
     "CosineEmbeddingLoss",
     "CrossEntropyLoss",
+    "DistillationKLLoss",
     "GaussianNLLLoss",
+    "GeneralizedJSDLoss",
     "HingeEmbeddingLoss",
     "HingeLoss",
     "HuberLoss",
     "KLDivLoss",
     "L1Loss",
+    "ListwiseSoftmaxLoss",
     "LogCoshLoss",
     "MAPELoss",
     "MSELoss",
@@ -365,6 +369,75 @@ class CategoricalHingeLoss(Loss):
         return self._call(input, target)  # type: ignore[no-any-return]
 
 
+class ContrastiveLoss(Loss):
+    r"""Similar pairs (y = 1) cost their squared distance, others what lacks to `margin`, squared.
+
+    .. math:: \ell = \tfrac12 \left[\, y\, d^2 + (1 - y) \max(0,\ m - d)^2 \,\right]
+
+    Shape:
+        input1, input2: (N, D) or (D); target: (N) or ().
+
+    sentence-transformers' loss of the embeddings: half of each square, as in the paper, and a
+    target in [0, 1] weighs the two parts. Its default there is distance_function='cosine' with
+    a margin of 0.5.
+
+    Distances: 'pairwise', the Euclidean norm of the difference plus 1e-6 in each component, as
+    torch.nn.PairwiseDistance has it, which gives equal vectors a (finite) gradient; 'cosine',
+    1 - cos; 'manhattan', the sum of the magnitudes of the same difference.
+
+    Args:
+        distance_function: Name of the distance. one of 'pairwise', 'cosine', 'manhattan'. 'pairwise' by default.
+        margin: Distance m from which dissimilar pairs cost nothing. >= 0.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input1: First vectors, (N, D) or (D).
+        input2: Second vectors, (N, D) or (D).
+        target: 1 for similar, 0 for dissimilar pairs, (N) or ().
+
+    Gradients: input1, input2.
+
+    Reference: Hadsell et al., Dimensionality reduction by learning an invariant mapping, 2006, doi:10.1109/CVPR.2006.100
+
+    Example:
+        >>> criterion = nn.ContrastiveLoss(client=client)
+        >>> round(criterion([[0.0, 0], [0, 0]], [[3.0, 4], [0, 0.5]], [1, 0]).item(), 4)
+        6.3125
+    """
+
+    name = "contrastive_loss"
+    inputs = ("input1", "input2", "target")
+    differentiable = ("input1", "input2")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {"distance_function": "pairwise", "margin": 1.0}
+    choices: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "distance_function": ("pairwise", "cosine", "manhattan")
+    }
+    distance_function: str
+    margin: float
+
+    def __init__(
+        self,
+        distance_function: Named = None,
+        margin: float = 1.0,
+        reduction: str = "mean",
+        *,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"distance_function": distance_function, "margin": margin},
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            client=client,
+        )
+
+    def __call__(self, input1: ArrayLike, input2: ArrayLike, target: ArrayLike) -> Tensor:
+        return self._call(input1, input2, target)  # type: ignore[no-any-return]
+
+
 class CosFaceLoss(Loss):
     r"""Softmax cross entropy of cosines, after the label's is lowered.
 
@@ -557,6 +630,61 @@ class CrossEntropyLoss(Loss):
         return self._call(input, target)  # type: ignore[no-any-return]
 
 
+class DistillationKLLoss(Loss):
+    r"""Divergence of a student's softened probabilities from a teacher's.
+
+    .. math:: \ell = T^2 \sum_c q_c \log \frac{q_c}{p_c},\ p = \mathrm{softmax}(x / T),\ q = \mathrm{softmax}(y / T)
+
+    Shape:
+        student_logits, teacher_logits: (*, C), the same; the loss has their shape without C.
+
+    Both are divided by `temperature` before the softmax, and the loss is multiplied by its
+    square, so that gradients keep their size. A class that the teacher leaves out (logit -inf)
+    adds nothing, where PyTorch's kl_div gives NaN. One that only the student leaves out gives
+    inf.
+
+    Args:
+        temperature: What logits are divided by, T. > 0.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        student_logits: Logits x, (*, C).
+        teacher_logits: Logits y, (*, C).
+
+    Gradients: student_logits, teacher_logits.
+
+    Reference: Hinton et al., Distilling the knowledge in a neural network, https://arxiv.org/abs/1503.02531
+
+    Example:
+        >>> criterion = nn.DistillationKLLoss(temperature=2.0, client=client)
+        >>> round(criterion([[1.0, 2.0, 0.5]], [[2.0, 1.0, 0.0]]).item(), 5)
+        0.41852
+    """
+
+    name = "distillation_kl_loss"
+    inputs = ("student_logits", "teacher_logits")
+    differentiable = ("student_logits", "teacher_logits")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {"temperature": 1.0}
+    temperature: float
+
+    def __init__(
+        self, temperature: float = 1.0, reduction: str = "mean", *, client: AnyClient | None = None
+    ) -> None:
+        self._configure(
+            parameters={"temperature": temperature},
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            client=client,
+        )
+
+    def __call__(self, student_logits: ArrayLike, teacher_logits: ArrayLike) -> Tensor:
+        return self._call(student_logits, teacher_logits)  # type: ignore[no-any-return]
+
+
 class GaussianNLLLoss(Loss):
     r"""Negative log-likelihood under normal distributions of predicted mean and variance.
 
@@ -616,6 +744,69 @@ class GaussianNLLLoss(Loss):
 
     def __call__(self, input: ArrayLike, target: ArrayLike, var: ArrayLike) -> Tensor:
         return self._call(input, target, var)  # type: ignore[no-any-return]
+
+
+class GeneralizedJSDLoss(Loss):
+    r"""Generalised Jensen-Shannon divergence of a student's and a teacher's probabilities.
+
+    .. math:: \ell = \beta \sum_c q_c \log \frac{q_c}{m_c} + (1 - \beta) \sum_c p_c \log \frac{p_c}{m_c},\ m = \beta q + (1 - \beta) p,\ p = \mathrm{softmax}(x / T),\ q = \mathrm{softmax}(y / T)
+
+    Shape:
+        student_logits, teacher_logits: (*, C), the same; the loss has their shape without C.
+
+    TRL's loss of its GKD trainer, one for each row, which the trainer adds up for 'batchmean'.
+    `beta=0` is the divergence of the student from the teacher, as in DistillationKLLoss without
+    its factor; `beta=1` the other way round. The teacher is fixed, as the trainer has it: the
+    gradient is the student's. A class that either leaves out (logit -inf) adds nothing to its
+    part, where TRL gives NaN.
+
+    Args:
+        beta: Share of the teacher in the mixture. >= 0 and <= 1.
+        temperature: What logits are divided by, T. > 0.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        student_logits: Logits x, (*, C).
+        teacher_logits: Logits y, (*, C).
+
+    Gradients: student_logits.
+
+    Reference: Agarwal et al., On-policy distillation of language models: learning from self-generated mistakes, https://arxiv.org/abs/2306.13649
+
+    Example:
+        >>> criterion = nn.GeneralizedJSDLoss(client=client)
+        >>> round(criterion([[1.0, 2.0, 0.5]], [[2.0, 1.0, 0.0]]).item(), 5)
+        0.10121
+    """
+
+    name = "generalized_jsd_loss"
+    inputs = ("student_logits", "teacher_logits")
+    differentiable = ("student_logits",)
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {"beta": 0.5, "temperature": 1.0}
+    beta: float
+    temperature: float
+
+    def __init__(
+        self,
+        beta: float = 0.5,
+        temperature: float = 1.0,
+        reduction: str = "mean",
+        *,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"beta": beta, "temperature": temperature},
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            client=client,
+        )
+
+    def __call__(self, student_logits: ArrayLike, teacher_logits: ArrayLike) -> Tensor:
+        return self._call(student_logits, teacher_logits)  # type: ignore[no-any-return]
 
 
 class HingeEmbeddingLoss(Loss):
@@ -898,6 +1089,61 @@ class L1Loss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            client=client,
+        )
+
+    def __call__(self, input: ArrayLike, target: ArrayLike) -> Tensor:
+        return self._call(input, target)  # type: ignore[no-any-return]
+
+
+class ListwiseSoftmaxLoss(Loss):
+    r"""Cross entropy between the relevance of a list's items and the softmax of their scores.
+
+    .. math:: \ell = -\sum_i y_i \log \frac{e^{x_i / T}}{\sum_j e^{x_j / T}}
+
+    Shape:
+        input, target: (*, L), broadcast together; the loss has their shape without L.
+
+    TensorFlow Ranking's SoftmaxLoss: labels are used as they are, so that a list counts by the
+    sum of its labels, and one without relevant items costs 0. Items with a negative label are
+    padding, whatever their scores: they are left out (TensorFlow Ranking counts them with a
+    probability of about 1e-10), and their gradients are 0.
+
+    Args:
+        temperature: What scores are divided by, T. > 0.
+        reduction: 'none', 'mean', 'sum'.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Scores x, (*, L).
+        target: Relevance y of the items, or a negative number for none.
+
+    Gradients: input, target.
+
+    Reference: https://www.tensorflow.org/ranking/api_docs/python/tfr/keras/losses/SoftmaxLoss
+
+    Example:
+        >>> criterion = nn.ListwiseSoftmaxLoss(client=client)
+        >>> round(criterion([[0.5, 2.0, 1.0, 9.0]], [[0, 2, 1, -1]]).item(), 5)
+        2.39311
+    """
+
+    name = "listwise_softmax_loss"
+    inputs = ("input", "target")
+    differentiable = ("input", "target")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {"temperature": 1.0}
+    temperature: float
+
+    def __init__(
+        self, temperature: float = 1.0, reduction: str = "mean", *, client: AnyClient | None = None
+    ) -> None:
+        self._configure(
+            parameters={"temperature": temperature},
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
             client=client,
         )
 
