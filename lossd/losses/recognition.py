@@ -75,7 +75,7 @@ class ArcFaceLoss(_Cosines):
     @staticmethod
     def combine(x: Any, top: Any, rest: Any, scale: Any, cos_m: Any, sin_m: Any, drop: Any) -> Any:
         cos = min(max(x, -1.0), 1.0)
-        sine = math.sqrt(1.0 - cos * cos)
+        sine = math.sqrt((1.0 - cos) * (1.0 + cos))
         near = cos >= -cos_m  # the angle and the margin are at most 180 degrees
         lowered = cos * cos_m - sine * sin_m if near else cos - drop
         slope = cos_m + (cos * sin_m / sine if sine > 0 else 0.0) if near else 1.0
