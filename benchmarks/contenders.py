@@ -54,6 +54,62 @@ def _kto(x: Any, ref: Any, y: Any, kl: Any) -> Any:
     return torch.where(y != 0, 1 - torch.sigmoid(z), 1 - torch.sigmoid(-z))
 
 
+def _label_log_p(x: Any, y: Any) -> Any:
+    return x.log_softmax(1).gather(1, y.unsqueeze(1)).squeeze(1)
+
+
+def _softmax_focal(x: Any, y: Any) -> Any:
+    log_p = _label_log_p(x, y)
+    return -((1 - log_p.exp()) ** 2) * log_p
+
+
+def _poly1(x: Any, y: Any) -> Any:
+    log_p = _label_log_p(x, y)
+    return 2 * (1 - log_p.exp()) - log_p
+
+
+def _symmetric(x: Any, y: Any) -> Any:
+    log_p = _label_log_p(x, y)
+    return -0.1 * log_p - math.log(1e-4) * (1 - log_p.exp())
+
+
+def _arcface(x: Any, y: Any) -> Any:
+    label = y.unsqueeze(1)
+    cos, m = x.gather(1, label), math.radians(28.6)
+    angle = cos.acos()
+    lowered = torch.where(angle <= math.pi - m, (angle + m).cos(), cos - m * math.sin(m))
+    return -_label_log_p(64 * x.scatter(1, label, lowered), y)
+
+
+def _cosface(x: Any, y: Any) -> Any:
+    label = y.unsqueeze(1)
+    return -_label_log_p(
+        64 * x.scatter_add(1, label, torch.full_like(label, -0.35, dtype=x.dtype)), y
+    )
+
+
+def _contrastive(x1: Any, x2: Any, y: Any) -> Any:
+    d = torch.nn.functional.pairwise_distance(x1, x2)
+    return 0.5 * (y * d**2 + (1 - y) * (1 - d).clamp_min(0) ** 2)
+
+
+def _distillation(x: Any, y: Any) -> Any:
+    log_p, log_q = x.log_softmax(-1), y.log_softmax(-1)
+    return torch.nn.functional.kl_div(log_p, log_q, reduction="none", log_target=True).sum(-1)
+
+
+def _generalized_jsd(x: Any, y: Any) -> Any:
+    kl_div = torch.nn.functional.kl_div
+    log_p, log_q = x.log_softmax(-1), y.log_softmax(-1)
+    log_m = torch.stack([log_p, log_q]).logsumexp(0) - math.log(2)
+    of_p, of_q = (kl_div(log_m, z, reduction="none", log_target=True) for z in (log_p, log_q))
+    return 0.5 * (of_p + of_q).sum(-1)
+
+
+def _listwise_softmax(x: Any, y: Any) -> Any:
+    return -(y * x.log_softmax(-1)).sum(-1)
+
+
 # losses that torch.nn lacks, as one writes them with it
 BY_HAND: Final[dict[str, Callable[..., Any]]] = {
     "log_cosh_loss": lambda x, y: x - y + torch.nn.functional.softplus(-2 * (x - y)) - math.log(2),
@@ -64,6 +120,15 @@ BY_HAND: Final[dict[str, Callable[..., Any]]] = {
         0
     ),
     "sigmoid_focal_loss": _sigmoid_focal,
+    "softmax_focal_loss": _softmax_focal,
+    "poly1_cross_entropy_loss": _poly1,
+    "symmetric_cross_entropy_loss": _symmetric,
+    "arcface_loss": _arcface,
+    "cosface_loss": _cosface,
+    "contrastive_loss": _contrastive,
+    "distillation_kl_loss": _distillation,
+    "generalized_jsd_loss": _generalized_jsd,
+    "listwise_softmax_loss": _listwise_softmax,
     "hinge_loss": lambda x, y: (1 - y * x).clamp_min(0),
     "squared_hinge_loss": lambda x, y: (1 - y * x).clamp_min(0) ** 2,
     "importance_sampling_loss": lambda x, old, a: -torch.exp(x - old) * a,

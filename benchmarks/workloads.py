@@ -34,6 +34,7 @@ OWN: Final[dict[str, tuple[Shape, ...]]] = {
     "multi_margin_loss": ((64, 10), (4096, 10), (4096, 100), (4096, 1000)),
     "multilabel_soft_margin_loss": ((64, 10), (4096, 100), (4096, 1000), (512, 32000)),
     "multilabel_margin_loss": ((64, 10), (4096, 100), (4096, 1000)),
+    "generalized_jsd_loss": ((64, 10), (4096, 1000), (512, 32000)),
     "ctc_loss": ((100, 8, 30), (500, 32, 100), (200, 16, 1000)),
 }
 """Shapes of losses that take others than their family."""
@@ -105,6 +106,12 @@ SPECIAL: Final[dict[tuple[str, str], Draw]] = {
     ("multilabel_soft_margin_loss", "target"): _unit,
     ("categorical_hinge_loss", "target"): _unit,
     ("sigmoid_focal_loss", "target"): _unit,
+    ("arcface_loss", "input"): _unit,
+    ("cosface_loss", "input"): _unit,
+    ("generalized_jsd_loss", "student_logits"): _normal,
+    ("generalized_jsd_loss", "teacher_logits"): _normal,
+    ("contrastive_loss", "target"): lambda rng, shape: _signs(rng, shape[:-1]).clip(0),
+    ("listwise_softmax_loss", "target"): lambda rng, shape: rng.poisson(1, shape).astype("f4"),
     ("mape_loss", "target"): _unit,
     ("msle_loss", "input"): _unit,
     ("msle_loss", "target"): _unit,

@@ -437,8 +437,8 @@ class Classes(Rowwise):
     coefficient is subtracted from the first tensor's slope there. Rows whose label is
     `ignore_index` give 0. The mean divides by the sum of the weights at the labels.
     With probabilities, or with `plain_mean`, the mean divides by the number of rows.
-    With `versus`, terms and slopes take two more values before the parameters: whether this
-    component is another than the label's, and the first tensor's component at the label.
+    With `versus`, peaks, terms and slopes take two more values before the parameters: whether
+    this component is another than the label's, and the first tensor's component at the label.
     """
 
     def layout(self, given: Given) -> Layout:

@@ -61,7 +61,7 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
 
     peak_walk = lines(8, "top{0}[:] = low", over=range(pieces.peaks)) + walk(
         moving,
-        f"values = peaks({xs}{constants})\n"
+        f"values = peaks({xs}{versus}{constants})\n"
         + "".join(
             f"top{k}[j] = values[{k}] if (values[{k}] > top{k}[j]) | (values[{k}] != values[{k}])"
             f" else top{k}[j]\n"

@@ -22,7 +22,7 @@ class Pieces:
     coefficients: positions of the coefficients in what `combine` gives.
     kept: whether the first term is kept where the first gradient goes.
     walks: whether any piece looks at every component.
-    versus: how many more values terms and slopes see, of the label.
+    versus: how many more values peaks, terms and slopes see, of the label.
     """
 
     vectors: list[int]
@@ -48,8 +48,8 @@ def take_apart(loss: type[Rowwise], variant: Variant) -> Pieces:
     results = [differentiable.index(name) for name in variant.gradients]
 
     rows, constants = len(vectors), variant.constants
-    peaks = len(loss.peaks(*[1.0] * (rows + constants))) if loss.peaks else 0
     versus = 2 * loss.versus
+    peaks = len(loss.peaks(*[1.0] * (rows + versus + constants))) if loss.peaks else 0
     terms = len(loss.terms(*[1.0] * (rows + peaks + versus + constants))) if loss.terms else 0
     seen = rows if labelled else len(scalars)
     combined = len(loss.combine(*[1.0] * (seen + peaks + terms + constants)))

@@ -99,7 +99,7 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
             vectors,
             False,
             False,
-            lines(16, f"values = peaks({xs}{constants})"),
+            lines(16, f"values = peaks({xs}{versus}{constants})"),
             add="lanes{k}[j] = {v} if ({v} > lanes{k}[j]) | ({v} != {v}) else lanes{k}[j]  # top",
         )
     }

@@ -3,6 +3,7 @@
 from lossd.losses import (
     classification,
     detection,
+    distillation,
     embedding,
     likelihood,
     linear,
@@ -10,6 +11,8 @@ from lossd.losses import (
     policy,
     preference,
     probability,
+    ranking,
+    recognition,
     regression,
     sequence,
 )
@@ -17,6 +20,7 @@ from lossd.losses import (
 __all__ = [
     "classification",
     "detection",
+    "distillation",
     "embedding",
     "likelihood",
     "linear",
@@ -24,6 +28,8 @@ __all__ = [
     "policy",
     "preference",
     "probability",
+    "ranking",
+    "recognition",
     "regression",
     "sequence",
 ]

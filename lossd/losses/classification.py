@@ -1,12 +1,12 @@
 """Losses between scores of classes and one class, or a distribution, per row."""
 
 import math
-from typing import Any
+from typing import Any, Final
 
 from lossd_client.dtypes import is_float
 from lossd_client.errors import ParameterError
 
-from lossd.mathfns import exp
+from lossd.mathfns import exp, inlined
 from lossd.spec import Classes, Given, Layout, Loss, param, tensor
 
 
@@ -168,3 +168,174 @@ class NLLLoss(Classes):
     @staticmethod
     def combine(x: Any, w: Any) -> Any:
         return -w * x, w
+
+
+LOWEST: Final = -math.inf
+"""The logit of a class that is left out: its probability is 0."""
+
+
+@inlined
+def rival(z: Any, x: Any, other: Any) -> Any:
+    """e^z of a class other than the label's, z below the best of them; 0 of the label's own."""
+    e = exp(z)
+    e = e if x != LOWEST else 0  # the best may be LOWEST itself, and z NaN
+    return e if other else 0
+
+
+@inlined
+def odds(lead: Any, rest: Any) -> Any:
+    """Of the label: -log p, p, 1 - p, and by what to multiply its rivals' terms to get theirs.
+
+    lead: how far the best rival's logit is above the label's; rest: the sum of e^(x - best) over
+    the rivals. They are added to the label's term last, so that nothing of 1 - p is lost in 1.
+    """
+    e = math.exp(-abs(lead))
+    others, own, share = (rest, e, 1.0) if lead > 0 else (rest * e, 1.0, e)
+    total = others + own
+    nll = lead + math.log(total) if lead > 0 else math.log1p(others)
+    return nll, own / total, others / total, share / total
+
+
+class _Rivals(Classes):
+    """Losses of logits that add up the label's rivals apart from it."""
+
+    versus = True
+    keep = True
+
+    input = tensor("vector", "Logits x, (C), (N, C) or (N, C, d1, …, dK).", grad=True)
+    target = tensor("label", "Class indices in [0, C), the input's shape without C.")
+    weight = tensor("class", "Factor w of each class, (C).", optional=True)
+    ignore_index: int = param(-100, "Index of rows to leave out.")
+
+    @staticmethod
+    def peaks(x: Any, w: Any, other: Any, x_y: Any, a: Any, b: Any) -> Any:
+        return (x if other else LOWEST,)
+
+    @staticmethod
+    def terms(x: Any, w: Any, top: Any, other: Any, x_y: Any, a: Any, b: Any) -> Any:
+        return (rival(x - top, x, other),)
+
+    @staticmethod
+    def combine(x: Any, w: Any, top: Any, rest: Any, a: Any, b: Any) -> Any:
+        nll, p, q, share = odds(top - x, rest)
+        k = w * (a + b * p)
+        return w * (a * nll + b * q), k * q, k * share
+
+    @staticmethod
+    def slopes(e: Any, x: Any, w: Any, other: Any, x_y: Any, k: Any, a: Any, b: Any) -> Any:
+        return (e * k,)
+
+
+class SoftmaxFocalLoss(_Rivals):
+    r"""Cross entropy of logits in which well classified rows hardly count.
+
+    Shape:
+        input: (C), (N, C) or (N, C, d1, …, dK); target: the same without C (any integer type);
+        weight: (C).
+
+    The loss is one for each row: MONAI's, for one-hot targets and without `alpha`, summed over
+    the classes. With `gamma=0` it is CrossEntropyLoss, and the mean divides as it does there: by
+    the sum of the weights at the targets. Rows whose target is `ignore_index` give 0 and do not
+    count. A class with the logit -inf is left out. Exact where the label's probability is nearly
+    1, as 1 - p is added up and not subtracted; at p = 1 the gradient is 0 for every gamma.
+
+    Example:
+        >>> criterion = nn.SoftmaxFocalLoss(client=client)
+        >>> round(criterion([[1.5, 2, 0.5], [0.5, 1, 1.5]], [1, 2]).item(), 6)
+        0.144954
+    """
+
+    name = "softmax_focal_loss"
+    library = "monai.losses"
+    signature = ("gamma", "weight", "ignore_index", "reduction")
+    formula = r"\ell = -w_y (1 - p_y)^\gamma \log p_y,\ p_c = \frac{e^{x_c}}{\sum_j e^{x_j}}"
+    reference = (
+        "Lin et al., Focal loss for dense object detection, https://arxiv.org/abs/1708.02002"
+    )
+
+    gamma: float = param(2.0, "How little easy rows count.", ge=0)
+
+    def constants(self, layout: Layout) -> tuple[float, ...]:
+        return self.gamma, 0.0
+
+    @staticmethod
+    def combine(x: Any, w: Any, top: Any, rest: Any, gamma: Any, _: Any) -> Any:
+        nll, p, q, share = odds(top - x, rest)
+        power = w * q**gamma
+        # -p log p / (1 - p), whose limits are 1 at p = 1 and 0 at p = 0
+        ratio = p * nll / q if q != 0 else p
+        ratio = ratio if p != 0 else 0.0
+        k = power * (1.0 + gamma * ratio)
+        return power * nll, k * q, k * share
+
+
+class Poly1CrossEntropyLoss(_Rivals):
+    r"""Cross entropy of logits with another weight of the first term of its series in 1 - p.
+
+    Shape:
+        input: (C), (N, C) or (N, C, d1, …, dK); target: the same without C (any integer type);
+        weight: (C).
+
+    With `epsilon=0` it is CrossEntropyLoss, and the mean divides as it does there: by the sum of
+    the weights at the targets. `weight` multiplies both terms. Rows whose target is
+    `ignore_index` give 0 and do not count. A class with the logit -inf is left out.
+
+    Example:
+        >>> criterion = nn.Poly1CrossEntropyLoss(client=client)
+        >>> round(criterion([[1.5, 2, 0.5], [0.5, 1, 1.5]], [1, 2]).item(), 6)
+        1.58917
+    """
+
+    name = "poly1_cross_entropy_loss"
+    library = "optax.losses"
+    signature = ("epsilon", "weight", "ignore_index", "reduction")
+    formula = r"\ell = w_y\,[-\log p_y + \varepsilon (1 - p_y)],\ p = \mathrm{softmax}(x)"
+    reference = (
+        "Leng et al., PolyLoss: a polynomial expansion perspective of classification loss "
+        "functions, https://arxiv.org/abs/2204.12511"
+    )
+
+    epsilon: float = param(2.0, "What is added to the first term's weight, 1.", ge=-1)
+
+    def constants(self, layout: Layout) -> tuple[float, ...]:
+        return 1.0, self.epsilon
+
+
+class SymmetricCrossEntropyLoss(_Rivals):
+    r"""Cross entropy of logits plus reverse cross entropy, which noisy labels mislead less.
+
+    Shape:
+        input: (C), (N, C) or (N, C, d1, …, dK); target: the same without C (any integer type);
+        weight: (C).
+
+    In the reverse cross entropy the logarithm of the labels is taken, whose zeros count as
+    `label_clamp`, as in the authors' code: its logarithm is the paper's A. The code's clamp of
+    the probabilities at 1e-7, which adds as much for each class without a gradient, is left out
+    as in the paper. `weight` multiplies both terms, and the mean divides as CrossEntropyLoss's:
+    by the sum of the weights at the targets. Rows whose target is `ignore_index` give 0 and do
+    not count. A class with the logit -inf is left out.
+
+    Example:
+        >>> criterion = nn.SymmetricCrossEntropyLoss(client=client)
+        >>> round(criterion([[1.5, 2, 0.5], [0.5, 1, 1.5]], [1, 2]).item(), 6)
+        4.425179
+    """
+
+    name = "symmetric_cross_entropy_loss"
+    library = "Wang et al."
+    signature = ("alpha", "beta", "label_clamp", "weight", "ignore_index", "reduction")
+    formula = (
+        r"\ell = w_y\,[-\alpha \log p_y - \beta A (1 - p_y)],\ p = \mathrm{softmax}(x),"
+        r"\ A = \log(\text{label\_clamp})"
+    )
+    reference = (
+        "Wang et al., Symmetric cross entropy for robust learning with noisy labels, "
+        "https://arxiv.org/abs/1908.06112"
+    )
+
+    alpha: float = param(0.1, "Weight of the cross entropy.", ge=0)
+    beta: float = param(1.0, "Weight of the reverse cross entropy.", ge=0)
+    label_clamp: float = param(1e-4, "What the labels' zeros count as.", gt=0, le=1)
+
+    def constants(self, layout: Layout) -> tuple[float, ...]:
+        return self.alpha, -self.beta * math.log(self.label_clamp)

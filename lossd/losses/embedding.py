@@ -11,6 +11,9 @@ from lossd.spec import Elementwise, Given, Layout, Loss, Vectors, param, tensor
 COSINE_EPS = 9.999999960041972e-13
 """Added to both squared norms of a cosine: 1e-12 as a float32, as PyTorch has it."""
 
+PAIRWISE_EPS = 1e-6
+"""Added to each component of a difference, as torch.nn.PairwiseDistance does."""
+
 
 @inlined
 def step(h: Any) -> Any:
@@ -83,7 +86,33 @@ class MarginRankingLoss(Elementwise):
         return max(h, 0), -y * active, y * active, -d * active
 
 
-class CosineEmbeddingLoss(Vectors):
+class _Pairs(Vectors):
+    """What losses of pairs have in common: their tensors' shapes."""
+
+    def layout(self, given: Given) -> Layout:
+        rank = len(given["target"].shape)
+        if rank > 1:
+            raise ShapeError(
+                f"{self.name}: target {given['target'].shape} must be (N) or ()", field="target"
+            )
+        for name in ("input1", "input2"):
+            if len(given[name].shape) != rank + 1:
+                wanted = "(N, D)" if rank else "(D)"
+                raise ShapeError(
+                    f"{self.name}: {name} {given[name].shape} must be {wanted} for target "
+                    f"{given['target'].shape}",
+                    field=name,
+                )
+        if given["input1"].shape[-1] != given["input2"].shape[-1]:
+            raise ShapeError(
+                f"{self.name}: input1 {given['input1'].shape}, input2 {given['input2'].shape} "
+                "must have vectors of the same length",
+                field="input2",
+            )
+        return self.rows_of(given)
+
+
+class CosineEmbeddingLoss(_Pairs):
     r"""Similar vectors (y = 1) cost 1 - cos, dissimilar ones (y = -1) their cosine above `margin`.
 
     Shape:
@@ -110,28 +139,6 @@ class CosineEmbeddingLoss(Vectors):
     input2 = tensor("vector", "Second vectors, (N, D) or (D).", grad=True)
     target = tensor("scalar", "1 for similar, -1 for dissimilar pairs, (N) or ().")
     margin: float = param(0.0, "Cosine up to which dissimilar pairs cost nothing, in [-1, 1].")
-
-    def layout(self, given: Given) -> Layout:
-        rank = len(given["target"].shape)
-        if rank > 1:
-            raise ShapeError(
-                f"{self.name}: target {given['target'].shape} must be (N) or ()", field="target"
-            )
-        for name in ("input1", "input2"):
-            if len(given[name].shape) != rank + 1:
-                wanted = "(N, D)" if rank else "(D)"
-                raise ShapeError(
-                    f"{self.name}: {name} {given[name].shape} must be {wanted} for target "
-                    f"{given['target'].shape}",
-                    field=name,
-                )
-        if given["input1"].shape[-1] != given["input2"].shape[-1]:
-            raise ShapeError(
-                f"{self.name}: input1 {given['input1'].shape}, input2 {given['input2'].shape} "
-                "must have vectors of the same length",
-                field="input2",
-            )
-        return self.rows_of(given)
 
     @staticmethod
     def terms(x1: Any, x2: Any, margin: Any) -> Any:
@@ -419,7 +426,7 @@ class TripletMarginWithDistanceLoss(_Triplets):
 
 class _TripletPairwise(TripletMarginWithDistanceLoss):
     def constants(self, layout: Layout) -> tuple[float, ...]:
-        return self.margin, 2.0, 1e-6, float(self.swap)
+        return self.margin, 2.0, PAIRWISE_EPS, float(self.swap)
 
     terms = staticmethod(TripletMarginLoss.terms)
     combine = staticmethod(TripletMarginLoss.combine)
@@ -510,3 +517,100 @@ class _TripletCosine(TripletMarginWithDistanceLoss):
             ap * a + pn * n + pp * p,
             an * a + pn * p + nn * n,
         )
+
+
+@inlined
+def contrast(d: Any, y: Any, margin: Any) -> Any:
+    """The loss of a pair at the distance d, and its slope there."""
+    lack = max(margin - d, 0.0)
+    return 0.5 * (y * d * d + (1.0 - y) * lack * lack), y * d - (1.0 - y) * lack
+
+
+class ContrastiveLoss(_Pairs):
+    r"""Similar pairs (y = 1) cost their squared distance, others what lacks to `margin`, squared.
+
+    Shape:
+        input1, input2: (N, D) or (D); target: (N) or ().
+
+    sentence-transformers' loss of the embeddings: half of each square, as in the paper, and a
+    target in [0, 1] weighs the two parts. Its default there is distance_function='cosine' with
+    a margin of 0.5.
+
+    Distances: 'pairwise', the Euclidean norm of the difference plus 1e-6 in each component, as
+    torch.nn.PairwiseDistance has it, which gives equal vectors a (finite) gradient; 'cosine',
+    1 - cos; 'manhattan', the sum of the magnitudes of the same difference.
+
+    Example:
+        >>> criterion = nn.ContrastiveLoss(client=client)
+        >>> round(criterion([[0.0, 0], [0, 0]], [[3.0, 4], [0, 0.5]], [1, 0]).item(), 4)
+        6.3125
+    """
+
+    name = "contrastive_loss"
+    library = "sentence_transformers.losses"
+    signature = ("distance_function", "margin", "reduction")
+    formula = r"\ell = \tfrac12 \left[\, y\, d^2 + (1 - y) \max(0,\ m - d)^2 \,\right]"
+    reference = (
+        "Hadsell et al., Dimensionality reduction by learning an invariant mapping, 2006, "
+        "doi:10.1109/CVPR.2006.100"
+    )
+
+    input1 = tensor("vector", "First vectors, (N, D) or (D).", grad=True)
+    input2 = tensor("vector", "Second vectors, (N, D) or (D).", grad=True)
+    target = tensor("scalar", "1 for similar, 0 for dissimilar pairs, (N) or ().")
+    distance_function: str = param(
+        "pairwise", "Name of the distance.", choices=("pairwise", "cosine", "manhattan")
+    )
+    margin: float = param(1.0, "Distance m from which dissimilar pairs cost nothing.", ge=0)
+
+    def lower(self, given: Given) -> Loss:
+        kinds = {"cosine": _ContrastiveCosine, "manhattan": _ContrastiveManhattan}
+        kind = kinds.get(self.distance_function)
+        return kind(**self.values) if kind else self
+
+    @staticmethod
+    def terms(x1: Any, x2: Any, margin: Any) -> Any:
+        d = x1 - x2 + PAIRWISE_EPS
+        return (d * d,)
+
+    @staticmethod
+    def combine(y: Any, square: Any, margin: Any) -> Any:
+        d = math.sqrt(square)
+        loss, slope = contrast(d, y, margin)
+        return loss, slope / d if d != 0 else 0.0
+
+    @staticmethod
+    def slopes(x1: Any, x2: Any, k: Any, margin: Any) -> Any:
+        slope = k * (x1 - x2 + PAIRWISE_EPS)
+        return slope, -slope
+
+
+class _ContrastiveManhattan(ContrastiveLoss):
+    @staticmethod
+    def terms(x1: Any, x2: Any, margin: Any) -> Any:
+        return (abs(x1 - x2 + PAIRWISE_EPS),)
+
+    @staticmethod
+    def combine(y: Any, d: Any, margin: Any) -> Any:
+        return contrast(d, y, margin)
+
+    @staticmethod
+    def slopes(x1: Any, x2: Any, k: Any, margin: Any) -> Any:
+        slope = k * sign(x1 - x2 + PAIRWISE_EPS)
+        return slope, -slope
+
+
+class _ContrastiveCosine(ContrastiveLoss):
+    @staticmethod
+    def terms(x1: Any, x2: Any, margin: Any) -> Any:
+        return x1 * x2, x1 * x1, x2 * x2
+
+    @staticmethod
+    def combine(y: Any, dot: Any, square1: Any, square2: Any, margin: Any) -> Any:
+        d, by_dot, own1, own2 = cosine_distance(dot, square1, square2)
+        loss, slope = contrast(d, y, margin)
+        return loss, -slope * by_dot, slope * own1, slope * own2
+
+    @staticmethod
+    def slopes(x1: Any, x2: Any, k: Any, k1: Any, k2: Any, margin: Any) -> Any:
+        return k * x2 + k1 * x1, k * x1 + k2 * x2

@@ -80,7 +80,7 @@ def by_torch(
 ) -> Reference:
     """`evaluate` by torch.nn.functional or another library, warnings left out."""
     given = {}
-    parameters = {k: DISTANCES.get(v, v) for k, v in (parameters or {}).items()}
+    parameters = dict(parameters or {})
     for key, array in tensors.items():
         copy = np.array(array, np.int64 if array.dtype.kind in "iu" else array.dtype, order="C")
         given[key] = torch.from_numpy(copy).requires_grad_(key in gradients)
@@ -88,12 +88,13 @@ def by_torch(
         warnings.simplefilter("ignore")
         if name in PEERS:
             peer = PEERS[name]
-            if reduction == "mean" and peer.mean:
-                loss = peer.mean(*given.values(), **parameters)
-            else:
-                loss = peer.function(*given.values(), **parameters)
-                loss = loss if reduction == "none" else getattr(loss, reduction)()
+            loss = peer.function(*given.values(), **parameters)
+            if reduction == "mean" and peer.divisor:
+                loss = loss.sum() / peer.divisor(*given.values(), **parameters)
+            elif reduction != "none":
+                loss = getattr(loss, reduction)()
         else:
+            parameters = {k: DISTANCES.get(v, v) for k, v in parameters.items()}
             loss = getattr(torch.nn.functional, name)(**given, **parameters, reduction=reduction)
     if loss.requires_grad:
         upstream = torch.ones_like(loss) if grad_output is None else torch.tensor(grad_output)

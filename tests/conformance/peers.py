@@ -18,12 +18,12 @@ class Peer:
     function: answers a loss for each element or row, of the tensors and parameters.
     single: whether it answers in float32 for float64 too, as Keras' operations on a tensor and
         a number do.
-    mean: answers the mean, where that is not the sum over the number of losses.
+    divisor: what the mean divides by, of the same arguments; the number of losses unless given.
     """
 
     function: Callable[..., torch.Tensor]
     single: bool = False
-    mean: Callable[..., torch.Tensor] | None = None
+    divisor: Callable[..., torch.Tensor] | None = None
 
 
 def of_keras(function: Any) -> Peer:

@@ -556,6 +556,7 @@ LINEAR = {
     ("binary_cross_entropy_with_logits", "target"),
     ("poisson_nll_loss", "target"),
     ("multilabel_soft_margin_loss", "target"),
+    ("listwise_softmax_loss", "target"),
 }
 # with one class there is no other to compare its score with
 ALONE = [Case("multi_margin_loss", (7, 1)), Case("multilabel_margin_loss", (1, 1))]

@@ -45,7 +45,8 @@ SMALL, LARGE = (6, 5), (400, 1001)
 def drawn(name: str, shape: tuple[int, ...]) -> dict[str, Array]:
     """Tensors of a loss for predictions of a shape, by what the loss declares."""
     rng = np.random.default_rng(len(name))
-    classes = {"vector": shape, "element": shape, "scalar": shape[:1], "label": shape[:1]}
+    classes = {"vector": shape, "element": shape, "whole": shape}
+    classes |= {"scalar": shape[:1], "label": shape[:1]}
     found: dict[str, Array] = {}
     if name == "multilabel_margin_loss":
         scores = rng.uniform(0.01, 0.99, shape).astype(np.float32)

@@ -10,16 +10,21 @@ from lossd_client.module import Named
 
 __all__ = [
     "adaptive_log_softmax_with_loss",
+    "arcface_loss",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "categorical_hinge_loss",
     "cispo_loss",
+    "contrastive_loss",
+    "cosface_loss",
     "cosine_embedding_loss",
     "cpo_loss",
     "cross_entropy",
     "ctc_loss",
+    "distillation_kl_loss",
     "dpo_loss",
     "gaussian_nll_loss",
+    "generalized_jsd_loss",
     "grpo_loss",
     "hinge_embedding_loss",
     "hinge_loss",
@@ -30,6 +35,7 @@ __all__ = [
     "kto_loss",
     "l1_loss",
     "linear_cross_entropy",
+    "listwise_softmax_loss",
     "log_cosh_loss",
     "mape_loss",
     "margin_ranking_loss",
@@ -41,13 +47,16 @@ __all__ = [
     "nll_loss",
     "orpo_loss",
     "poisson_nll_loss",
+    "poly1_cross_entropy_loss",
     "ppo_clip_loss",
     "quantile_loss",
     "sigmoid_focal_loss",
     "simpo_loss",
     "smooth_l1_loss",
     "soft_margin_loss",
+    "softmax_focal_loss",
     "squared_hinge_loss",
+    "symmetric_cross_entropy_loss",
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
 ]
@@ -92,6 +101,44 @@ def adaptive_log_softmax_with_loss(
         cutoffs,
         head_bias=head_bias,
         div_value=div_value,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input, target, sample_weight=sample_weight)
+
+
+def arcface_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    margin: float = 28.6,
+    scale: float = 64.0,
+    reduction: str = "mean",
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Softmax cross entropy of cosines, after the angle to the label's class is widened.
+
+    Args:
+        input: Cosines x of an embedding and each class's centre, (C) or (N, C).
+        target: Class indices in [0, C), the input's shape without C.
+        margin: What the label's angle is widened by, in degrees. >= 0 and <= 180.
+        scale: Factor s of all cosines. > 0.
+        reduction: 'none', 'mean', 'sum'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.ArcFaceLoss`.
+    """
+    criterion = nn.ArcFaceLoss(
+        margin=margin,
+        scale=scale,
         reduction=reduction,
         normalizer=normalizer,
         zero_if_empty=zero_if_empty,
@@ -255,6 +302,84 @@ def cispo_loss(
         client=client,
     )
     return criterion(log_probs, old_log_probs, advantages, sample_weight=sample_weight)
+
+
+def contrastive_loss(
+    input1: ArrayLike,
+    input2: ArrayLike,
+    target: ArrayLike,
+    distance_function: Named = None,
+    margin: float = 1.0,
+    reduction: str = "mean",
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Similar pairs (y = 1) cost their squared distance, others what lacks to `margin`, squared.
+
+    Args:
+        input1: First vectors, (N, D) or (D).
+        input2: Second vectors, (N, D) or (D).
+        target: 1 for similar, 0 for dissimilar pairs, (N) or ().
+        distance_function: Name of the distance. one of 'pairwise', 'cosine', 'manhattan'. 'pairwise' by default.
+        margin: Distance m from which dissimilar pairs cost nothing. >= 0.
+        reduction: 'none', 'mean', 'sum'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.ContrastiveLoss`.
+    """
+    criterion = nn.ContrastiveLoss(
+        distance_function=distance_function,
+        margin=margin,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input1, input2, target, sample_weight=sample_weight)
+
+
+def cosface_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    margin: float = 0.35,
+    scale: float = 64.0,
+    reduction: str = "mean",
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Softmax cross entropy of cosines, after the label's is lowered.
+
+    Args:
+        input: Cosines x of an embedding and each class's centre, (C) or (N, C).
+        target: Class indices in [0, C), the input's shape without C.
+        margin: What the label's cosine is lowered by. >= 0.
+        scale: Factor s of all cosines. > 0.
+        reduction: 'none', 'mean', 'sum'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.CosFaceLoss`.
+    """
+    criterion = nn.CosFaceLoss(
+        margin=margin,
+        scale=scale,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def cosine_embedding_loss(
@@ -430,6 +555,41 @@ def ctc_loss(
     return criterion(log_probs, targets, input_lengths, target_lengths, sample_weight=sample_weight)
 
 
+def distillation_kl_loss(
+    student_logits: ArrayLike,
+    teacher_logits: ArrayLike,
+    temperature: float = 1.0,
+    reduction: str = "mean",
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Divergence of a student's softened probabilities from a teacher's.
+
+    Args:
+        student_logits: Logits x, (*, C).
+        teacher_logits: Logits y, (*, C).
+        temperature: What logits are divided by, T. > 0.
+        reduction: 'none', 'mean', 'sum'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.DistillationKLLoss`.
+    """
+    criterion = nn.DistillationKLLoss(
+        temperature=temperature,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(student_logits, teacher_logits, sample_weight=sample_weight)
+
+
 def dpo_loss(
     policy_chosen_logps: ArrayLike,
     policy_rejected_logps: ArrayLike,
@@ -522,6 +682,44 @@ def gaussian_nll_loss(
         client=client,
     )
     return criterion(input, target, var, sample_weight=sample_weight)
+
+
+def generalized_jsd_loss(
+    student_logits: ArrayLike,
+    teacher_logits: ArrayLike,
+    beta: float = 0.5,
+    temperature: float = 1.0,
+    reduction: str = "mean",
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Generalised Jensen-Shannon divergence of a student's and a teacher's probabilities.
+
+    Args:
+        student_logits: Logits x, (*, C).
+        teacher_logits: Logits y, (*, C).
+        beta: Share of the teacher in the mixture. >= 0 and <= 1.
+        temperature: What logits are divided by, T. > 0.
+        reduction: 'none', 'mean', 'sum'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.GeneralizedJSDLoss`.
+    """
+    criterion = nn.GeneralizedJSDLoss(
+        beta=beta,
+        temperature=temperature,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(student_logits, teacher_logits, sample_weight=sample_weight)
 
 
 def grpo_loss(
@@ -941,6 +1139,41 @@ def linear_cross_entropy(
         reduction=reduction,
         ignore_index=ignore_index,
         label_smoothing=label_smoothing,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input, target, sample_weight=sample_weight)
+
+
+def listwise_softmax_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    temperature: float = 1.0,
+    reduction: str = "mean",
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Cross entropy between the relevance of a list's items and the softmax of their scores.
+
+    Args:
+        input: Scores x, (*, L).
+        target: Relevance y of the items, or a negative number for none.
+        temperature: What scores are divided by, T. > 0.
+        reduction: 'none', 'mean', 'sum'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.ListwiseSoftmaxLoss`.
+    """
+    criterion = nn.ListwiseSoftmaxLoss(
+        temperature=temperature,
+        reduction=reduction,
         normalizer=normalizer,
         zero_if_empty=zero_if_empty,
         client=client,
@@ -1383,6 +1616,47 @@ def poisson_nll_loss(
     return criterion(input, target, sample_weight=sample_weight)
 
 
+def poly1_cross_entropy_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    epsilon: float = 2.0,
+    weight: ArrayLike | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Cross entropy of logits with another weight of the first term of its series in 1 - p.
+
+    Args:
+        input: Logits x, (C), (N, C) or (N, C, d1, …, dK).
+        target: Class indices in [0, C), the input's shape without C.
+        epsilon: What is added to the first term's weight, 1. >= -1.
+        weight: Factor w of each class, (C).
+        ignore_index: Index of rows to leave out.
+        reduction: 'none', 'mean', 'sum'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.Poly1CrossEntropyLoss`.
+    """
+    criterion = nn.Poly1CrossEntropyLoss(
+        epsilon=epsilon,
+        weight=weight,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input, target, sample_weight=sample_weight)
+
+
 def ppo_clip_loss(
     log_probs: ArrayLike,
     old_log_probs: ArrayLike,
@@ -1622,6 +1896,47 @@ def soft_margin_loss(
     return criterion(input, target, sample_weight=sample_weight)
 
 
+def softmax_focal_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    gamma: float = 2.0,
+    weight: ArrayLike | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Cross entropy of logits in which well classified rows hardly count.
+
+    Args:
+        input: Logits x, (C), (N, C) or (N, C, d1, …, dK).
+        target: Class indices in [0, C), the input's shape without C.
+        gamma: How little easy rows count. >= 0.
+        weight: Factor w of each class, (C).
+        ignore_index: Index of rows to leave out.
+        reduction: 'none', 'mean', 'sum'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.SoftmaxFocalLoss`.
+    """
+    criterion = nn.SoftmaxFocalLoss(
+        gamma=gamma,
+        weight=weight,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input, target, sample_weight=sample_weight)
+
+
 def squared_hinge_loss(
     input: ArrayLike,
     target: ArrayLike,
@@ -1647,6 +1962,53 @@ def squared_hinge_loss(
     """
     criterion = nn.SquaredHingeLoss(
         reduction=reduction, normalizer=normalizer, zero_if_empty=zero_if_empty, client=client
+    )
+    return criterion(input, target, sample_weight=sample_weight)
+
+
+def symmetric_cross_entropy_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    alpha: float = 0.1,
+    beta: float = 1.0,
+    label_clamp: float = 0.0001,
+    weight: ArrayLike | None = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Cross entropy of logits plus reverse cross entropy, which noisy labels mislead less.
+
+    Args:
+        input: Logits x, (C), (N, C) or (N, C, d1, …, dK).
+        target: Class indices in [0, C), the input's shape without C.
+        alpha: Weight of the cross entropy. >= 0.
+        beta: Weight of the reverse cross entropy. >= 0.
+        label_clamp: What the labels' zeros count as. > 0 and <= 1.
+        weight: Factor w of each class, (C).
+        ignore_index: Index of rows to leave out.
+        reduction: 'none', 'mean', 'sum'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.SymmetricCrossEntropyLoss`.
+    """
+    criterion = nn.SymmetricCrossEntropyLoss(
+        alpha=alpha,
+        beta=beta,
+        label_clamp=label_clamp,
+        weight=weight,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
     )
     return criterion(input, target, sample_weight=sample_weight)
 

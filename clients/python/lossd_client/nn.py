@@ -14,17 +14,22 @@ from lossd_client.wire import Parameter
 
 __all__ = [
     "AdaptiveLogSoftmaxWithLoss",
+    "ArcFaceLoss",
     "BCELoss",
     "BCEWithLogitsLoss",
     "CISPOLoss",
     "CPOLoss",
     "CTCLoss",
     "CategoricalHingeLoss",
+    "ContrastiveLoss",
+    "CosFaceLoss",
     "CosineEmbeddingLoss",
     "CrossEntropyLoss",
     "DPOLoss",
+    "DistillationKLLoss",
     "GRPOLoss",
     "GaussianNLLLoss",
+    "GeneralizedJSDLoss",
     "HingeEmbeddingLoss",
     "HingeLoss",
     "HuberLoss",
@@ -34,6 +39,7 @@ __all__ = [
     "KTOLoss",
     "L1Loss",
     "LinearCrossEntropyLoss",
+    "ListwiseSoftmaxLoss",
     "LogCoshLoss",
     "MAPELoss",
     "MSELoss",
@@ -47,15 +53,93 @@ __all__ = [
     "ORPOLoss",
     "PPOClipLoss",
     "PoissonNLLLoss",
+    "Poly1CrossEntropyLoss",
     "QuantileLoss",
     "SigmoidFocalLoss",
     "SimPOLoss",
     "SmoothL1Loss",
     "SoftMarginLoss",
+    "SoftmaxFocalLoss",
     "SquaredHingeLoss",
+    "SymmetricCrossEntropyLoss",
     "TripletMarginLoss",
     "TripletMarginWithDistanceLoss",
 ]
+
+
+class ArcFaceLoss(Loss):
+    r"""Softmax cross entropy of cosines, after the angle to the label's class is widened.
+
+    .. math:: \ell = -\log \frac{e^{s \cos(\theta_y + m)}}{e^{s \cos(\theta_y + m)} + \sum_{c \ne y} e^{s x_c}},\ \theta_y = \arccos x_y
+
+    Shape:
+        input: (C), (N, C) or (N, C, d1, …, dK), cosines; target: the same without C (any integer
+        type).
+
+    pytorch-metric-learning's loss of the cosines: there the loss normalises embeddings and owns
+    the matrix of class centres, here both are the caller's. `margin` is in degrees, as there.
+    Where angle and margin exceed 180 degrees, the label's cosine is lowered by margin · sin(margin)
+    (in radians) instead, which keeps the loss monotonic. The label's cosine is clamped to [-1, 1],
+    and has no gradient beyond. At 1 the slope of its angle would be infinite: that part is left
+    out there.
+
+    Args:
+        margin: What the label's angle is widened by, in degrees. >= 0 and <= 180.
+        scale: Factor s of all cosines. > 0.
+        reduction: 'none', 'mean', 'sum'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Cosines x of an embedding and each class's centre, (C) or (N, C).
+        target: Class indices in [0, C), the input's shape without C.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+
+    Gradients: input.
+
+    Reference: Deng et al., ArcFace: additive angular margin loss for deep face recognition, https://arxiv.org/abs/1801.07698
+
+    Example:
+        >>> criterion = nn.ArcFaceLoss(scale=8.0, client=client)
+        >>> round(criterion([[0.9, 0.2, -0.5], [0.1, 0.3, 0.2]], [0, 1]).item(), 6)
+        1.796338
+    """
+
+    name = "arcface_loss"
+    inputs = ("input", "target")
+    differentiable = ("input",)
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {"margin": 28.6, "scale": 64.0}
+    margin: float
+    scale: float
+
+    def __init__(
+        self,
+        margin: float = 28.6,
+        scale: float = 64.0,
+        reduction: str = "mean",
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"margin": margin, "scale": scale},
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
+            client=client,
+        )
+
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
+        return loss
 
 
 class BCELoss(Loss):
@@ -527,6 +611,161 @@ class CategoricalHingeLoss(Loss):
         return loss
 
 
+class ContrastiveLoss(Loss):
+    r"""Similar pairs (y = 1) cost their squared distance, others what lacks to `margin`, squared.
+
+    .. math:: \ell = \tfrac12 \left[\, y\, d^2 + (1 - y) \max(0,\ m - d)^2 \,\right]
+
+    Shape:
+        input1, input2: (N, D) or (D); target: (N) or ().
+
+    sentence-transformers' loss of the embeddings: half of each square, as in the paper, and a
+    target in [0, 1] weighs the two parts. Its default there is distance_function='cosine' with
+    a margin of 0.5.
+
+    Distances: 'pairwise', the Euclidean norm of the difference plus 1e-6 in each component, as
+    torch.nn.PairwiseDistance has it, which gives equal vectors a (finite) gradient; 'cosine',
+    1 - cos; 'manhattan', the sum of the magnitudes of the same difference.
+
+    Args:
+        distance_function: Name of the distance. one of 'pairwise', 'cosine', 'manhattan'. 'pairwise' by default.
+        margin: Distance m from which dissimilar pairs cost nothing. >= 0.
+        reduction: 'none', 'mean', 'sum'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input1: First vectors, (N, D) or (D).
+        input2: Second vectors, (N, D) or (D).
+        target: 1 for similar, 0 for dissimilar pairs, (N) or ().
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+
+    Gradients: input1, input2.
+
+    Reference: Hadsell et al., Dimensionality reduction by learning an invariant mapping, 2006, doi:10.1109/CVPR.2006.100
+
+    Example:
+        >>> criterion = nn.ContrastiveLoss(client=client)
+        >>> round(criterion([[0.0, 0], [0, 0]], [[3.0, 4], [0, 0.5]], [1, 0]).item(), 4)
+        6.3125
+    """
+
+    name = "contrastive_loss"
+    inputs = ("input1", "input2", "target")
+    differentiable = ("input1", "input2")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {"distance_function": "pairwise", "margin": 1.0}
+    choices: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "distance_function": ("pairwise", "cosine", "manhattan")
+    }
+    distance_function: str
+    margin: float
+
+    def __init__(
+        self,
+        distance_function: Named = None,
+        margin: float = 1.0,
+        reduction: str = "mean",
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"distance_function": distance_function, "margin": margin},
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
+            client=client,
+        )
+
+    def __call__(
+        self,
+        input1: ArrayLike,
+        input2: ArrayLike,
+        target: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Tensor:
+        loss: Tensor = self._call(input1, input2, target, sample_weight=sample_weight)
+        return loss
+
+
+class CosFaceLoss(Loss):
+    r"""Softmax cross entropy of cosines, after the label's is lowered.
+
+    .. math:: \ell = -\log \frac{e^{s (x_y - m)}}{e^{s (x_y - m)} + \sum_{c \ne y} e^{s x_c}}
+
+    Shape:
+        input: (C), (N, C) or (N, C, d1, …, dK), cosines; target: the same without C (any integer
+        type).
+
+    pytorch-metric-learning's loss of the cosines: there the loss normalises embeddings and owns
+    the matrix of class centres, here both are the caller's. `margin` is a cosine.
+
+    Args:
+        margin: What the label's cosine is lowered by. >= 0.
+        scale: Factor s of all cosines. > 0.
+        reduction: 'none', 'mean', 'sum'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Cosines x of an embedding and each class's centre, (C) or (N, C).
+        target: Class indices in [0, C), the input's shape without C.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+
+    Gradients: input.
+
+    Reference: Wang et al., CosFace: large margin cosine loss for deep face recognition, https://arxiv.org/abs/1801.09414
+
+    Example:
+        >>> criterion = nn.CosFaceLoss(scale=8.0, client=client)
+        >>> round(criterion([[0.9, 0.2, -0.5], [0.1, 0.3, 0.2]], [0, 1]).item(), 6)
+        1.259809
+    """
+
+    name = "cosface_loss"
+    inputs = ("input", "target")
+    differentiable = ("input",)
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {"margin": 0.35, "scale": 64.0}
+    margin: float
+    scale: float
+
+    def __init__(
+        self,
+        margin: float = 0.35,
+        scale: float = 64.0,
+        reduction: str = "mean",
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"margin": margin, "scale": scale},
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
+            client=client,
+        )
+
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
+        return loss
+
+
 class CosineEmbeddingLoss(Loss):
     r"""Similar vectors (y = 1) cost 1 - cos, dissimilar ones (y = -1) their cosine above `margin`.
 
@@ -812,6 +1051,79 @@ class DPOLoss(Loss):
         return loss
 
 
+class DistillationKLLoss(Loss):
+    r"""Divergence of a student's softened probabilities from a teacher's.
+
+    .. math:: \ell = T^2 \sum_c q_c \log \frac{q_c}{p_c},\ p = \mathrm{softmax}(x / T),\ q = \mathrm{softmax}(y / T)
+
+    Shape:
+        student_logits, teacher_logits: (*, C), the same; the loss has their shape without C.
+
+    Both are divided by `temperature` before the softmax, and the loss is multiplied by its
+    square, so that gradients keep their size. A class that the teacher leaves out (logit -inf)
+    adds nothing, where PyTorch's kl_div gives NaN. One that only the student leaves out gives
+    inf.
+
+    Args:
+        temperature: What logits are divided by, T. > 0.
+        reduction: 'none', 'mean', 'sum'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        student_logits: Logits x, (*, C).
+        teacher_logits: Logits y, (*, C).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+
+    Gradients: student_logits, teacher_logits.
+
+    Reference: Hinton et al., Distilling the knowledge in a neural network, https://arxiv.org/abs/1503.02531
+
+    Example:
+        >>> criterion = nn.DistillationKLLoss(temperature=2.0, client=client)
+        >>> round(criterion([[1.0, 2.0, 0.5]], [[2.0, 1.0, 0.0]]).item(), 5)
+        0.41852
+    """
+
+    name = "distillation_kl_loss"
+    inputs = ("student_logits", "teacher_logits")
+    differentiable = ("student_logits", "teacher_logits")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {"temperature": 1.0}
+    temperature: float
+
+    def __init__(
+        self,
+        temperature: float = 1.0,
+        reduction: str = "mean",
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"temperature": temperature},
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
+            client=client,
+        )
+
+    def __call__(
+        self,
+        student_logits: ArrayLike,
+        teacher_logits: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Tensor:
+        loss: Tensor = self._call(student_logits, teacher_logits, sample_weight=sample_weight)
+        return loss
+
+
 class GRPOLoss(Loss):
     r"""Group relative policy optimization: PPO's clipped loss of tokens, averaged over sequences.
 
@@ -1014,6 +1326,83 @@ class GaussianNLLLoss(Loss):
         sample_weight: ArrayLike | None = None,
     ) -> Tensor:
         loss: Tensor = self._call(input, target, var, sample_weight=sample_weight)
+        return loss
+
+
+class GeneralizedJSDLoss(Loss):
+    r"""Generalised Jensen-Shannon divergence of a student's and a teacher's probabilities.
+
+    .. math:: \ell = \beta \sum_c q_c \log \frac{q_c}{m_c} + (1 - \beta) \sum_c p_c \log \frac{p_c}{m_c},\ m = \beta q + (1 - \beta) p,\ p = \mathrm{softmax}(x / T),\ q = \mathrm{softmax}(y / T)
+
+    Shape:
+        student_logits, teacher_logits: (*, C), the same; the loss has their shape without C.
+
+    TRL's loss of its GKD trainer, one for each row, which the trainer adds up for 'batchmean'.
+    `beta=0` is the divergence of the student from the teacher, as in DistillationKLLoss without
+    its factor; `beta=1` the other way round. The teacher is fixed, as the trainer has it: the
+    gradient is the student's. A class that either leaves out (logit -inf) adds nothing to its
+    part, where TRL gives NaN.
+
+    Args:
+        beta: Share of the teacher in the mixture. >= 0 and <= 1.
+        temperature: What logits are divided by, T. > 0.
+        reduction: 'none', 'mean', 'sum'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        student_logits: Logits x, (*, C).
+        teacher_logits: Logits y, (*, C).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+
+    Gradients: student_logits.
+
+    Reference: Agarwal et al., On-policy distillation of language models: learning from self-generated mistakes, https://arxiv.org/abs/2306.13649
+
+    Example:
+        >>> criterion = nn.GeneralizedJSDLoss(client=client)
+        >>> round(criterion([[1.0, 2.0, 0.5]], [[2.0, 1.0, 0.0]]).item(), 5)
+        0.10121
+    """
+
+    name = "generalized_jsd_loss"
+    inputs = ("student_logits", "teacher_logits")
+    differentiable = ("student_logits",)
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {"beta": 0.5, "temperature": 1.0}
+    beta: float
+    temperature: float
+
+    def __init__(
+        self,
+        beta: float = 0.5,
+        temperature: float = 1.0,
+        reduction: str = "mean",
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"beta": beta, "temperature": temperature},
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
+            client=client,
+        )
+
+    def __call__(
+        self,
+        student_logits: ArrayLike,
+        teacher_logits: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Tensor:
+        loss: Tensor = self._call(student_logits, teacher_logits, sample_weight=sample_weight)
         return loss
 
 
@@ -1606,6 +1995,75 @@ class L1Loss(Loss):
             reduction=reduction,
             size_average=size_average,
             reduce=reduce,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
+            client=client,
+        )
+
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
+        return loss
+
+
+class ListwiseSoftmaxLoss(Loss):
+    r"""Cross entropy between the relevance of a list's items and the softmax of their scores.
+
+    .. math:: \ell = -\sum_i y_i \log \frac{e^{x_i / T}}{\sum_j e^{x_j / T}}
+
+    Shape:
+        input, target: (*, L), broadcast together; the loss has their shape without L.
+
+    TensorFlow Ranking's SoftmaxLoss: labels are used as they are, so that a list counts by the
+    sum of its labels, and one without relevant items costs 0. Items with a negative label are
+    padding, whatever their scores: they are left out (TensorFlow Ranking counts them with a
+    probability of about 1e-10), and their gradients are 0.
+
+    Args:
+        temperature: What scores are divided by, T. > 0.
+        reduction: 'none', 'mean', 'sum'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Scores x, (*, L).
+        target: Relevance y of the items, or a negative number for none.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+
+    Gradients: input, target.
+
+    Reference: https://www.tensorflow.org/ranking/api_docs/python/tfr/keras/losses/SoftmaxLoss
+
+    Example:
+        >>> criterion = nn.ListwiseSoftmaxLoss(client=client)
+        >>> round(criterion([[0.5, 2.0, 1.0, 9.0]], [[0, 2, 1, -1]]).item(), 5)
+        2.39311
+    """
+
+    name = "listwise_softmax_loss"
+    inputs = ("input", "target")
+    differentiable = ("input", "target")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {"temperature": 1.0}
+    temperature: float
+
+    def __init__(
+        self,
+        temperature: float = 1.0,
+        reduction: str = "mean",
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"temperature": temperature},
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
             normalizer=normalizer,
             zero_if_empty=zero_if_empty,
             client=client,
@@ -2475,6 +2933,81 @@ class PoissonNLLLoss(Loss):
         return loss
 
 
+class Poly1CrossEntropyLoss(Loss):
+    r"""Cross entropy of logits with another weight of the first term of its series in 1 - p.
+
+    .. math:: \ell = w_y\,[-\log p_y + \varepsilon (1 - p_y)],\ p = \mathrm{softmax}(x)
+
+    Shape:
+        input: (C), (N, C) or (N, C, d1, …, dK); target: the same without C (any integer type);
+        weight: (C).
+
+    With `epsilon=0` it is CrossEntropyLoss, and the mean divides as it does there: by the sum of
+    the weights at the targets. `weight` multiplies both terms. Rows whose target is
+    `ignore_index` give 0 and do not count. A class with the logit -inf is left out.
+
+    Args:
+        epsilon: What is added to the first term's weight, 1. >= -1.
+        weight: Factor w of each class, (C).
+        ignore_index: Index of rows to leave out.
+        reduction: 'none', 'mean', 'sum'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Logits x, (C), (N, C) or (N, C, d1, …, dK).
+        target: Class indices in [0, C), the input's shape without C.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+
+    Gradients: input.
+
+    Reference: Leng et al., PolyLoss: a polynomial expansion perspective of classification loss functions, https://arxiv.org/abs/2204.12511
+
+    Example:
+        >>> criterion = nn.Poly1CrossEntropyLoss(client=client)
+        >>> round(criterion([[1.5, 2, 0.5], [0.5, 1, 1.5]], [1, 2]).item(), 6)
+        1.58917
+    """
+
+    name = "poly1_cross_entropy_loss"
+    inputs = ("input", "target")
+    differentiable = ("input",)
+    options = ("weight",)
+    defaults: ClassVar[Mapping[str, Parameter]] = {"ignore_index": -100, "epsilon": 2.0}
+    ignore_index: int
+    epsilon: float
+    weight: ArrayLike | None
+
+    def __init__(
+        self,
+        epsilon: float = 2.0,
+        weight: ArrayLike | None = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"ignore_index": ignore_index, "epsilon": epsilon},
+            options={"weight": weight},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
+            client=client,
+        )
+
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
+        return loss
+
+
 class QuantileLoss(Loss):
     r"""Pinball loss: the loss of a quantile, as L1Loss is the median's.
 
@@ -2837,6 +3370,83 @@ class SoftMarginLoss(Loss):
         return loss
 
 
+class SoftmaxFocalLoss(Loss):
+    r"""Cross entropy of logits in which well classified rows hardly count.
+
+    .. math:: \ell = -w_y (1 - p_y)^\gamma \log p_y,\ p_c = \frac{e^{x_c}}{\sum_j e^{x_j}}
+
+    Shape:
+        input: (C), (N, C) or (N, C, d1, …, dK); target: the same without C (any integer type);
+        weight: (C).
+
+    The loss is one for each row: MONAI's, for one-hot targets and without `alpha`, summed over
+    the classes. With `gamma=0` it is CrossEntropyLoss, and the mean divides as it does there: by
+    the sum of the weights at the targets. Rows whose target is `ignore_index` give 0 and do not
+    count. A class with the logit -inf is left out. Exact where the label's probability is nearly
+    1, as 1 - p is added up and not subtracted; at p = 1 the gradient is 0 for every gamma.
+
+    Args:
+        gamma: How little easy rows count. >= 0.
+        weight: Factor w of each class, (C).
+        ignore_index: Index of rows to leave out.
+        reduction: 'none', 'mean', 'sum'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Logits x, (C), (N, C) or (N, C, d1, …, dK).
+        target: Class indices in [0, C), the input's shape without C.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+
+    Gradients: input.
+
+    Reference: Lin et al., Focal loss for dense object detection, https://arxiv.org/abs/1708.02002
+
+    Example:
+        >>> criterion = nn.SoftmaxFocalLoss(client=client)
+        >>> round(criterion([[1.5, 2, 0.5], [0.5, 1, 1.5]], [1, 2]).item(), 6)
+        0.144954
+    """
+
+    name = "softmax_focal_loss"
+    inputs = ("input", "target")
+    differentiable = ("input",)
+    options = ("weight",)
+    defaults: ClassVar[Mapping[str, Parameter]] = {"ignore_index": -100, "gamma": 2.0}
+    ignore_index: int
+    gamma: float
+    weight: ArrayLike | None
+
+    def __init__(
+        self,
+        gamma: float = 2.0,
+        weight: ArrayLike | None = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"ignore_index": ignore_index, "gamma": gamma},
+            options={"weight": weight},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
+            client=client,
+        )
+
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
+        return loss
+
+
 class SquaredHingeLoss(Loss):
     r"""Squared hinge loss of scores of two classes.
 
@@ -2882,6 +3492,100 @@ class SquaredHingeLoss(Loss):
         self._configure(
             parameters={},
             options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
+            client=client,
+        )
+
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
+        return loss
+
+
+class SymmetricCrossEntropyLoss(Loss):
+    r"""Cross entropy of logits plus reverse cross entropy, which noisy labels mislead less.
+
+    .. math:: \ell = w_y\,[-\alpha \log p_y - \beta A (1 - p_y)],\ p = \mathrm{softmax}(x),\ A = \log(\text{label\_clamp})
+
+    Shape:
+        input: (C), (N, C) or (N, C, d1, …, dK); target: the same without C (any integer type);
+        weight: (C).
+
+    In the reverse cross entropy the logarithm of the labels is taken, whose zeros count as
+    `label_clamp`, as in the authors' code: its logarithm is the paper's A. The code's clamp of
+    the probabilities at 1e-7, which adds as much for each class without a gradient, is left out
+    as in the paper. `weight` multiplies both terms, and the mean divides as CrossEntropyLoss's:
+    by the sum of the weights at the targets. Rows whose target is `ignore_index` give 0 and do
+    not count. A class with the logit -inf is left out.
+
+    Args:
+        alpha: Weight of the cross entropy. >= 0.
+        beta: Weight of the reverse cross entropy. >= 0.
+        label_clamp: What the labels' zeros count as. > 0 and <= 1.
+        weight: Factor w of each class, (C).
+        ignore_index: Index of rows to leave out.
+        reduction: 'none', 'mean', 'sum'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Logits x, (C), (N, C) or (N, C, d1, …, dK).
+        target: Class indices in [0, C), the input's shape without C.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+
+    Gradients: input.
+
+    Reference: Wang et al., Symmetric cross entropy for robust learning with noisy labels, https://arxiv.org/abs/1908.06112
+
+    Example:
+        >>> criterion = nn.SymmetricCrossEntropyLoss(client=client)
+        >>> round(criterion([[1.5, 2, 0.5], [0.5, 1, 1.5]], [1, 2]).item(), 6)
+        4.425179
+    """
+
+    name = "symmetric_cross_entropy_loss"
+    inputs = ("input", "target")
+    differentiable = ("input",)
+    options = ("weight",)
+    defaults: ClassVar[Mapping[str, Parameter]] = {
+        "ignore_index": -100,
+        "alpha": 0.1,
+        "beta": 1.0,
+        "label_clamp": 0.0001,
+    }
+    ignore_index: int
+    alpha: float
+    beta: float
+    label_clamp: float
+    weight: ArrayLike | None
+
+    def __init__(
+        self,
+        alpha: float = 0.1,
+        beta: float = 1.0,
+        label_clamp: float = 0.0001,
+        weight: ArrayLike | None = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={
+                "ignore_index": ignore_index,
+                "alpha": alpha,
+                "beta": beta,
+                "label_clamp": label_clamp,
+            },
+            options={"weight": weight},
             reduction=reduction,
             size_average=None,
             reduce=None,

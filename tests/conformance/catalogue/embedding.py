@@ -3,6 +3,7 @@
 from typing import Final
 
 import numpy as np
+import torch
 
 from ..model import (
     ELEMENTWISE,
@@ -18,6 +19,7 @@ from ..model import (
     above,
     exact,
 )
+from ..peers import Peer
 
 COSINE_EPS: Final = WIDE(np.float32(1e-12))  # torch's, a float there, added to the squared norms
 
@@ -43,6 +45,19 @@ def cosines(rng: np.random.Generator, shape: Shape, others: tuple[Shape, ...] = 
         "input2": rng.normal(size=two) + 0.3,
         "target": np.asarray(rng.integers(0, 2, three) * 2.0 - 1),
     }
+
+
+def matches(
+    rng: np.random.Generator,
+    shape: Shape,
+    others: tuple[Shape, ...] = (),
+    soft: bool = False,
+) -> Tensors:
+    drawn = cosines(rng, shape, others)
+    y = rng.uniform(size=drawn["target"].shape)
+    drawn["target"] = np.asarray(y if soft else np.round(y))
+    width = shape[-1]  # so that margins near 1 matter
+    return drawn | {n: drawn[n] / np.sqrt(width) for n in ("input1", "input2")}
 
 
 def triplets(rng: np.random.Generator, shape: Shape, others: tuple[Shape, ...] = ()) -> Tensors:
@@ -191,6 +206,49 @@ def triplet_margin_with_distance_loss(
     return Rows((np.maximum(h, 0), above(h, margin + near[1] + far[1])), slopes)
 
 
+def contrastive_loss(
+    input1: Array,
+    input2: Array,
+    target: Array,
+    distance_function: str = "pairwise",
+    margin: float = 1.0,
+) -> Rows:
+    x1, x2 = np.broadcast_arrays(input1, input2)
+    y = target
+    if distance_function == "manhattan":
+        v = x1 - x2 + 1e-6
+        (d, d_scale), in1, in2 = exact(abs(v).sum(-1)), exact(np.sign(v)), exact(-np.sign(v))
+    else:
+        (d, d_scale), in1, in2 = _distance(x1, x2, distance_function)
+    h = margin - d
+    lack, lack_scale = np.maximum(h, 0), above(h, margin + d_scale)
+    losses = (y * d**2 + (1 - y) * lack**2) / 2
+    scale = y * d * d_scale + (1 - y) * lack * lack_scale
+    slope = (y * d - (1 - y) * lack)[..., None]
+    slope_scale = (y * d_scale + (1 - y) * lack_scale)[..., None]
+    slopes = {
+        "input1": (slope * in1[0], slope_scale * in1[1]),
+        "input2": (slope * in2[0], slope_scale * in2[1]),
+    }
+    return Rows((losses, scale), slopes)
+
+
+def _contrastive(
+    input1: torch.Tensor,
+    input2: torch.Tensor,
+    target: torch.Tensor,
+    distance_function: str = "pairwise",
+    margin: float = 1.0,
+) -> torch.Tensor:
+    """As sentence_transformers.losses 6.2 defines it, of the embeddings."""
+    if distance_function == "cosine":
+        d = 1 - torch.nn.functional.cosine_similarity(input1, input2, dim=-1)
+    else:
+        p = {"pairwise": 2, "manhattan": 1}[distance_function]
+        d = torch.nn.functional.pairwise_distance(input1, input2, p)
+    return (target * d**2 + (1 - target) * (margin - d).relu() ** 2) / 2
+
+
 ENTRIES: Final = {
     "hinge_embedding_loss": Entry(
         pairs,
@@ -252,6 +310,26 @@ ENTRIES: Final = {
             for d in ("cosine", "squared_euclidean", "manhattan")
         ],
     ),
+    "contrastive_loss": Entry(
+        matches,
+        ("input1", "input2"),
+        VECTORS,
+        [
+            {"margin": 0.0},
+            {"margin": 3.0},
+            *({"distance_function": d} for d in ("cosine", "manhattan")),
+        ],
+        (9, 7),
+        [
+            {"soft": True},
+            {"others": ((9, 7), (1, 7), (9,))},
+            {"others": ((1, 7), (9, 7), (1,))},
+        ],
+        more=[
+            Case("contrastive_loss", (2, 129), {"distance_function": d, "margin": 2.0}, brief=True)
+            for d in ("cosine", "manhattan")
+        ],
+    ),
 }
 
 FORMULAS: Final = (
@@ -260,4 +338,7 @@ FORMULAS: Final = (
     cosine_embedding_loss,
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
+    contrastive_loss,
 )
+
+PEERS: Final = {"contrastive_loss": Peer(_contrastive)}

@@ -149,16 +149,9 @@ def _columns(advantages: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     return advantages if advantages.shape == x.shape else advantages[..., None]
 
 
-def _masked_mean(function: Any) -> Any:
-    """The mean of a loss's tokens as TRL and verl take it, over the mask's sum."""
-
-    def mean(*tensors: torch.Tensor, **parameters: Any) -> torch.Tensor:
-        losses = function(*tensors, **parameters)
-        if len(tensors) < 4:
-            return losses.mean()
-        return losses.sum() / tensors[3].sum().clamp(min=1.0)
-
-    return mean
+def _tokens(*tensors: torch.Tensor, **parameters: Any) -> Any:
+    """What a mean of tokens divides by, as TRL and verl take it: the mask's sum."""
+    return tensors[3].sum().clamp(min=1.0) if len(tensors) > 3 else tensors[0].numel()
 
 
 def _importance_sampling(
@@ -227,11 +220,10 @@ def _grpo(
     return total / (max_completion_length or x.shape[-1]) if loss_type == "dr_grpo" else total
 
 
-def _grpo_mean(*tensors: torch.Tensor, loss_type: str = "dapo", **parameters: Any) -> torch.Tensor:
-    losses = _grpo(*tensors, loss_type=loss_type, **parameters)
+def _grpo_divisor(*tensors: torch.Tensor, loss_type: str = "dapo", **parameters: Any) -> Any:
     if loss_type in ("bnpo", "dapo"):
-        return losses.sum() / tensors[3].sum().clamp(min=1.0)
-    return losses.mean()
+        return tensors[3].sum().clamp(min=1.0)
+    return len(tensors[0])
 
 
 TOKEN_OPTIONS: Final = [
@@ -304,8 +296,8 @@ ENTRIES: Final = {
 FORMULAS: Final = (importance_sampling_loss, ppo_clip_loss, cispo_loss, grpo_loss)
 
 PEERS: Final = {
-    "importance_sampling_loss": Peer(_importance_sampling, mean=_masked_mean(_importance_sampling)),
-    "ppo_clip_loss": Peer(_ppo_clip, mean=_masked_mean(_ppo_clip)),
-    "cispo_loss": Peer(_cispo, mean=_masked_mean(_cispo)),
-    "grpo_loss": Peer(_grpo, mean=_grpo_mean),
+    "importance_sampling_loss": Peer(_importance_sampling, divisor=_tokens),
+    "ppo_clip_loss": Peer(_ppo_clip, divisor=_tokens),
+    "cispo_loss": Peer(_cispo, divisor=_tokens),
+    "grpo_loss": Peer(_grpo, divisor=_grpo_divisor),
 }
