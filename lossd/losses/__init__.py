@@ -8,6 +8,7 @@ from lossd.losses import (
     margin,
     probability,
     regression,
+    segmentation,
     sequence,
 )
 
@@ -19,5 +20,6 @@ __all__ = [
     "margin",
     "probability",
     "regression",
+    "segmentation",
     "sequence",
 ]
