@@ -37,7 +37,10 @@ _UNREADABLE: Final = (
 @functools.cache
 def digest(*modules: str) -> str:
     """Digest of every source that kernels are made from, and of further files."""
-    sources = [PACKAGE / name for name in ("mathfns.py", "spec.py", "regions.py", "trellis.py")]
+    sources = [
+        PACKAGE / name
+        for name in ("mathfns.py", "spec.py", "rectangles.py", "regions.py", "trellis.py")
+    ]
     sources += sorted((PACKAGE / "kernels").glob("*.py")) + sorted(
         (PACKAGE / "losses").glob("*.py")
     )

@@ -1,6 +1,7 @@
 """The catalogue: one declaration per loss, one file per family. Importing it fills the registry."""
 
 from lossd.losses import (
+    boxes,
     classification,
     detection,
     embedding,
@@ -13,6 +14,7 @@ from lossd.losses import (
 )
 
 __all__ = [
+    "boxes",
     "classification",
     "detection",
     "embedding",

@@ -23,7 +23,7 @@ LAYERS = (
     {"lossd.plan"},
     {"lossd.kernels"},
     {"lossd.losses"},
-    {"lossd.spec", "lossd.mathfns", "lossd.regions", "lossd.trellis"},
+    {"lossd.spec", "lossd.mathfns", "lossd.rectangles", "lossd.regions", "lossd.trellis"},
 )
 """What may import what stands below it, and its own kind."""
 

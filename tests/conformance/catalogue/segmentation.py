@@ -61,7 +61,6 @@ def _overlap(
     softmax: bool = False,
     squared: bool = False,
     power: Any = 1,
-    cancelled: Any = 1,
 ) -> Rows:
     """One minus a Tversky index, to a power; a row's slopes are all classes'."""
     p, y = _probabilities(_flat(input), sigmoid, softmax), _flat(target)
@@ -80,28 +79,29 @@ def _overlap(
     in_both_scale = steep * (index * abs(1 - alpha - beta) + 1) / below * relative
     in_ours, in_theirs = steep * index * alpha / below, steep * index * beta / below
 
+    chosen = np.eye(p.shape[1])[:, :, None]  # row c is of class c
+
     def slope(other: Array, mine: Array, k: Array) -> Number:
         size = 2 * mine if squared else 1 + 0 * mine
         value = in_both[..., None] * other + k[..., None] * size
         scale = in_both_scale[..., None] * other + (k * relative)[..., None] * size
-        chosen = np.eye(p.shape[1])[:, :, None]  # row c is of class c
         return value[:, :, None] * chosen, scale[:, :, None] * chosen
 
     in_x = _pulled(slope(y, p, in_ours), p[:, None], sigmoid, softmax)
     in_y = slope(p, y, in_theirs)
+    # it takes squares from norms, and products from squares and those of differences
+    doubled = (squared * (steep / below)[..., None] * (p + y))[:, :, None] * chosen
+    more = _pulled((doubled, doubled), p[:, None], sigmoid, softmax)[1]
+    if sigmoid:
+        more = more + _near_one(in_x[1], p[:, None])
     first = 0 if include_background else 1
     shape = input.shape
-    # it takes squares from norms, and products from squares and those of differences
-    doubled = squared * (steep / below)[:, :, None] * (p + y)
-    torch = {"input": doubled[:, None], "target": doubled[:, None]}
-    if sigmoid:
-        torch["input"] = _near_one(in_x[1], p[:, None])
     return Rows(
         (lack[:, first:] ** power, (steep * lack_scale + lack**power)[:, first:]),
         {n: (v[:, first:], s[:, first:]) for n, (v, s) in {"input": in_x, "target": in_y}.items()},
         layout=lambda made: made.sum(1).reshape(shape),
-        cancelled=(steep * (cancelled + squared * (ours + theirs) / below))[:, first:],
-        torch={n: t[:, first:] if t.shape[1] > 1 else t for n, t in torch.items()},
+        cancelled=(steep * (1 + squared * (ours + theirs) / below))[:, first:],
+        torch={"input": more[:, first:], "target": doubled[:, first:]},
     )
 
 
@@ -338,7 +338,9 @@ def _entry(
 
 
 ENTRIES: Final = {
-    "dice_loss": _entry("dice_loss", {"squared_pred": True}, whole=True),
+    "dice_loss": _entry(
+        "dice_loss", *({**form, "squared_pred": True} for form in [{}, *FORMS]), whole=True
+    ),
     "jaccard_loss": _entry("jaccard_loss", {"squared_pred": True}),
     "tversky_loss": _entry("tversky_loss", {"alpha": 0.3, "beta": 0.7}, {"alpha": 2.0}),
     "focal_tversky_loss": _entry("focal_tversky_loss", {"gamma": 0.5}, {"gamma": 2.0}),
