@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from numba.extending import register_jitable
 
 
@@ -21,9 +22,15 @@ def lengths(low1: Any, high1: Any, low2: Any, high2: Any) -> Any:
 
 
 @register_jitable
-def first_share(a: Any, b: Any) -> float:
+def first_share(a: Any, b: Any) -> Any:
     """The slope of max(a, b) by a: half where they are equal, as autograd has it."""
-    return 1.0 if a > b else (0.5 if a == b else 0.0)
+    return 0.5 * ((a > b) + (a >= b))
+
+
+@register_jitable
+def meet(x: Any, y: Any) -> Any:
+    """1 if boxes of these lengths meet, else 0: a factor, as a branch could not be predicted."""
+    return 1.0 * ((x[0] > 0) & (y[0] > 0))
 
 
 @register_jitable(error_model="numpy")
@@ -33,7 +40,7 @@ def iou(x: Any, y: Any, eps: Any) -> Any:
     Answers the loss, its slopes by the intersection's area and by either box's, and for x and y
     those by the enclosure, either box and the distance that do not come through areas.
     """
-    both = x[0] * y[0] if (x[0] > 0) & (y[0] > 0) else 0.0
+    both = meet(x, y) * x[0] * y[0]
     below = x[2] * y[2] + x[3] * y[3] - both + eps
     share = both / below
     none = (0.0, 0.0, 0.0, 0.0)
@@ -44,7 +51,7 @@ def iou(x: Any, y: Any, eps: Any) -> Any:
 def giou(x: Any, y: Any, eps: Any) -> Any:
     """1 - IoU, and the part of the enclosing box that is in neither (see `iou`)."""
     loss, in_both, in_area, _, _ = iou(x, y, eps)
-    both = x[0] * y[0] if (x[0] > 0) & (y[0] > 0) else 0.0
+    both = meet(x, y) * x[0] * y[0]
     union = x[2] * y[2] + x[3] * y[3] - both
     hull = x[1] * y[1]
     below = hull + eps
@@ -67,26 +74,19 @@ def diou(x: Any, y: Any, eps: Any) -> Any:
 
 
 @register_jitable(error_model="numpy")
-def turn(width: Any, height: Any) -> Any:
-    """The angle of width over height, and its slopes; 0 where both lengths are."""
-    square = width * width + height * height
-    inverse = 1.0 / square if square != 0 else 0.0
-    return math.atan2(width, height), height * inverse, -width * inverse
-
-
-@register_jitable(error_model="numpy")
 def ciou(x: Any, y: Any, eps: Any) -> Any:
     """`diou`, and how much the boxes' aspect ratios differ, with a weight that counts as fixed."""
     part, in_both, in_area, slopes_x, slopes_y = diou(x, y, eps)
-    alone = iou(x, y, eps)[0]
-    angle1, in_x1, in_y1 = turn(x[2], y[2])
-    angle2, in_x2, in_y2 = turn(x[3], y[3])
-    apart = angle2 - angle1
+    w, h, w2, h2 = x[2], y[2], x[3], y[3]
+    # of the angles whose tangents are w2 / h2 and w / h; 0 for a box without width and height
+    apart = math.atan2(w2 * h - w * h2, h2 * h + w2 * w)
     differ = 4.0 / math.pi**2 * apart * apart
-    weight = differ / (alone + differ + eps)
+    weight = differ / (iou(x, y, eps)[0] + differ + eps)
     k = weight * 8.0 / math.pi**2 * apart
-    slopes_x = (slopes_x[0], -k * in_x1, k * in_x2, slopes_x[3])
-    slopes_y = (slopes_y[0], -k * in_y1, k * in_y2, slopes_y[3])
+    first, second = w * w + h * h, w2 * w2 + h2 * h2
+    k1, k2 = k / (first if first != 0 else 1.0), k / (second if second != 0 else 1.0)
+    slopes_x = (slopes_x[0], -k1 * h, k2 * h2, slopes_x[3])
+    slopes_y = (slopes_y[0], k1 * w, -k2 * w2, slopes_y[3])
     return part + weight * differ, in_both, in_area, slopes_x, slopes_y
 
 
@@ -106,8 +106,9 @@ def write(
         g2[n, at + 2] = in_inner * (1.0 - high) + in_outer * high + in_second - in_apart * 0.5
 
 
-def pair(loss: Any) -> Callable[..., float]:
+def pair(loss: Any) -> Callable[..., Any]:
     """The `sample` of a loss of two boxes (x1, y1, x2, y2), `loss` being one of the above."""
+    wide = np.float64  # Numba's float() keeps float32
 
     def sample(
         n: Any,
@@ -120,13 +121,12 @@ def pair(loss: Any) -> Callable[..., float]:
         slope: Any,
         given: Any,
     ) -> Any:
-        ends_x = float(a[n, 0]), float(a[n, 2]), float(b[n, 0]), float(b[n, 2])
-        ends_y = float(a[n, 1]), float(a[n, 3]), float(b[n, 1]), float(b[n, 3])
+        ends_x = wide(a[n, 0]), wide(a[n, 2]), wide(b[n, 0]), wide(b[n, 2])
+        ends_y = wide(a[n, 1]), wide(a[n, 3]), wide(b[n, 1]), wide(b[n, 3])
         x, y = lengths(*ends_x), lengths(*ends_y)
         value, both, area, of_x, of_y = loss(x, y, given[0])
         if a_wanted or b_wanted:
-            both = slope * both if (x[0] > 0) & (y[0] > 0) else 0.0
-            area = slope * area
+            both, area = slope * both * meet(x, y), slope * area
             in_x = (
                 both * y[0],
                 slope * of_x[0],

@@ -77,5 +77,7 @@ def block(args, index):
 {body}
     carray(pointer(a[slots.PARTIAL], float64), index + 1)[index] = total
 """
-    scope: dict[str, Any] = {"sample": register_jitable(error_model="numpy")(loss.sample)}
+    scope: dict[str, Any] = {
+        "sample": register_jitable(error_model="numpy", forceinline=True)(loss.sample)
+    }
     return stamped(source, variant, **scope)
