@@ -47,7 +47,7 @@ class _Boxes(Samples):
         )
 
     def prepare(self, arrays: Any, layout: Layout, reduction: str) -> Prepared:
-        operands = {name: boxes.reshape(layout.rows, 4) for name, boxes in arrays.items()}
+        operands = {name: arrays[name].reshape(layout.rows, 4) for name, _ in self.operands}
         for name, boxes in operands.items():
             wrong = (boxes[:, 2] < boxes[:, 0]) | (boxes[:, 3] < boxes[:, 1])
             if wrong.any():
@@ -92,7 +92,7 @@ class GIoULoss(_Boxes):
 
     Boxes that do not meet are drawn to each other. Where ends of both boxes coincide, either gets
     half of the gradient, as by PyTorch's autograd. x2 < x1 or y2 < y1 is an error (torchvision
-    answers something). The mean of no boxes is NaN (0 in torchvision).
+    answers something). The mean of no boxes is NaN, with `zero_if_empty` 0 as in torchvision.
 
     Example:
         >>> criterion = nn.GIoULoss(client=client)
@@ -115,8 +115,8 @@ class DIoULoss(_Boxes):
         boxes1, boxes2: (*, 4), the same. The losses are (*).
 
     Where ends of both boxes coincide, either gets half of the gradient, as by PyTorch's autograd.
-    x2 < x1 or y2 < y1 is an error (torchvision answers something). The mean of no boxes is NaN (0
-    in torchvision).
+    x2 < x1 or y2 < y1 is an error (torchvision answers something). The mean of no boxes is NaN,
+    with `zero_if_empty` 0 as in torchvision.
 
     Example:
         >>> criterion = nn.DIoULoss(client=client)
@@ -140,7 +140,7 @@ class CIoULoss(_Boxes):
     (torchvision adds its default to the first two). A box without width and height, NaN in
     torchvision, has the angle 0. Where ends of both boxes coincide, either gets half of the
     gradient, as by PyTorch's autograd. x2 < x1 or y2 < y1 is an error (torchvision answers
-    something). The mean of no boxes is NaN (0 in torchvision).
+    something). The mean of no boxes is NaN, with `zero_if_empty` 0 as in torchvision.
 
     Example:
         >>> criterion = nn.CIoULoss(client=client)

@@ -59,7 +59,8 @@ class _Regions(Samples):
         )
 
     def prepare(self, arrays: Any, layout: Layout, reduction: str) -> Prepared:
-        flat = {n: a.reshape(*a.shape[:2], math.prod(a.shape[2:])) for n, a in arrays.items()}
+        batch, classes, *space = arrays["input"].shape
+        flat = {n: arrays[n].reshape(batch, classes, math.prod(space)) for n, _ in self.operands}
         return Prepared(flat, np.ones(layout.rows))
 
 

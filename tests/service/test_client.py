@@ -4,6 +4,7 @@ import asyncio
 import doctest
 import importlib
 import inspect
+import math
 import pkgutil
 import socket
 import subprocess
@@ -30,7 +31,7 @@ from lossd_client.wire import CHUNK
 
 import lossd
 import lossd.losses  # fills the registry
-from lossd.spec import registry
+from lossd.spec import Samples, registry
 
 from .conftest import StartServer, still_correct
 from .servers import PATIENCE, Server, environment
@@ -57,6 +58,12 @@ def drawn(name: str, shape: tuple[int, ...]) -> dict[str, Array]:
             "input_lengths": np.array(shape[0]),
             "target_lengths": np.array(shape[0] // 3),
         }
+    if "boxes1" in registry[name].tensors:
+        ends = [np.sort(rng.uniform(0, 9, (2, math.prod(shape) // 4, 2, 2)), 2) for _ in range(2)]
+        boxes1, boxes2 = np.concatenate(ends, 2).astype(np.float32).reshape(2, -1, 4)
+        return {"boxes1": boxes1, "boxes2": boxes2}
+    if issubclass(registry[name], Samples):
+        classes["whole"] = (1, *shape)  # the predictions of a segmentation
     for key, declared in registry[name].tensors.items():
         if declared.role == "class":
             found[key] = rng.uniform(0.5, 1.5, shape[1:]).astype(np.float32)

@@ -216,7 +216,7 @@ class CIoULoss(Loss):
     (torchvision adds its default to the first two). A box without width and height, NaN in
     torchvision, has the angle 0. Where ends of both boxes coincide, either gets half of the
     gradient, as by PyTorch's autograd. x2 < x1 or y2 < y1 is an error (torchvision answers
-    something). The mean of no boxes is NaN (0 in torchvision).
+    something). The mean of no boxes is NaN, with `zero_if_empty` 0 as in torchvision.
 
     Args:
         reduction: 'none', 'mean', 'sum'.
@@ -591,8 +591,8 @@ class DIoULoss(Loss):
         boxes1, boxes2: (*, 4), the same. The losses are (*).
 
     Where ends of both boxes coincide, either gets half of the gradient, as by PyTorch's autograd.
-    x2 < x1 or y2 < y1 is an error (torchvision answers something). The mean of no boxes is NaN (0
-    in torchvision).
+    x2 < x1 or y2 < y1 is an error (torchvision answers something). The mean of no boxes is NaN,
+    with `zero_if_empty` 0 as in torchvision.
 
     Args:
         reduction: 'none', 'mean', 'sum'.
@@ -868,7 +868,7 @@ class GIoULoss(Loss):
 
     Boxes that do not meet are drawn to each other. Where ends of both boxes coincide, either gets
     half of the gradient, as by PyTorch's autograd. x2 < x1 or y2 < y1 is an error (torchvision
-    answers something). The mean of no boxes is NaN (0 in torchvision).
+    answers something). The mean of no boxes is NaN, with `zero_if_empty` 0 as in torchvision.
 
     Args:
         reduction: 'none', 'mean', 'sum'.
