@@ -145,7 +145,7 @@ class CIoULoss(_Boxes):
     Example:
         >>> criterion = nn.CIoULoss(client=client)
         >>> round(criterion([[0.0, 0.0, 2.0, 1.0]], [[1.0, 0.0, 3.0, 2.0]]).item(), 6)
-        0.902734
+        0.898245
     """
 
     name = "complete_box_iou_loss"

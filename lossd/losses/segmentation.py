@@ -157,7 +157,7 @@ class DiceLoss(_Segmentation):
     Example:
         >>> criterion = nn.DiceLoss(client=client)
         >>> round(criterion([[[0.9, 0.8, 0.1]]], [[[1, 1, 0]]]).item(), 6)
-        0.105262
+        0.105263
     """
 
     name = "dice_loss"
@@ -195,7 +195,7 @@ class JaccardLoss(DiceLoss):
     Example:
         >>> criterion = nn.JaccardLoss(client=client)
         >>> round(criterion([[[0.9, 0.8, 0.1]]], [[[1, 1, 0]]]).item(), 6)
-        0.190475
+        0.190476
     """
 
     name = "jaccard_loss"
@@ -260,7 +260,7 @@ class FocalTverskyLoss(TverskyLoss):
     Example:
         >>> criterion = nn.FocalTverskyLoss(client=client)
         >>> round(criterion([[[0.9, 0.8, 0.1]]], [[[1, 1, 0]]]).item(), 6)
-        0.208597
+        0.208596
     """
 
     name = "focal_tversky_loss"
@@ -297,7 +297,7 @@ class GeneralizedDiceLoss(_Segmentation):
         >>> criterion = nn.GeneralizedDiceLoss(client=client)
         >>> x = [[[0.9, 0.8, 0.1], [0.1, 0.2, 0.9]]]
         >>> round(criterion(x, [[[1, 1, 0], [0, 0, 1]]]).item(), 6)
-        0.128202
+        0.15873
     """
 
     name = "generalized_dice_loss"

@@ -237,7 +237,7 @@ class CIoULoss(Loss):
     Example:
         >>> criterion = nn.CIoULoss(client=client)
         >>> round(criterion([[0.0, 0.0, 2.0, 1.0]], [[1.0, 0.0, 3.0, 2.0]]).item(), 6)
-        0.902734
+        0.898245
     """
 
     name = "complete_box_iou_loss"
@@ -687,7 +687,7 @@ class DiceLoss(Loss):
     Example:
         >>> criterion = nn.DiceLoss(client=client)
         >>> round(criterion([[[0.9, 0.8, 0.1]]], [[[1, 1, 0]]]).item(), 6)
-        0.105262
+        0.105263
     """
 
     name = "dice_loss"
@@ -788,7 +788,7 @@ class FocalTverskyLoss(Loss):
     Example:
         >>> criterion = nn.FocalTverskyLoss(client=client)
         >>> round(criterion([[[0.9, 0.8, 0.1]]], [[[1, 1, 0]]]).item(), 6)
-        0.208597
+        0.208596
     """
 
     name = "focal_tversky_loss"
@@ -1041,7 +1041,7 @@ class GeneralizedDiceLoss(Loss):
         >>> criterion = nn.GeneralizedDiceLoss(client=client)
         >>> x = [[[0.9, 0.8, 0.1], [0.1, 0.2, 0.9]]]
         >>> round(criterion(x, [[[1, 1, 0], [0, 0, 1]]]).item(), 6)
-        0.128202
+        0.15873
     """
 
     name = "generalized_dice_loss"
@@ -1410,7 +1410,7 @@ class JaccardLoss(Loss):
     Example:
         >>> criterion = nn.JaccardLoss(client=client)
         >>> round(criterion([[[0.9, 0.8, 0.1]]], [[[1, 1, 0]]]).item(), 6)
-        0.190475
+        0.190476
     """
 
     name = "jaccard_loss"
