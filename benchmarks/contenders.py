@@ -110,6 +110,48 @@ def _listwise_softmax(x: Any, y: Any) -> Any:
     return -(y * x.log_softmax(-1)).sum(-1)
 
 
+def _tversky(x: Any, y: Any, alpha: float, beta: float) -> Any:
+    space = tuple(range(2, x.ndim))
+    both, ours, theirs = (x * y).sum(space), x.sum(space), y.sum(space)
+    below = both + alpha * (ours - both) + beta * (theirs - both)
+    return 1 - (both + 1e-5) / (below + 1e-5)
+
+
+def _generalized_dice(x: Any, y: Any) -> Any:
+    space = tuple(range(2, x.ndim))
+    both, volume = (x * y).sum(space), y.sum(space)
+    weight = 1 / volume**2
+    below = ((x.sum(space) + volume) * weight).sum(1)
+    return 1 - (2 * (both * weight).sum(1) + 1e-5) / (below + 1e-5)
+
+
+def _iou(x: Any, y: Any) -> tuple[Any, Any, Any]:
+    """IoU, union, and the size of the enclosing box."""
+    meet = (torch.min(x[:, 2:], y[:, 2:]) - torch.max(x[:, :2], y[:, :2])).clamp_min(0)
+    union = (x[:, 2:] - x[:, :2]).prod(1) + (y[:, 2:] - y[:, :2]).prod(1) - meet.prod(1)
+    hull = torch.max(x[:, 2:], y[:, 2:]) - torch.min(x[:, :2], y[:, :2])
+    return meet.prod(1) / (union + 1e-7), union, hull
+
+
+def _giou(x: Any, y: Any) -> Any:
+    iou, union, hull = _iou(x, y)
+    return 1 - iou + (hull.prod(1) - union) / (hull.prod(1) + 1e-7)
+
+
+def _diou(x: Any, y: Any) -> Any:
+    iou, _, hull = _iou(x, y)
+    apart = (x[:, :2] + x[:, 2:] - y[:, :2] - y[:, 2:]) / 2
+    return 1 - iou + (apart**2).sum(1) / ((hull**2).sum(1) + 1e-7)
+
+
+def _ciou(x: Any, y: Any) -> Any:
+    w, h = ((torch.stack([x, y])[..., k + 2] - torch.stack([x, y])[..., k]) for k in (0, 1))
+    angle = torch.atan(w / h)
+    v = 4 / math.pi**2 * (angle[1] - angle[0]) ** 2
+    alpha = (v / (1 - _iou(x, y)[0] + v + 1e-7)).detach()
+    return _diou(x, y) + alpha * v
+
+
 # losses that torch.nn lacks, as one writes them with it
 BY_HAND: Final[dict[str, Callable[..., Any]]] = {
     "log_cosh_loss": lambda x, y: x - y + torch.nn.functional.softplus(-2 * (x - y)) - math.log(2),
@@ -129,6 +171,15 @@ BY_HAND: Final[dict[str, Callable[..., Any]]] = {
     "distillation_kl_loss": _distillation,
     "generalized_jsd_loss": _generalized_jsd,
     "listwise_softmax_loss": _listwise_softmax,
+    "dice_loss": lambda x, y: _tversky(x, y, 0.5, 0.5),
+    "jaccard_loss": lambda x, y: _tversky(x, y, 1, 1),
+    "tversky_loss": lambda x, y: _tversky(x, y, 0.5, 0.5),
+    "focal_tversky_loss": lambda x, y: _tversky(x, y, 0.3, 0.7) ** 0.75,
+    "generalized_dice_loss": _generalized_dice,
+    "box_iou_loss": lambda x, y: 1 - _iou(x, y)[0],
+    "generalized_box_iou_loss": _giou,
+    "distance_box_iou_loss": _diou,
+    "complete_box_iou_loss": _ciou,
     "hinge_loss": lambda x, y: (1 - y * x).clamp_min(0),
     "squared_hinge_loss": lambda x, y: (1 - y * x).clamp_min(0) ** 2,
     "importance_sampling_loss": lambda x, old, a: -torch.exp(x - old) * a,

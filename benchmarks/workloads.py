@@ -29,6 +29,9 @@ FAMILIES: Final[dict[type[Loss], tuple[Shape, ...]]] = {
 }  # fmt: skip
 """Shapes of the first tensor, float32: up to 128 MiB each."""
 
+MASKS: Final = ((4, 4, 64, 64), (8, 21, 256, 256), (2, 4, 64, 64, 64))
+BOXES: Final = ((4096, 4), (65536, 4), (1 << 20, 4))
+
 OWN: Final[dict[str, tuple[Shape, ...]]] = {
     # in longer rows PyTorch's gradient at the label is off by more than the comparison allows
     "multi_margin_loss": ((64, 10), (4096, 10), (4096, 100), (4096, 1000)),
@@ -36,6 +39,17 @@ OWN: Final[dict[str, tuple[Shape, ...]]] = {
     "multilabel_margin_loss": ((64, 10), (4096, 100), (4096, 1000)),
     "generalized_jsd_loss": ((64, 10), (4096, 1000), (512, 32000)),
     "ctc_loss": ((100, 8, 30), (500, 32, 100), (200, 16, 1000)),
+    **dict.fromkeys(("dice_loss", "jaccard_loss", "tversky_loss", "focal_tversky_loss"), MASKS),
+    "generalized_dice_loss": MASKS,
+    **dict.fromkeys(
+        (
+            "box_iou_loss",
+            "generalized_box_iou_loss",
+            "distance_box_iou_loss",
+            "complete_box_iou_loss",
+        ),
+        BOXES,
+    ),
 }
 """Shapes of losses that take others than their family."""
 
@@ -91,6 +105,20 @@ def _ones(rng: Rng, shape: Shape) -> Array:
     return np.ones(shape, np.float32)
 
 
+def _regions(rng: Rng, shape: Shape) -> Array:
+    """One class for each voxel."""
+    labels = rng.integers(0, shape[1], (shape[0], 1, *shape[2:]))
+    classes = np.arange(shape[1]).reshape(-1, *(1 for _ in shape[2:]))
+    return (labels == classes).astype(np.float32)
+
+
+def _boxes(rng: Rng, shape: Shape) -> Array:
+    """Boxes of up to 100 in a picture of 400, every tenth pair or so overlapping."""
+    corners = rng.random((*shape[:-1], 2), np.float32) * 300
+    sizes = 1 + rng.random((*shape[:-1], 2), np.float32) * 99
+    return np.concatenate([corners, corners + sizes], -1)
+
+
 Draw = Callable[[Rng, Shape], Array]
 
 SPECIAL: Final[dict[tuple[str, str], Draw]] = {
@@ -124,6 +152,18 @@ SPECIAL: Final[dict[tuple[str, str], Draw]] = {
     ("kto_loss", "target"): _signs,
     ("grpo_loss", "advantages"): _advantages,
     ("grpo_loss", "mask"): _ones,
+    **{
+        (loss, name): draw
+        for loss, shapes in OWN.items()
+        if shapes is MASKS
+        for name, draw in {"input": _unit, "target": _regions}.items()
+    },
+    **{
+        (loss, name): _boxes
+        for loss, shapes in OWN.items()
+        if shapes is BOXES
+        for name in ("boxes1", "boxes2")
+    },
     ("ctc_loss", "log_probs"): _log_softmax,
     ("ctc_loss", "targets"): _sequences,
     ("ctc_loss", "input_lengths"): lambda rng, shape: np.full(shape[1], shape[0]),

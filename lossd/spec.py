@@ -145,7 +145,7 @@ class Layout:
     shapes: the shape that each tensor is broadcast to.
     rows:   losses in all; row r = (n, d) has its components at n·width·inner + c·inner + d.
     width:  components of a row (1 for element-wise losses).
-    inner:  distance between components.
+    inner:  distance between components; losses of a sample (`Samples.several`).
     views:  tensors that are taken in another shape before they are broadcast, with that shape.
     batch:  what reduction='batchmean' divides by.
     warning: what the caller should be told, or "".
@@ -493,13 +493,16 @@ class Prepared(NamedTuple):
 class Samples(Loss):
     """One loss per sample, computed from all of the sample at once.
 
-    `operands` declares the arrays that `prepare` makes of a call's tensors; the first is the
-    tensor with a gradient, and its layout is the gradient's.
-    `sample(n, *operands, gradient, wanted, slope, params)` answers the loss of sample n in
-    float64 and, if `wanted`, writes its gradient times `slope`; it is compiled.
+    `operands` declares the arrays that `prepare` makes of a call's tensors; tensors with a
+    gradient are among them, and their layout is the gradient's.
+    `sample(n, *operands, *gradients, *wanted, slope, params)` answers the loss of sample n in
+    float64 and writes each gradient that is `wanted`, times `slope`; it is compiled.
+    `several`: a sample has `layout.inner` losses. Then `sample(n, *operands, *gradients, *wanted,
+    slopes, losses, params)` writes them, and the gradients of their sum weighed with `slopes`.
     """
 
     operands: ClassVar[tuple[tuple[str, Operand], ...]]
+    several: ClassVar[bool] = False
     sample: ClassVar[Pieces]
 
     def prepare(self, arrays: Mapping[str, Any], layout: Layout, reduction: str) -> Prepared:

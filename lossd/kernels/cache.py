@@ -37,7 +37,11 @@ _UNREADABLE: Final = (
 @functools.cache
 def digest(*modules: str) -> str:
     """Digest of every source that kernels are made from, and of further files."""
-    sources = [PACKAGE / name for name in ("mathfns.py", "spec.py", "trellis.py", "divergences.py")]
+    sources = [
+        PACKAGE / "mathfns.py",
+        PACKAGE / "spec.py",
+        *sorted((PACKAGE / "compiled").glob("*.py")),
+    ]
     sources += sorted((PACKAGE / "kernels").glob("*.py")) + sorted(
         (PACKAGE / "losses").glob("*.py")
     )

@@ -13,28 +13,55 @@ BLOCK: Final = 1 << 14  # values of a block, at least one sample
 
 def block_rows(width: int, inner: int) -> int:
     """Samples computed by one call of a kernel: depends on the shape alone, as the sum must."""
-    return max(1, BLOCK // max(width, 1))
+    return max(1, BLOCK // max(width * inner, 1)) * inner
 
 
 def build(loss: type[Samples], variant: Variant) -> Callable[..., None]:
     """The block function of such a loss, to be compiled: it calls `sample` for one after another.
 
-    Operands are arrays of the rank that the loss declares; where no gradient is wanted, the first
+    Operands are arrays of the rank that the loss declares; where a gradient is not wanted, its
     operand stands in for it and is not written to.
     """
     kinds = dict(loss.operands)
-    opened, at = "", 0
+    differentiable = [name for name in kinds if name in loss.tensors and loss.tensors[name].grad]
+    opened, gradients, at = "", "", 0
     for k, name in enumerate(variant.operands):
         rank = kinds[name].rank
         shape = f"({listed('sizes[{}]', range(at, at + rank))})"
         address = f"a[slots.OPERANDS + {k}]"
         pointed = "int64" if kinds[name].integer else "element"
         opened += f"    x{k} = carray(pointer({address}, {pointed}), {shape})\n"
-        if k == 0:
-            gradient = f"carray(pointer(a[slots.GRADIENTS], element), {shape})"
-            opened += f"    g = {gradient if variant.gradients else 'x0'}\n"
+        if name in differentiable:
+            opened += f"    g{k} = x{k}\n"
+            gradients += f"g{k}, "
+        if name in variant.gradients:
+            address = f"a[slots.GRADIENTS + {variant.gradients.index(name)}]"
+            opened += f"    g{k} = carray(pointer({address}, element), {shape})\n"
         at += rank
-    xs = listed("x{}", range(len(variant.operands)))
+    arguments = listed("x{}", range(len(variant.operands))) + gradients
+    arguments += listed("{}", (name in variant.gradients for name in differentiable))
+    upstream = " * us[{}]" * variant.upstream
+    if loss.several:
+        body = f"""
+    count = a[slots.INNER]
+    slopes, values = np.empty(count, np.float64), np.empty(count, np.float64)
+    for start in range(first, last, count):
+        for k in range(count):
+            slopes[k] = scale * factors[start + k]{upstream.format("start + k")}
+        sample(start // count, {arguments}slopes, values, given)
+        for k in range(count):
+            value = values[k] * factors[start + k]
+            total += value
+{lines(12, "out[start + k] = value") * variant.each}
+"""
+    else:
+        body = f"""
+    for row in range(first, last):
+        slope = kind(scale * factors[row]{upstream.format("row")})
+        value = sample(row, {arguments}slope, given) * factors[row]
+        total += value
+{lines(8, "out[row] = value") * variant.each}
+"""
     source = f"""
 def block(args, index):
     a = carray(pointer(args, int64), slots.COUNT)
@@ -47,12 +74,10 @@ def block(args, index):
     us, out = {view("a[slots.UPSTREAM]")}, {view("a[slots.LOSSES]")}
 {opened}
     total = 0.0
-    for row in range(first, last):
-        slope = kind(scale * factors[row]{" * us[row]" * variant.upstream})
-        value = sample(row, {xs}g, {bool(variant.gradients)}, slope, given) * factors[row]
-        total += value
-{lines(8, "out[row] = value") if variant.each else ""}
+{body}
     carray(pointer(a[slots.PARTIAL], float64), index + 1)[index] = total
 """
-    scope: dict[str, Any] = {"sample": register_jitable(error_model="numpy")(loss.sample)}
+    scope: dict[str, Any] = {
+        "sample": register_jitable(error_model="numpy", forceinline=True)(loss.sample)
+    }
     return stamped(source, variant, **scope)

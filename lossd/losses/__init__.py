@@ -1,6 +1,7 @@
 """The catalogue: one declaration per loss, one file per family. Importing it fills the registry."""
 
 from lossd.losses import (
+    boxes,
     classification,
     detection,
     distillation,
@@ -14,10 +15,12 @@ from lossd.losses import (
     ranking,
     recognition,
     regression,
+    segmentation,
     sequence,
 )
 
 __all__ = [
+    "boxes",
     "classification",
     "detection",
     "distillation",
@@ -31,5 +34,6 @@ __all__ = [
     "ranking",
     "recognition",
     "regression",
+    "segmentation",
     "sequence",
 ]

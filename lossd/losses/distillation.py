@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from lossd_client.errors import ShapeError
 
-from lossd.divergences import divergence
+from lossd.compiled.divergences import divergence
 from lossd.losses.classification import LOWEST
 from lossd.mathfns import exp, log1p
 from lossd.spec import (

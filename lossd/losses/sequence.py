@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from lossd_client.errors import LabelError, ResourceError, ShapeError
 
+from lossd.compiled.trellis import backward, step_probabilities, sum_of_three
 from lossd.mathfns import NEVER, NOTHING, normalised, power_of_two
 from lossd.spec import (
     Given,
@@ -17,7 +18,6 @@ from lossd.spec import (
     tensor,
     tuple_text,
 )  # fmt: skip
-from lossd.trellis import backward, step_probabilities, sum_of_three
 
 SCRATCH: Final = 1 << 30
 """Bytes that the states of one sample may take while it is computed."""

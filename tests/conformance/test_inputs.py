@@ -566,7 +566,8 @@ def rows_of(case: Case, gradient: Array, rows: Array) -> Array:
     """A mask over rows as a mask over a gradient's elements."""
     if gradient.ndim > rows.ndim:
         classes = case.loss == "cross_entropy" and gradient.ndim > 1
-        rows = np.expand_dims(rows, 1 if classes else -1)
+        more = (1,) * (gradient.ndim - rows.ndim)
+        rows = np.expand_dims(rows, 1) if classes else rows.reshape(rows.shape + more)
     return np.broadcast_to(rows, gradient.shape)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import doctest
 import importlib
 import inspect
+import math
 import pkgutil
 import socket
 import subprocess
@@ -74,6 +75,12 @@ def drawn(name: str, shape: tuple[int, ...]) -> dict[str, Array]:
             "tail_weight": rng.normal(size=inner * (shape[1] + 15)).astype(np.float32),
             "cutoffs": np.array([5, 20]),
         }
+    if "boxes1" in registry[name].tensors:
+        ends = [np.sort(rng.uniform(0, 9, (2, math.prod(shape) // 4, 2, 2)), 2) for _ in range(2)]
+        boxes1, boxes2 = np.concatenate(ends, 2).astype(np.float32).reshape(2, -1, 4)
+        return {"boxes1": boxes1, "boxes2": boxes2}
+    if "smooth_nr" in registry[name].params:
+        classes["whole"] = (1, *shape)  # the predictions of a segmentation
     for key, declared in registry[name].tensors.items():
         if key == "ref_log_probs":
             continue  # needs a beta

@@ -23,7 +23,7 @@ LAYERS = (
     {"lossd.plan"},
     {"lossd.kernels"},
     {"lossd.losses"},
-    {"lossd.spec", "lossd.mathfns", "lossd.trellis", "lossd.divergences"},
+    {"lossd.spec", "lossd.mathfns", "lossd.compiled"},
 )
 """What may import what stands below it, and its own kind."""
 

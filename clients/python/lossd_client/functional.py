@@ -13,17 +13,24 @@ __all__ = [
     "arcface_loss",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "box_iou_loss",
     "categorical_hinge_loss",
     "cispo_loss",
+    "complete_box_iou_loss",
     "contrastive_loss",
     "cosface_loss",
     "cosine_embedding_loss",
     "cpo_loss",
     "cross_entropy",
     "ctc_loss",
+    "dice_loss",
+    "distance_box_iou_loss",
     "distillation_kl_loss",
     "dpo_loss",
+    "focal_tversky_loss",
     "gaussian_nll_loss",
+    "generalized_box_iou_loss",
+    "generalized_dice_loss",
     "generalized_jsd_loss",
     "grpo_loss",
     "hinge_embedding_loss",
@@ -31,6 +38,7 @@ __all__ = [
     "huber_loss",
     "importance_sampling_loss",
     "ipo_loss",
+    "jaccard_loss",
     "kl_div",
     "kto_loss",
     "l1_loss",
@@ -59,6 +67,7 @@ __all__ = [
     "symmetric_cross_entropy_loss",
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
+    "tversky_loss",
 ]
 
 
@@ -232,6 +241,41 @@ def binary_cross_entropy_with_logits(
     return criterion(input, target, sample_weight=sample_weight)
 
 
+def box_iou_loss(
+    boxes1: ArrayLike,
+    boxes2: ArrayLike,
+    reduction: str = "mean",
+    eps: float = 1e-07,
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """One minus the intersection over the union of two boxes.
+
+    Args:
+        boxes1: Predicted boxes (x1, y1, x2, y2), (*, 4).
+        boxes2: True boxes (x1, y1, x2, y2), (*, 4).
+        reduction: 'none', 'mean', 'sum'.
+        eps: Added to denominators, against divisions by 0. >= 0.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.IoULoss`.
+    """
+    criterion = nn.IoULoss(
+        reduction=reduction,
+        eps=eps,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(boxes1, boxes2, sample_weight=sample_weight)
+
+
 def categorical_hinge_loss(
     input: ArrayLike,
     target: ArrayLike,
@@ -302,6 +346,41 @@ def cispo_loss(
         client=client,
     )
     return criterion(log_probs, old_log_probs, advantages, sample_weight=sample_weight)
+
+
+def complete_box_iou_loss(
+    boxes1: ArrayLike,
+    boxes2: ArrayLike,
+    reduction: str = "mean",
+    eps: float = 1e-07,
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """DIoULoss, and the difference of the aspect ratios where boxes overlap much.
+
+    Args:
+        boxes1: Predicted boxes (x1, y1, x2, y2), (*, 4).
+        boxes2: True boxes (x1, y1, x2, y2), (*, 4).
+        reduction: 'none', 'mean', 'sum'.
+        eps: Added to denominators, against divisions by 0. >= 0.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.CIoULoss`.
+    """
+    criterion = nn.CIoULoss(
+        reduction=reduction,
+        eps=eps,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(boxes1, boxes2, sample_weight=sample_weight)
 
 
 def contrastive_loss(
@@ -555,6 +634,91 @@ def ctc_loss(
     return criterion(log_probs, targets, input_lengths, target_lengths, sample_weight=sample_weight)
 
 
+def dice_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    include_background: bool = True,
+    sigmoid: bool = False,
+    softmax: bool = False,
+    squared_pred: bool = False,
+    reduction: str = "mean",
+    smooth_nr: float = 1e-05,
+    smooth_dr: float = 1e-05,
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """One minus the Dice score of each class: twice the overlap over the sum of the volumes.
+
+    Args:
+        input: Predictions x, (N, C, d1, …, dK).
+        target: True regions y, 0 to 1, of the input's shape.
+        include_background: Whether class 0 counts.
+        sigmoid: Whether the predictions are logits, of classes that may overlap.
+        softmax: Whether they are logits of classes that exclude each other.
+        squared_pred: Whether the denominator is of squares.
+        reduction: 'none', 'mean', 'sum'.
+        smooth_nr: Added to the numerator. >= 0.
+        smooth_dr: Added to the denominator. >= 0.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.DiceLoss`.
+    """
+    criterion = nn.DiceLoss(
+        include_background=include_background,
+        sigmoid=sigmoid,
+        softmax=softmax,
+        squared_pred=squared_pred,
+        reduction=reduction,
+        smooth_nr=smooth_nr,
+        smooth_dr=smooth_dr,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input, target, sample_weight=sample_weight)
+
+
+def distance_box_iou_loss(
+    boxes1: ArrayLike,
+    boxes2: ArrayLike,
+    reduction: str = "mean",
+    eps: float = 1e-07,
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """1 - IoU, and the squared distance of the centres over that of the enclosing diagonal.
+
+    Args:
+        boxes1: Predicted boxes (x1, y1, x2, y2), (*, 4).
+        boxes2: True boxes (x1, y1, x2, y2), (*, 4).
+        reduction: 'none', 'mean', 'sum'.
+        eps: Added to denominators, against divisions by 0. >= 0.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.DIoULoss`.
+    """
+    criterion = nn.DIoULoss(
+        reduction=reduction,
+        eps=eps,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(boxes1, boxes2, sample_weight=sample_weight)
+
+
 def distillation_kl_loss(
     student_logits: ArrayLike,
     teacher_logits: ArrayLike,
@@ -644,6 +808,62 @@ def dpo_loss(
     )
 
 
+def focal_tversky_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    include_background: bool = True,
+    sigmoid: bool = False,
+    softmax: bool = False,
+    alpha: float = 0.3,
+    beta: float = 0.7,
+    gamma: float = 1.3333333333333333,
+    reduction: str = "mean",
+    smooth_nr: float = 1e-05,
+    smooth_dr: float = 1e-05,
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Tversky loss of each class to the power 1 / `gamma`: small regions count more.
+
+    Args:
+        input: Predictions x, (N, C, d1, …, dK).
+        target: True regions y, 0 to 1, of the input's shape.
+        include_background: Whether class 0 counts.
+        sigmoid: Whether the predictions are logits, of classes that may overlap.
+        softmax: Whether they are logits of classes that exclude each other.
+        alpha: Weight of false positives. >= 0.
+        beta: Weight of false negatives. >= 0.
+        gamma: How much classes that are nearly right still count. > 0.
+        reduction: 'none', 'mean', 'sum'.
+        smooth_nr: Added to the numerator. >= 0.
+        smooth_dr: Added to the denominator. >= 0.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.FocalTverskyLoss`.
+    """
+    criterion = nn.FocalTverskyLoss(
+        include_background=include_background,
+        sigmoid=sigmoid,
+        softmax=softmax,
+        alpha=alpha,
+        beta=beta,
+        gamma=gamma,
+        reduction=reduction,
+        smooth_nr=smooth_nr,
+        smooth_dr=smooth_dr,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input, target, sample_weight=sample_weight)
+
+
 def gaussian_nll_loss(
     input: ArrayLike,
     target: ArrayLike,
@@ -682,6 +902,91 @@ def gaussian_nll_loss(
         client=client,
     )
     return criterion(input, target, var, sample_weight=sample_weight)
+
+
+def generalized_box_iou_loss(
+    boxes1: ArrayLike,
+    boxes2: ArrayLike,
+    reduction: str = "mean",
+    eps: float = 1e-07,
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """1 - IoU, and the part of the smallest enclosing box C that is in neither box.
+
+    Args:
+        boxes1: Predicted boxes (x1, y1, x2, y2), (*, 4).
+        boxes2: True boxes (x1, y1, x2, y2), (*, 4).
+        reduction: 'none', 'mean', 'sum'.
+        eps: Added to denominators, against divisions by 0. >= 0.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.GIoULoss`.
+    """
+    criterion = nn.GIoULoss(
+        reduction=reduction,
+        eps=eps,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(boxes1, boxes2, sample_weight=sample_weight)
+
+
+def generalized_dice_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    include_background: bool = True,
+    sigmoid: bool = False,
+    softmax: bool = False,
+    w_type: Named = None,
+    reduction: str = "mean",
+    smooth_nr: float = 1e-05,
+    smooth_dr: float = 1e-05,
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """One minus the Dice score of all classes of a sample, each weighed by its true volume.
+
+    Args:
+        input: Predictions x, (N, C, d1, …, dK).
+        target: True regions y, 0 to 1, of the input's shape.
+        include_background: Whether class 0 counts.
+        sigmoid: Whether the predictions are logits, of classes that may overlap.
+        softmax: Whether they are logits of classes that exclude each other.
+        w_type: A class's weight, by its volume. one of 'square', 'simple', 'uniform'. 'square' by default.
+        reduction: 'none', 'mean', 'sum'.
+        smooth_nr: Added to the numerator. >= 0.
+        smooth_dr: Added to the denominator. >= 0.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.GeneralizedDiceLoss`.
+    """
+    criterion = nn.GeneralizedDiceLoss(
+        include_background=include_background,
+        sigmoid=sigmoid,
+        softmax=softmax,
+        w_type=w_type,
+        reduction=reduction,
+        smooth_nr=smooth_nr,
+        smooth_dr=smooth_dr,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def generalized_jsd_loss(
@@ -970,6 +1275,56 @@ def ipo_loss(
         reference_rejected_logps,
         sample_weight=sample_weight,
     )
+
+
+def jaccard_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    include_background: bool = True,
+    sigmoid: bool = False,
+    softmax: bool = False,
+    squared_pred: bool = False,
+    reduction: str = "mean",
+    smooth_nr: float = 1e-05,
+    smooth_dr: float = 1e-05,
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """One minus the Jaccard index of each class: the intersection over the union.
+
+    Args:
+        input: Predictions x, (N, C, d1, …, dK).
+        target: True regions y, 0 to 1, of the input's shape.
+        include_background: Whether class 0 counts.
+        sigmoid: Whether the predictions are logits, of classes that may overlap.
+        softmax: Whether they are logits of classes that exclude each other.
+        squared_pred: Whether the denominator is of squares.
+        reduction: 'none', 'mean', 'sum'.
+        smooth_nr: Added to the numerator. >= 0.
+        smooth_dr: Added to the denominator. >= 0.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.JaccardLoss`.
+    """
+    criterion = nn.JaccardLoss(
+        include_background=include_background,
+        sigmoid=sigmoid,
+        softmax=softmax,
+        squared_pred=squared_pred,
+        reduction=reduction,
+        smooth_nr=smooth_nr,
+        smooth_dr=smooth_dr,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input, target, sample_weight=sample_weight)
 
 
 def kl_div(
@@ -2106,3 +2461,56 @@ def triplet_margin_with_distance_loss(
         client=client,
     )
     return criterion(anchor, positive, negative, sample_weight=sample_weight)
+
+
+def tversky_loss(
+    input: ArrayLike,
+    target: ArrayLike,
+    include_background: bool = True,
+    sigmoid: bool = False,
+    softmax: bool = False,
+    alpha: float = 0.5,
+    beta: float = 0.5,
+    reduction: str = "mean",
+    smooth_nr: float = 1e-05,
+    smooth_dr: float = 1e-05,
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """One minus the Tversky index of each class: overlap that weighs the two kinds of errors.
+
+    Args:
+        input: Predictions x, (N, C, d1, …, dK).
+        target: True regions y, 0 to 1, of the input's shape.
+        include_background: Whether class 0 counts.
+        sigmoid: Whether the predictions are logits, of classes that may overlap.
+        softmax: Whether they are logits of classes that exclude each other.
+        alpha: Weight of false positives. >= 0.
+        beta: Weight of false negatives. >= 0.
+        reduction: 'none', 'mean', 'sum'.
+        smooth_nr: Added to the numerator. >= 0.
+        smooth_dr: Added to the denominator. >= 0.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.TverskyLoss`.
+    """
+    criterion = nn.TverskyLoss(
+        include_background=include_background,
+        sigmoid=sigmoid,
+        softmax=softmax,
+        alpha=alpha,
+        beta=beta,
+        reduction=reduction,
+        smooth_nr=smooth_nr,
+        smooth_dr=smooth_dr,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(input, target, sample_weight=sample_weight)

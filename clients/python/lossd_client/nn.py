@@ -18,6 +18,7 @@ __all__ = [
     "BCELoss",
     "BCEWithLogitsLoss",
     "CISPOLoss",
+    "CIoULoss",
     "CPOLoss",
     "CTCLoss",
     "CategoricalHingeLoss",
@@ -25,16 +26,23 @@ __all__ = [
     "CosFaceLoss",
     "CosineEmbeddingLoss",
     "CrossEntropyLoss",
+    "DIoULoss",
     "DPOLoss",
+    "DiceLoss",
     "DistillationKLLoss",
+    "FocalTverskyLoss",
+    "GIoULoss",
     "GRPOLoss",
     "GaussianNLLLoss",
+    "GeneralizedDiceLoss",
     "GeneralizedJSDLoss",
     "HingeEmbeddingLoss",
     "HingeLoss",
     "HuberLoss",
     "IPOLoss",
     "ImportanceSamplingLoss",
+    "IoULoss",
+    "JaccardLoss",
     "KLDivLoss",
     "KTOLoss",
     "L1Loss",
@@ -64,6 +72,7 @@ __all__ = [
     "SymmetricCrossEntropyLoss",
     "TripletMarginLoss",
     "TripletMarginWithDistanceLoss",
+    "TverskyLoss",
 ]
 
 
@@ -375,6 +384,76 @@ class CISPOLoss(Loss):
         sample_weight: ArrayLike | None = None,
     ) -> Tensor:
         loss: Tensor = self._call(log_probs, old_log_probs, advantages, sample_weight=sample_weight)
+        return loss
+
+
+class CIoULoss(Loss):
+    r"""DIoULoss, and the difference of the aspect ratios where boxes overlap much.
+
+    .. math:: \ell = 1 - \mathrm{IoU} + \frac{\rho^2(a, b)}{c^2 + \epsilon} + \alpha v,\ v = \frac{4}{\pi^2} \left(\arctan \frac{w_b}{h_b} - \arctan \frac{w_a}{h_a}\right)^2,\ \alpha = \frac{v}{1 - \mathrm{IoU} + v + \epsilon}
+
+    Shape:
+        boxes1, boxes2: (*, 4), the same. The losses are (*).
+
+    The weight alpha counts as constant in the gradient. `eps` is added to all three denominators
+    (torchvision adds its default to the first two). A box without width and height, NaN in
+    torchvision, has the angle 0. Where ends of both boxes coincide, either gets half of the
+    gradient, as by PyTorch's autograd. x2 < x1 or y2 < y1 is an error (torchvision answers
+    something). The mean of no boxes is NaN, with `zero_if_empty` 0 as in torchvision.
+
+    Args:
+        reduction: 'none', 'mean', 'sum'.
+        eps: Added to denominators, against divisions by 0. >= 0.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        boxes1: Predicted boxes (x1, y1, x2, y2), (*, 4).
+        boxes2: True boxes (x1, y1, x2, y2), (*, 4).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+
+    Gradients: boxes1, boxes2.
+
+    Reference: Zheng et al., Distance-IoU loss, https://arxiv.org/abs/1911.08287
+
+    Example:
+        >>> criterion = nn.CIoULoss(client=client)
+        >>> round(criterion([[0.0, 0.0, 2.0, 1.0]], [[1.0, 0.0, 3.0, 2.0]]).item(), 6)
+        0.898245
+    """
+
+    name = "complete_box_iou_loss"
+    inputs = ("boxes1", "boxes2")
+    differentiable = ("boxes1", "boxes2")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {"eps": 1e-07}
+    eps: float
+
+    def __init__(
+        self,
+        reduction: str = "mean",
+        eps: float = 1e-07,
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"eps": eps},
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
+            client=client,
+        )
+
+    def __call__(
+        self, boxes1: ArrayLike, boxes2: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(boxes1, boxes2, sample_weight=sample_weight)
         return loss
 
 
@@ -922,6 +1001,74 @@ class CrossEntropyLoss(Loss):
         return loss
 
 
+class DIoULoss(Loss):
+    r"""1 - IoU, and the squared distance of the centres over that of the enclosing diagonal.
+
+    .. math:: \ell = 1 - \mathrm{IoU} + \frac{\rho^2(a, b)}{c^2 + \epsilon}
+
+    Shape:
+        boxes1, boxes2: (*, 4), the same. The losses are (*).
+
+    Where ends of both boxes coincide, either gets half of the gradient, as by PyTorch's autograd.
+    x2 < x1 or y2 < y1 is an error (torchvision answers something). The mean of no boxes is NaN,
+    with `zero_if_empty` 0 as in torchvision.
+
+    Args:
+        reduction: 'none', 'mean', 'sum'.
+        eps: Added to denominators, against divisions by 0. >= 0.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        boxes1: Predicted boxes (x1, y1, x2, y2), (*, 4).
+        boxes2: True boxes (x1, y1, x2, y2), (*, 4).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+
+    Gradients: boxes1, boxes2.
+
+    Reference: Zheng et al., Distance-IoU loss, https://arxiv.org/abs/1911.08287
+
+    Example:
+        >>> criterion = nn.DIoULoss(client=client)
+        >>> round(criterion([[0.0, 0.0, 2.0, 2.0]], [[1.0, 1.0, 3.0, 3.0]]).item(), 6)
+        0.968254
+    """
+
+    name = "distance_box_iou_loss"
+    inputs = ("boxes1", "boxes2")
+    differentiable = ("boxes1", "boxes2")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {"eps": 1e-07}
+    eps: float
+
+    def __init__(
+        self,
+        reduction: str = "mean",
+        eps: float = 1e-07,
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"eps": eps},
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
+            client=client,
+        )
+
+    def __call__(
+        self, boxes1: ArrayLike, boxes2: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(boxes1, boxes2, sample_weight=sample_weight)
+        return loss
+
+
 class DPOLoss(Loss):
     r"""Direct preference optimization: prefer the chosen answer more than the reference does.
 
@@ -1051,6 +1198,103 @@ class DPOLoss(Loss):
         return loss
 
 
+class DiceLoss(Loss):
+    r"""One minus the Dice score of each class: twice the overlap over the sum of the volumes.
+
+    .. math:: \ell = 1 - \frac{2 \sum x y + \epsilon_n}{\sum x + \sum y + \epsilon_d}
+
+    Shape:
+        input, target: (N, C, d1, …, dK), the same. The losses are (N, C).
+
+    `squared_pred` takes squares in the denominator. A class that neither predictions nor target
+    have costs 0 where `smooth_nr` and `smooth_dr` are the same, NaN where both are 0. With
+    `include_background=False` the losses are (N, C - 1). Soft targets are multiplied as they are.
+
+    Args:
+        include_background: Whether class 0 counts.
+        sigmoid: Whether the predictions are logits, of classes that may overlap.
+        softmax: Whether they are logits of classes that exclude each other.
+        squared_pred: Whether the denominator is of squares.
+        reduction: 'none', 'mean', 'sum'.
+        smooth_nr: Added to the numerator. >= 0.
+        smooth_dr: Added to the denominator. >= 0.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Predictions x, (N, C, d1, …, dK).
+        target: True regions y, 0 to 1, of the input's shape.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+
+    Gradients: input, target.
+
+    Reference: https://docs.monai.io/en/stable/losses.html#diceloss
+
+    Example:
+        >>> criterion = nn.DiceLoss(client=client)
+        >>> round(criterion([[[0.9, 0.8, 0.1]]], [[[1, 1, 0]]]).item(), 6)
+        0.105263
+    """
+
+    name = "dice_loss"
+    inputs = ("input", "target")
+    differentiable = ("input", "target")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {
+        "include_background": True,
+        "sigmoid": False,
+        "softmax": False,
+        "squared_pred": False,
+        "smooth_nr": 1e-05,
+        "smooth_dr": 1e-05,
+    }
+    include_background: bool
+    sigmoid: bool
+    softmax: bool
+    squared_pred: bool
+    smooth_nr: float
+    smooth_dr: float
+
+    def __init__(
+        self,
+        include_background: bool = True,
+        sigmoid: bool = False,
+        softmax: bool = False,
+        squared_pred: bool = False,
+        reduction: str = "mean",
+        smooth_nr: float = 1e-05,
+        smooth_dr: float = 1e-05,
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={
+                "include_background": include_background,
+                "sigmoid": sigmoid,
+                "softmax": softmax,
+                "squared_pred": squared_pred,
+                "smooth_nr": smooth_nr,
+                "smooth_dr": smooth_dr,
+            },
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
+            client=client,
+        )
+
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
+        return loss
+
+
 class DistillationKLLoss(Loss):
     r"""Divergence of a student's softened probabilities from a teacher's.
 
@@ -1121,6 +1365,182 @@ class DistillationKLLoss(Loss):
         sample_weight: ArrayLike | None = None,
     ) -> Tensor:
         loss: Tensor = self._call(student_logits, teacher_logits, sample_weight=sample_weight)
+        return loss
+
+
+class FocalTverskyLoss(Loss):
+    r"""Tversky loss of each class to the power 1 / `gamma`: small regions count more.
+
+    .. math:: \ell = (1 - \mathrm{TI})^{1 / \gamma}
+
+    Shape:
+        input, target: (N, C, d1, …, dK), the same. The losses are (N, C).
+
+    Parameters, shapes and smoothing are TverskyLoss's, the power the paper's, taken class by
+    class; other implementations name that power itself gamma (0.75 for the 4/3 of the paper,
+    whose alpha weighs the false negatives). Where the loss is 0, and its slope not finite, the
+    gradient is 0.
+
+    Args:
+        include_background: Whether class 0 counts.
+        sigmoid: Whether the predictions are logits, of classes that may overlap.
+        softmax: Whether they are logits of classes that exclude each other.
+        alpha: Weight of false positives. >= 0.
+        beta: Weight of false negatives. >= 0.
+        gamma: How much classes that are nearly right still count. > 0.
+        reduction: 'none', 'mean', 'sum'.
+        smooth_nr: Added to the numerator. >= 0.
+        smooth_dr: Added to the denominator. >= 0.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Predictions x, (N, C, d1, …, dK).
+        target: True regions y, 0 to 1, of the input's shape.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+
+    Gradients: input, target.
+
+    Reference: Abraham and Khan, A novel focal Tversky loss function with improved attention U-Net for lesion segmentation, https://arxiv.org/abs/1810.07842
+
+    Example:
+        >>> criterion = nn.FocalTverskyLoss(client=client)
+        >>> round(criterion([[[0.9, 0.8, 0.1]]], [[[1, 1, 0]]]).item(), 6)
+        0.208596
+    """
+
+    name = "focal_tversky_loss"
+    inputs = ("input", "target")
+    differentiable = ("input", "target")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {
+        "include_background": True,
+        "sigmoid": False,
+        "softmax": False,
+        "alpha": 0.3,
+        "beta": 0.7,
+        "smooth_nr": 1e-05,
+        "smooth_dr": 1e-05,
+        "gamma": 1.3333333333333333,
+    }
+    include_background: bool
+    sigmoid: bool
+    softmax: bool
+    alpha: float
+    beta: float
+    smooth_nr: float
+    smooth_dr: float
+    gamma: float
+
+    def __init__(
+        self,
+        include_background: bool = True,
+        sigmoid: bool = False,
+        softmax: bool = False,
+        alpha: float = 0.3,
+        beta: float = 0.7,
+        gamma: float = 1.3333333333333333,
+        reduction: str = "mean",
+        smooth_nr: float = 1e-05,
+        smooth_dr: float = 1e-05,
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={
+                "include_background": include_background,
+                "sigmoid": sigmoid,
+                "softmax": softmax,
+                "alpha": alpha,
+                "beta": beta,
+                "smooth_nr": smooth_nr,
+                "smooth_dr": smooth_dr,
+                "gamma": gamma,
+            },
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
+            client=client,
+        )
+
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
+        return loss
+
+
+class GIoULoss(Loss):
+    r"""1 - IoU, and the part of the smallest enclosing box C that is in neither box.
+
+    .. math:: \ell = 1 - \mathrm{IoU} + \frac{|C| - |A \cup B|}{|C| + \epsilon}
+
+    Shape:
+        boxes1, boxes2: (*, 4), the same. The losses are (*).
+
+    Boxes that do not meet are drawn to each other. Where ends of both boxes coincide, either gets
+    half of the gradient, as by PyTorch's autograd. x2 < x1 or y2 < y1 is an error (torchvision
+    answers something). The mean of no boxes is NaN, with `zero_if_empty` 0 as in torchvision.
+
+    Args:
+        reduction: 'none', 'mean', 'sum'.
+        eps: Added to denominators, against divisions by 0. >= 0.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        boxes1: Predicted boxes (x1, y1, x2, y2), (*, 4).
+        boxes2: True boxes (x1, y1, x2, y2), (*, 4).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+
+    Gradients: boxes1, boxes2.
+
+    Reference: Rezatofighi et al., Generalized intersection over union, https://arxiv.org/abs/1902.09630
+
+    Example:
+        >>> criterion = nn.GIoULoss(client=client)
+        >>> round(criterion([[0.0, 0.0, 2.0, 2.0]], [[1.0, 1.0, 3.0, 3.0]]).item(), 6)
+        1.079365
+    """
+
+    name = "generalized_box_iou_loss"
+    inputs = ("boxes1", "boxes2")
+    differentiable = ("boxes1", "boxes2")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {"eps": 1e-07}
+    eps: float
+
+    def __init__(
+        self,
+        reduction: str = "mean",
+        eps: float = 1e-07,
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"eps": eps},
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
+            client=client,
+        )
+
+    def __call__(
+        self, boxes1: ArrayLike, boxes2: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(boxes1, boxes2, sample_weight=sample_weight)
         return loss
 
 
@@ -1326,6 +1746,105 @@ class GaussianNLLLoss(Loss):
         sample_weight: ArrayLike | None = None,
     ) -> Tensor:
         loss: Tensor = self._call(input, target, var, sample_weight=sample_weight)
+        return loss
+
+
+class GeneralizedDiceLoss(Loss):
+    r"""One minus the Dice score of all classes of a sample, each weighed by its true volume.
+
+    .. math:: \ell = 1 - \frac{2 \sum_c w_c \sum x_c y_c + \epsilon_n}{\sum_c w_c \left(\sum x_c + \sum y_c\right) + \epsilon_d}
+
+    Shape:
+        input, target: (N, C, d1, …, dK), the same. The losses are (N).
+
+    `w_type` is the weight of a class: 'square' is 1 over the square of its volume in the target,
+    'simple' 1 over it, 'uniform' 1. A class that a sample's target does not have gets the largest
+    weight of that sample, 0 if it has none. `include_background=False` leaves class 0 out.
+
+    Args:
+        include_background: Whether class 0 counts.
+        sigmoid: Whether the predictions are logits, of classes that may overlap.
+        softmax: Whether they are logits of classes that exclude each other.
+        w_type: A class's weight, by its volume. one of 'square', 'simple', 'uniform'. 'square' by default.
+        reduction: 'none', 'mean', 'sum'.
+        smooth_nr: Added to the numerator. >= 0.
+        smooth_dr: Added to the denominator. >= 0.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Predictions x, (N, C, d1, …, dK).
+        target: True regions y, 0 to 1, of the input's shape.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+
+    Gradients: input, target.
+
+    Reference: https://docs.monai.io/en/stable/losses.html#generalizeddiceloss
+
+    Example:
+        >>> criterion = nn.GeneralizedDiceLoss(client=client)
+        >>> x = [[[0.9, 0.8, 0.1], [0.1, 0.2, 0.9]]]
+        >>> round(criterion(x, [[[1, 1, 0], [0, 0, 1]]]).item(), 6)
+        0.15873
+    """
+
+    name = "generalized_dice_loss"
+    inputs = ("input", "target")
+    differentiable = ("input", "target")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {
+        "include_background": True,
+        "sigmoid": False,
+        "softmax": False,
+        "w_type": "square",
+        "smooth_nr": 1e-05,
+        "smooth_dr": 1e-05,
+    }
+    choices: ClassVar[Mapping[str, tuple[str, ...]]] = {"w_type": ("square", "simple", "uniform")}
+    include_background: bool
+    sigmoid: bool
+    softmax: bool
+    w_type: str
+    smooth_nr: float
+    smooth_dr: float
+
+    def __init__(
+        self,
+        include_background: bool = True,
+        sigmoid: bool = False,
+        softmax: bool = False,
+        w_type: Named = None,
+        reduction: str = "mean",
+        smooth_nr: float = 1e-05,
+        smooth_dr: float = 1e-05,
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={
+                "include_background": include_background,
+                "sigmoid": sigmoid,
+                "softmax": softmax,
+                "w_type": w_type,
+                "smooth_nr": smooth_nr,
+                "smooth_dr": smooth_dr,
+            },
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
+            client=client,
+        )
+
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
         return loss
 
 
@@ -1765,6 +2284,172 @@ class ImportanceSamplingLoss(Loss):
         sample_weight: ArrayLike | None = None,
     ) -> Tensor:
         loss: Tensor = self._call(log_probs, old_log_probs, advantages, sample_weight=sample_weight)
+        return loss
+
+
+class IoULoss(Loss):
+    r"""One minus the intersection over the union of two boxes.
+
+    .. math:: \ell = 1 - \mathrm{IoU},\ \mathrm{IoU} = \frac{|A \cap B|}{|A \cup B| + \epsilon}
+
+    Shape:
+        boxes1, boxes2: (*, 4), the same. The losses are (*).
+
+    It is the first term of torchvision's three losses, which has no function for it alone. Boxes
+    that do not meet give a loss of 1 and no gradient. Where ends of both boxes coincide, either
+    gets half of the gradient, as by PyTorch's autograd. x2 < x1 or y2 < y1 is an error.
+
+    Args:
+        reduction: 'none', 'mean', 'sum'.
+        eps: Added to denominators, against divisions by 0. >= 0.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        boxes1: Predicted boxes (x1, y1, x2, y2), (*, 4).
+        boxes2: True boxes (x1, y1, x2, y2), (*, 4).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+
+    Gradients: boxes1, boxes2.
+
+    Reference: Yu et al., UnitBox, https://arxiv.org/abs/1608.01471
+
+    Example:
+        >>> criterion = nn.IoULoss(client=client)
+        >>> round(criterion([[0.0, 0.0, 2.0, 2.0]], [[1.0, 1.0, 3.0, 3.0]]).item(), 6)
+        0.857143
+    """
+
+    name = "box_iou_loss"
+    inputs = ("boxes1", "boxes2")
+    differentiable = ("boxes1", "boxes2")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {"eps": 1e-07}
+    eps: float
+
+    def __init__(
+        self,
+        reduction: str = "mean",
+        eps: float = 1e-07,
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"eps": eps},
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
+            client=client,
+        )
+
+    def __call__(
+        self, boxes1: ArrayLike, boxes2: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(boxes1, boxes2, sample_weight=sample_weight)
+        return loss
+
+
+class JaccardLoss(Loss):
+    r"""One minus the Jaccard index of each class: the intersection over the union.
+
+    .. math:: \ell = 1 - \frac{2 \sum x y + \epsilon_n}{2 (\sum x + \sum y - \sum x y) + \epsilon_d}
+
+    Shape:
+        input, target: (N, C, d1, …, dK), the same. The losses are (N, C).
+
+    It is MONAI's `DiceLoss(jaccard=True)`, whose numerator and denominator are twice those of
+    the index. `squared_pred` takes squares in the denominator. A class that neither predictions
+    nor target have costs 0 where `smooth_nr` and `smooth_dr` are the same, NaN where both are 0.
+    With `include_background=False` the losses are (N, C - 1).
+
+    Args:
+        include_background: Whether class 0 counts.
+        sigmoid: Whether the predictions are logits, of classes that may overlap.
+        softmax: Whether they are logits of classes that exclude each other.
+        squared_pred: Whether the denominator is of squares.
+        reduction: 'none', 'mean', 'sum'.
+        smooth_nr: Added to the numerator. >= 0.
+        smooth_dr: Added to the denominator. >= 0.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Predictions x, (N, C, d1, …, dK).
+        target: True regions y, 0 to 1, of the input's shape.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+
+    Gradients: input, target.
+
+    Reference: https://docs.monai.io/en/stable/losses.html#diceloss
+
+    Example:
+        >>> criterion = nn.JaccardLoss(client=client)
+        >>> round(criterion([[[0.9, 0.8, 0.1]]], [[[1, 1, 0]]]).item(), 6)
+        0.190476
+    """
+
+    name = "jaccard_loss"
+    inputs = ("input", "target")
+    differentiable = ("input", "target")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {
+        "include_background": True,
+        "sigmoid": False,
+        "softmax": False,
+        "squared_pred": False,
+        "smooth_nr": 1e-05,
+        "smooth_dr": 1e-05,
+    }
+    include_background: bool
+    sigmoid: bool
+    softmax: bool
+    squared_pred: bool
+    smooth_nr: float
+    smooth_dr: float
+
+    def __init__(
+        self,
+        include_background: bool = True,
+        sigmoid: bool = False,
+        softmax: bool = False,
+        squared_pred: bool = False,
+        reduction: str = "mean",
+        smooth_nr: float = 1e-05,
+        smooth_dr: float = 1e-05,
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={
+                "include_background": include_background,
+                "sigmoid": sigmoid,
+                "softmax": softmax,
+                "squared_pred": squared_pred,
+                "smooth_nr": smooth_nr,
+                "smooth_dr": smooth_dr,
+            },
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
+            client=client,
+        )
+
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
         return loss
 
 
@@ -3780,4 +4465,106 @@ class TripletMarginWithDistanceLoss(Loss):
         sample_weight: ArrayLike | None = None,
     ) -> Tensor:
         loss: Tensor = self._call(anchor, positive, negative, sample_weight=sample_weight)
+        return loss
+
+
+class TverskyLoss(Loss):
+    r"""One minus the Tversky index of each class: overlap that weighs the two kinds of errors.
+
+    .. math:: \ell = 1 - \frac{\sum x y + \epsilon_n}{\sum x y + \alpha \sum x (1 - y) + \beta \sum (1 - x) y + \epsilon_d}
+
+    Shape:
+        input, target: (N, C, d1, …, dK), the same. The losses are (N, C).
+
+    `alpha = beta = 0.5` is the Dice score, `alpha = beta = 1` the Jaccard index. A class that
+    neither predictions nor target have costs 0 where `smooth_nr` and `smooth_dr` are the same,
+    NaN where both are 0. With `include_background=False` the losses are (N, C - 1).
+
+    Args:
+        include_background: Whether class 0 counts.
+        sigmoid: Whether the predictions are logits, of classes that may overlap.
+        softmax: Whether they are logits of classes that exclude each other.
+        alpha: Weight of false positives. >= 0.
+        beta: Weight of false negatives. >= 0.
+        reduction: 'none', 'mean', 'sum'.
+        smooth_nr: Added to the numerator. >= 0.
+        smooth_dr: Added to the denominator. >= 0.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        input: Predictions x, (N, C, d1, …, dK).
+        target: True regions y, 0 to 1, of the input's shape.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+
+    Gradients: input, target.
+
+    Reference: https://docs.monai.io/en/stable/losses.html#tverskyloss
+
+    Example:
+        >>> criterion = nn.TverskyLoss(alpha=0.3, beta=0.7, client=client)
+        >>> round(criterion([[[0.9, 0.8, 0.1]]], [[[1, 1, 0]]]).item(), 6)
+        0.123711
+    """
+
+    name = "tversky_loss"
+    inputs = ("input", "target")
+    differentiable = ("input", "target")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {
+        "include_background": True,
+        "sigmoid": False,
+        "softmax": False,
+        "alpha": 0.5,
+        "beta": 0.5,
+        "smooth_nr": 1e-05,
+        "smooth_dr": 1e-05,
+    }
+    include_background: bool
+    sigmoid: bool
+    softmax: bool
+    alpha: float
+    beta: float
+    smooth_nr: float
+    smooth_dr: float
+
+    def __init__(
+        self,
+        include_background: bool = True,
+        sigmoid: bool = False,
+        softmax: bool = False,
+        alpha: float = 0.5,
+        beta: float = 0.5,
+        reduction: str = "mean",
+        smooth_nr: float = 1e-05,
+        smooth_dr: float = 1e-05,
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={
+                "include_background": include_background,
+                "sigmoid": sigmoid,
+                "softmax": softmax,
+                "alpha": alpha,
+                "beta": beta,
+                "smooth_nr": smooth_nr,
+                "smooth_dr": smooth_dr,
+            },
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
+            client=client,
+        )
+
+    def __call__(
+        self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(input, target, sample_weight=sample_weight)
         return loss

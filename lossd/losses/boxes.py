@@ -1,0 +1,158 @@
+"""Losses of boxes: how far predicted and true rectangles overlap."""
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+from lossd_client.errors import DomainError, ShapeError
+
+from lossd.compiled.rectangles import ciou, diou, giou, iou, pair
+from lossd.spec import Given, Layout, Operand, Prepared, Samples, param, tensor, tuple_text
+
+
+class _Boxes(Samples):
+    """A loss of two boxes each; `sample` is made by `pair`."""
+
+    library = "torchvision.ops"
+    signature: ClassVar[tuple[str, ...]] = ("reduction", "eps")
+
+    boxes1 = tensor("whole", "Predicted boxes (x1, y1, x2, y2), (*, 4).", grad=True)
+    boxes2 = tensor("whole", "True boxes (x1, y1, x2, y2), (*, 4).", grad=True)
+    eps: float = param(1e-7, "Added to denominators, against divisions by 0.", ge=0)
+
+    operands: ClassVar = (("boxes1", Operand(2)), ("boxes2", Operand(2)))
+
+    @classmethod
+    def smallest(cls) -> dict[str, Any]:
+        return dict.fromkeys(("boxes1", "boxes2"), np.zeros((1, 4), np.float32))
+
+    def layout(self, given: Given) -> Layout:
+        shape, other = given["boxes1"].shape, given["boxes2"].shape
+        if shape[-1:] != (4,):
+            raise ShapeError(
+                f"{self.name}: boxes1 {tuple_text(shape)} must be (*, 4)", field="boxes1"
+            )
+        if other != shape:
+            raise ShapeError(
+                f"{self.name}: boxes2 {tuple_text(other)} must have the shape of boxes1 "
+                f"{tuple_text(shape)}",
+                field="boxes2",
+            )
+        return Layout(
+            output=shape[:-1],
+            shapes={"boxes1": shape, "boxes2": shape},
+            rows=math.prod(shape[:-1]),
+            width=4,
+            batch=shape[0],
+        )
+
+    def prepare(self, arrays: Any, layout: Layout, reduction: str) -> Prepared:
+        operands = {name: arrays[name].reshape(layout.rows, 4) for name, _ in self.operands}
+        for name, boxes in operands.items():
+            wrong = (boxes[:, 2] < boxes[:, 0]) | (boxes[:, 3] < boxes[:, 1])
+            if wrong.any():
+                bad = int(np.argmax(wrong))
+                place = ", ".join(map(str, np.unravel_index(bad, layout.output)))
+                values = ", ".join(f"{value:g}" for value in boxes[bad])
+                raise DomainError(
+                    f"{self.name}: {name}{f'[{place}]' if place else ''} = ({values}) is not a box "
+                    "(x1, y1, x2, y2): x2 must be at least x1, and y2 at least y1",
+                    field=name,
+                )
+        return Prepared(operands, np.ones(layout.rows))
+
+
+class IoULoss(_Boxes):
+    r"""One minus the intersection over the union of two boxes.
+
+    Shape:
+        boxes1, boxes2: (*, 4), the same. The losses are (*).
+
+    It is the first term of torchvision's three losses, which has no function for it alone. Boxes
+    that do not meet give a loss of 1 and no gradient. Where ends of both boxes coincide, either
+    gets half of the gradient, as by PyTorch's autograd. x2 < x1 or y2 < y1 is an error.
+
+    Example:
+        >>> criterion = nn.IoULoss(client=client)
+        >>> round(criterion([[0.0, 0.0, 2.0, 2.0]], [[1.0, 1.0, 3.0, 3.0]]).item(), 6)
+        0.857143
+    """
+
+    name = "box_iou_loss"
+    formula = r"\ell = 1 - \mathrm{IoU},\ \mathrm{IoU} = \frac{|A \cap B|}{|A \cup B| + \epsilon}"
+    reference = "Yu et al., UnitBox, https://arxiv.org/abs/1608.01471"
+    sample = staticmethod(pair(iou))
+
+
+class GIoULoss(_Boxes):
+    r"""1 - IoU, and the part of the smallest enclosing box C that is in neither box.
+
+    Shape:
+        boxes1, boxes2: (*, 4), the same. The losses are (*).
+
+    Boxes that do not meet are drawn to each other. Where ends of both boxes coincide, either gets
+    half of the gradient, as by PyTorch's autograd. x2 < x1 or y2 < y1 is an error (torchvision
+    answers something). The mean of no boxes is NaN, with `zero_if_empty` 0 as in torchvision.
+
+    Example:
+        >>> criterion = nn.GIoULoss(client=client)
+        >>> round(criterion([[0.0, 0.0, 2.0, 2.0]], [[1.0, 1.0, 3.0, 3.0]]).item(), 6)
+        1.079365
+    """
+
+    name = "generalized_box_iou_loss"
+    formula = r"\ell = 1 - \mathrm{IoU} + \frac{|C| - |A \cup B|}{|C| + \epsilon}"
+    reference = (
+        "Rezatofighi et al., Generalized intersection over union, https://arxiv.org/abs/1902.09630"
+    )
+    sample = staticmethod(pair(giou))
+
+
+class DIoULoss(_Boxes):
+    r"""1 - IoU, and the squared distance of the centres over that of the enclosing diagonal.
+
+    Shape:
+        boxes1, boxes2: (*, 4), the same. The losses are (*).
+
+    Where ends of both boxes coincide, either gets half of the gradient, as by PyTorch's autograd.
+    x2 < x1 or y2 < y1 is an error (torchvision answers something). The mean of no boxes is NaN,
+    with `zero_if_empty` 0 as in torchvision.
+
+    Example:
+        >>> criterion = nn.DIoULoss(client=client)
+        >>> round(criterion([[0.0, 0.0, 2.0, 2.0]], [[1.0, 1.0, 3.0, 3.0]]).item(), 6)
+        0.968254
+    """
+
+    name = "distance_box_iou_loss"
+    formula = r"\ell = 1 - \mathrm{IoU} + \frac{\rho^2(a, b)}{c^2 + \epsilon}"
+    reference = "Zheng et al., Distance-IoU loss, https://arxiv.org/abs/1911.08287"
+    sample = staticmethod(pair(diou))
+
+
+class CIoULoss(_Boxes):
+    r"""DIoULoss, and the difference of the aspect ratios where boxes overlap much.
+
+    Shape:
+        boxes1, boxes2: (*, 4), the same. The losses are (*).
+
+    The weight alpha counts as constant in the gradient. `eps` is added to all three denominators
+    (torchvision adds its default to the first two). A box without width and height, NaN in
+    torchvision, has the angle 0. Where ends of both boxes coincide, either gets half of the
+    gradient, as by PyTorch's autograd. x2 < x1 or y2 < y1 is an error (torchvision answers
+    something). The mean of no boxes is NaN, with `zero_if_empty` 0 as in torchvision.
+
+    Example:
+        >>> criterion = nn.CIoULoss(client=client)
+        >>> round(criterion([[0.0, 0.0, 2.0, 1.0]], [[1.0, 0.0, 3.0, 2.0]]).item(), 6)
+        0.898245
+    """
+
+    name = "complete_box_iou_loss"
+    formula = (
+        r"\ell = 1 - \mathrm{IoU} + \frac{\rho^2(a, b)}{c^2 + \epsilon} + \alpha v,\ "
+        r"v = \frac{4}{\pi^2} \left(\arctan \frac{w_b}{h_b} - \arctan \frac{w_a}{h_a}\right)^2,\ "
+        r"\alpha = \frac{v}{1 - \mathrm{IoU} + v + \epsilon}"
+    )
+    reference = "Zheng et al., Distance-IoU loss, https://arxiv.org/abs/1911.08287"
+    sample = staticmethod(pair(ciou))
