@@ -6,6 +6,7 @@ of a row. Everything else (validation, kernels, wire schema, client class, docs,
 is derived from the declaration. docs/design.md tells how; CONTRIBUTING.md shows a loss being added.
 """
 
+import difflib
 import inspect
 import math
 from collections.abc import Callable, Mapping
@@ -285,14 +286,18 @@ def find(name: str) -> type[Loss]:
     """The declaration of a public loss.
 
     Raises:
-        UnknownLossError: no such loss; the message lists those that exist.
+        UnknownLossError: no such loss; the message names those that are spelled alike.
     """
     try:
         return registry[name]
     except KeyError:
         shown = name if len(name) <= 64 else name[:63] + "…"
+        near = difflib.get_close_matches(shown, registry, n=3)
+        meant = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
         raise UnknownLossError(
-            f"unknown loss {shown!r}; there are: {', '.join(sorted(registry))}", field="loss"
+            f"unknown loss {shown!r}; {meant}`lossd losses` and ListLosses tell the "
+            f"{len(registry)} that there are",
+            field="loss",
         ) from None
 
 

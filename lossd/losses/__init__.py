@@ -3,6 +3,7 @@
 from lossd.losses import (
     boxes,
     classification,
+    contrastive,
     detection,
     distillation,
     embedding,
@@ -22,6 +23,7 @@ from lossd.losses import (
 __all__ = [
     "boxes",
     "classification",
+    "contrastive",
     "detection",
     "distillation",
     "embedding",

@@ -19,7 +19,7 @@ from pydantic_settings import (
 
 import lossd.losses  # noqa: F401  fills the registry
 from lossd.kernels import runtime
-from lossd.spec import registry
+from lossd.spec import find, registry
 
 Names = Annotated[list[str], NoDecode]
 
@@ -103,12 +103,7 @@ class Settings(BaseSettings):
             return sorted(registry)
         if value == ["none"]:
             return []
-        unknown = [name for name in value if name not in registry]
-        if unknown:
-            raise ValueError(
-                f"unknown loss {unknown[0]!r}; there are: {', '.join(sorted(registry))}"
-            )
-        return value
+        return [find(name).name for name in value]
 
     @classmethod
     def settings_customise_sources(

@@ -547,7 +547,11 @@ LONG = [
     Case("mse_loss", (8193,)),
 ]
 # losses that refuse nan, and the one that looks at one component of a row only
-WITHOUT_NAN = ("binary_cross_entropy", "nll_loss", "ctc_loss")
+WITHOUT_NAN = (
+    # each loss sees the whole batch
+    "supcon_loss", "nt_xent_loss", "info_nce_loss", "circle_loss",
+    "binary_cross_entropy", "nll_loss", "ctc_loss",
+)  # fmt: skip
 # the loss is linear in the tensor: its derivative there does not depend on the value
 LINEAR = {
     ("cross_entropy", "target"),

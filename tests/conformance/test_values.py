@@ -95,7 +95,10 @@ def differences(function: Callable[[Doubles], float], x: Doubles) -> Doubles:
 
 
 # small enough to move every element; zero-size tensors have none
-SMALL = [c for c in CASES if 1 < np.prod(c.shape) <= 105 and not c.brief]
+# the circle loss takes its factors as constants: its gradient is no derivative
+SMALL = [
+    c for c in CASES if 1 < np.prod(c.shape) <= 105 and not c.brief and c.loss != "circle_loss"
+]
 
 
 @pytest.mark.filterwarnings("ignore:.*are broadcast")

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from lossd_client import AsyncClient, Client, connect, errors, functional, nn, tensor
+from lossd_client import AsyncClient, Client, connect, errors, functional, nn, owning, tensor
 from lossd_client.client import default_client
 from lossd_client.wire import CHUNK
 
@@ -90,8 +90,8 @@ def drawn(name: str, shape: tuple[int, ...]) -> dict[str, Array]:
             found[key] = rng.uniform(0.5, 1.5, shape[1:]).astype(np.float32)
         elif declared.role == "multiplier" or declared.optional:
             found[key] = rng.uniform(0.5, 1.5, shape).astype(np.float32)
-        elif declared.role == "label":
-            found[key] = rng.integers(0, shape[1], classes["label"])
+        elif declared.role in ("label", "index"):
+            found[key] = rng.integers(0, shape[1], shape[:1])
         elif key == "target" and not declared.grad:
             found[key] = rng.choice(np.float32([-1, 1]), classes[declared.role])
         else:
@@ -906,7 +906,7 @@ def test_examples_in_docstrings(name: str) -> None:
 
 
 def test_every_class_has_an_example_that_runs() -> None:
-    with_examples = {test.name.rpartition(".")[2] for test in examples(nn)}
+    with_examples = {t.name.rpartition(".")[2] for m in (nn, owning) for t in examples(m)}
     assert with_examples == {name for name in nn.__all__ if not getattr(nn, name).deprecated}
 
 

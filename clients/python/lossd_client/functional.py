@@ -15,6 +15,7 @@ __all__ = [
     "binary_cross_entropy_with_logits",
     "box_iou_loss",
     "categorical_hinge_loss",
+    "circle_loss",
     "cispo_loss",
     "complete_box_iou_loss",
     "contrastive_loss",
@@ -37,6 +38,7 @@ __all__ = [
     "hinge_loss",
     "huber_loss",
     "importance_sampling_loss",
+    "info_nce_loss",
     "ipo_loss",
     "jaccard_loss",
     "kl_div",
@@ -53,6 +55,7 @@ __all__ = [
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
     "nll_loss",
+    "nt_xent_loss",
     "orpo_loss",
     "poisson_nll_loss",
     "poly1_cross_entropy_loss",
@@ -64,6 +67,7 @@ __all__ = [
     "soft_margin_loss",
     "softmax_focal_loss",
     "squared_hinge_loss",
+    "supcon_loss",
     "symmetric_cross_entropy_loss",
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
@@ -303,6 +307,44 @@ def categorical_hinge_loss(
         reduction=reduction, normalizer=normalizer, zero_if_empty=zero_if_empty, client=client
     )
     return criterion(input, target, sample_weight=sample_weight)
+
+
+def circle_loss(
+    embeddings: ArrayLike,
+    labels: ArrayLike,
+    m: float = 0.4,
+    gamma: float = 80.0,
+    reduction: str = "mean",
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Circle loss: the farther a similarity is from where it should be, the harder it is pulled.
+
+    Args:
+        embeddings: Embeddings, (N, D).
+        labels: The class of each, (N).
+        m: The relaxation factor.
+        gamma: The scale of similarities. > 0.
+        reduction: 'none', 'mean', 'sum'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.CircleLoss`.
+    """
+    criterion = nn.CircleLoss(
+        m=m,
+        gamma=gamma,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(embeddings, labels, sample_weight=sample_weight)
 
 
 def cispo_loss(
@@ -1232,6 +1274,44 @@ def importance_sampling_loss(
     return criterion(log_probs, old_log_probs, advantages, sample_weight=sample_weight)
 
 
+def info_nce_loss(
+    query: ArrayLike,
+    key: ArrayLike,
+    temperature: float = 0.1,
+    symmetric: bool = False,
+    reduction: str = "mean",
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Each query finds its key among all keys of the batch; `symmetric`, and each key its query.
+
+    Args:
+        query: Queries q, (N, D).
+        key: Keys k, (N, D), each the right one for the query beside it.
+        temperature: What cosines are divided by. > 0.
+        symmetric: Whether keys look for their queries too.
+        reduction: 'none', 'mean', 'sum'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.InfoNCELoss`.
+    """
+    criterion = nn.InfoNCELoss(
+        temperature=temperature,
+        symmetric=symmetric,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(query, key, sample_weight=sample_weight)
+
+
 def ipo_loss(
     policy_chosen_logps: ArrayLike,
     policy_rejected_logps: ArrayLike,
@@ -1889,6 +1969,41 @@ def nll_loss(
     return criterion(input, target, sample_weight=sample_weight)
 
 
+def nt_xent_loss(
+    embeddings1: ArrayLike,
+    embeddings2: ArrayLike,
+    temperature: float = 0.1,
+    reduction: str = "mean",
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Normalised temperature-scaled cross entropy: two views of a sample find each other.
+
+    Args:
+        embeddings1: Embeddings of one view, (N, D).
+        embeddings2: Embeddings of the other view, (N, D).
+        temperature: What cosines are divided by. > 0.
+        reduction: 'none', 'mean', 'sum'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.NTXentLoss`.
+    """
+    criterion = nn.NTXentLoss(
+        temperature=temperature,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(embeddings1, embeddings2, sample_weight=sample_weight)
+
+
 def orpo_loss(
     policy_chosen_logps: ArrayLike,
     policy_rejected_logps: ArrayLike,
@@ -2319,6 +2434,41 @@ def squared_hinge_loss(
         reduction=reduction, normalizer=normalizer, zero_if_empty=zero_if_empty, client=client
     )
     return criterion(input, target, sample_weight=sample_weight)
+
+
+def supcon_loss(
+    embeddings: ArrayLike,
+    labels: ArrayLike,
+    temperature: float = 0.1,
+    reduction: str = "mean",
+    *,
+    sample_weight: ArrayLike | None = None,
+    normalizer: str | float | None = None,
+    zero_if_empty: bool = False,
+    client: AnyClient | None = None,
+) -> Tensor:
+    """Supervised contrastive loss: embeddings of one class attract, against all others.
+
+    Args:
+        embeddings: Embeddings, (N, D).
+        labels: The class of each, (N).
+        temperature: What cosines are divided by. > 0.
+        reduction: 'none', 'mean', 'sum'.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    See `lossd_client.nn.SupConLoss`.
+    """
+    criterion = nn.SupConLoss(
+        temperature=temperature,
+        reduction=reduction,
+        normalizer=normalizer,
+        zero_if_empty=zero_if_empty,
+        client=client,
+    )
+    return criterion(embeddings, labels, sample_weight=sample_weight)
 
 
 def symmetric_cross_entropy_loss(

@@ -22,6 +22,7 @@ __all__ = [
     "CPOLoss",
     "CTCLoss",
     "CategoricalHingeLoss",
+    "CircleLoss",
     "ContrastiveLoss",
     "CosFaceLoss",
     "CosineEmbeddingLoss",
@@ -41,6 +42,7 @@ __all__ = [
     "HuberLoss",
     "IPOLoss",
     "ImportanceSamplingLoss",
+    "InfoNCELoss",
     "IoULoss",
     "JaccardLoss",
     "KLDivLoss",
@@ -58,6 +60,7 @@ __all__ = [
     "MultiMarginLoss",
     "NLLLoss",
     "NLLLoss2d",
+    "NTXentLoss",
     "ORPOLoss",
     "PPOClipLoss",
     "PoissonNLLLoss",
@@ -69,6 +72,7 @@ __all__ = [
     "SoftMarginLoss",
     "SoftmaxFocalLoss",
     "SquaredHingeLoss",
+    "SupConLoss",
     "SymmetricCrossEntropyLoss",
     "TripletMarginLoss",
     "TripletMarginWithDistanceLoss",
@@ -687,6 +691,78 @@ class CategoricalHingeLoss(Loss):
         self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
     ) -> Tensor:
         loss: Tensor = self._call(input, target, sample_weight=sample_weight)
+        return loss
+
+
+class CircleLoss(Loss):
+    r"""Circle loss: the farther a similarity is from where it should be, the harder it is pulled.
+
+    .. math:: \ell_i = \log\Big(1 + \sum_n e^{\gamma \alpha_n (s_n - m)} \sum_p e^{-\gamma \alpha_p (s_p - 1 + m)}\Big),\ \alpha_n = [s_n + m]_+,\ \alpha_p = [1 + m - s_p]_+
+
+    Shape:
+        embeddings: (N, D); labels: (N), any integer type. The loss is (N).
+
+    Embeddings are normalised here. One that has no other of its class, or none of another class,
+    gives 0 and does not count in the mean, which is NaN where all are. The factors alpha have
+    no gradient of their own.
+
+    Args:
+        m: The relaxation factor.
+        gamma: The scale of similarities. > 0.
+        reduction: 'none', 'mean', 'sum'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        embeddings: Embeddings, (N, D).
+        labels: The class of each, (N).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+
+    Gradients: embeddings.
+
+    Reference: Sun et al., Circle loss, https://arxiv.org/abs/2002.10857
+
+    Example:
+        >>> criterion = nn.CircleLoss(m=0.25, gamma=4.0, client=client)
+        >>> x = [[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]]
+        >>> round(criterion(x, [0, 0, 1]).item(), 6)
+        1.765319
+    """
+
+    name = "circle_loss"
+    inputs = ("embeddings", "labels")
+    differentiable = ("embeddings",)
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {"m": 0.4, "gamma": 80.0}
+    m: float
+    gamma: float
+
+    def __init__(
+        self,
+        m: float = 0.4,
+        gamma: float = 80.0,
+        reduction: str = "mean",
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"m": m, "gamma": gamma},
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
+            client=client,
+        )
+
+    def __call__(
+        self, embeddings: ArrayLike, labels: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(embeddings, labels, sample_weight=sample_weight)
         return loss
 
 
@@ -2287,6 +2363,76 @@ class ImportanceSamplingLoss(Loss):
         return loss
 
 
+class InfoNCELoss(Loss):
+    r"""Each query finds its key among all keys of the batch; `symmetric`, and each key its query.
+
+    .. math:: \ell_i = -\log \frac{e^{q_i \cdot k_i / \tau}}{\sum_j e^{q_i \cdot k_j / \tau}}
+
+    Shape:
+        query, key: (N, D). The loss is (N), the mean of both directions if symmetric.
+
+    Rows are normalised here. With `symmetric` it is the loss of CLIP.
+
+    Args:
+        temperature: What cosines are divided by. > 0.
+        symmetric: Whether keys look for their queries too.
+        reduction: 'none', 'mean', 'sum'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        query: Queries q, (N, D).
+        key: Keys k, (N, D), each the right one for the query beside it.
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+
+    Gradients: query, key.
+
+    Reference: van den Oord et al., Representation learning with contrastive predictive coding, https://arxiv.org/abs/1807.03748
+
+    Example:
+        >>> criterion = nn.InfoNCELoss(temperature=0.5, client=client)
+        >>> x = [[1.0, 0.0], [0.0, 1.0]]
+        >>> round(criterion(x, x).item(), 6)
+        0.126928
+    """
+
+    name = "info_nce_loss"
+    inputs = ("query", "key")
+    differentiable = ("query", "key")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {"temperature": 0.1, "symmetric": False}
+    temperature: float
+    symmetric: bool
+
+    def __init__(
+        self,
+        temperature: float = 0.1,
+        symmetric: bool = False,
+        reduction: str = "mean",
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"temperature": temperature, "symmetric": symmetric},
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
+            client=client,
+        )
+
+    def __call__(
+        self, query: ArrayLike, key: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(query, key, sample_weight=sample_weight)
+        return loss
+
+
 class IoULoss(Loss):
     r"""One minus the intersection over the union of two boxes.
 
@@ -3387,6 +3533,79 @@ class NLLLoss2d(NLLLoss):
     deprecated = "NLLLoss2d is deprecated; use NLLLoss instead"
 
 
+class NTXentLoss(Loss):
+    r"""Normalised temperature-scaled cross entropy: two views of a sample find each other.
+
+    .. math:: \ell_i = -\log \frac{e^{z_i \cdot z_{i'} / \tau}}{\sum_{a \ne i} e^{z_i \cdot z_a / \tau}}
+
+    Shape:
+        embeddings1, embeddings2: (N, D), two views of the same N samples. The loss is (2 N): of
+        the first views, then of the second.
+
+    Embeddings are normalised here. Each of the 2 N is compared with all others; the one other view
+    of its sample is the right answer.
+
+    Args:
+        temperature: What cosines are divided by. > 0.
+        reduction: 'none', 'mean', 'sum'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        embeddings1: Embeddings of one view, (N, D).
+        embeddings2: Embeddings of the other view, (N, D).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+
+    Gradients: embeddings1, embeddings2.
+
+    Reference: Chen et al., A simple framework for contrastive learning, https://arxiv.org/abs/2002.05709
+
+    Example:
+        >>> criterion = nn.NTXentLoss(temperature=0.5, client=client)
+        >>> x = [[1.0, 0.0], [0.0, 1.0]]
+        >>> round(criterion(x, x).item(), 6)
+        0.239545
+    """
+
+    name = "nt_xent_loss"
+    inputs = ("embeddings1", "embeddings2")
+    differentiable = ("embeddings1", "embeddings2")
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {"temperature": 0.1}
+    temperature: float
+
+    def __init__(
+        self,
+        temperature: float = 0.1,
+        reduction: str = "mean",
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"temperature": temperature},
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
+            client=client,
+        )
+
+    def __call__(
+        self,
+        embeddings1: ArrayLike,
+        embeddings2: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Tensor:
+        loss: Tensor = self._call(embeddings1, embeddings2, sample_weight=sample_weight)
+        return loss
+
+
 class ORPOLoss(Loss):
     r"""Odds ratio preference optimization: the odds of an answer against those of the rejected one.
 
@@ -4189,6 +4408,73 @@ class SquaredHingeLoss(Loss):
         self, input: ArrayLike, target: ArrayLike, *, sample_weight: ArrayLike | None = None
     ) -> Tensor:
         loss: Tensor = self._call(input, target, sample_weight=sample_weight)
+        return loss
+
+
+class SupConLoss(Loss):
+    r"""Supervised contrastive loss: embeddings of one class attract, against all others.
+
+    .. math:: \ell_i = -\frac{1}{|P_i|} \sum_{p \in P_i} \log \frac{e^{z_i \cdot z_p / \tau}}{\sum_{a \ne i} e^{z_i \cdot z_a / \tau}}
+
+    Shape:
+        embeddings: (N, D); labels: (N), any integer type. The loss is (N).
+
+    Embeddings are normalised here. One that is alone in its class gives 0 and does not count in
+    the mean, which is NaN where all are.
+
+    Args:
+        temperature: What cosines are divided by. > 0.
+        reduction: 'none', 'mean', 'sum'.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+        client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
+
+    Called with:
+        embeddings: Embeddings, (N, D).
+        labels: The class of each, (N).
+        sample_weight: Factor of each sample's losses, the first dimensions of their shape.
+
+    Gradients: embeddings.
+
+    Reference: Khosla et al., Supervised contrastive learning, https://arxiv.org/abs/2004.11362
+
+    Example:
+        >>> criterion = nn.SupConLoss(temperature=0.5, client=client)
+        >>> round(criterion([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]], [0, 0, 1]).item(), 6)
+        0.126928
+    """
+
+    name = "supcon_loss"
+    inputs = ("embeddings", "labels")
+    differentiable = ("embeddings",)
+    options = ()
+    defaults: ClassVar[Mapping[str, Parameter]] = {"temperature": 0.1}
+    temperature: float
+
+    def __init__(
+        self,
+        temperature: float = 0.1,
+        reduction: str = "mean",
+        *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
+        client: AnyClient | None = None,
+    ) -> None:
+        self._configure(
+            parameters={"temperature": temperature},
+            options={},
+            reduction=reduction,
+            size_average=None,
+            reduce=None,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
+            client=client,
+        )
+
+    def __call__(
+        self, embeddings: ArrayLike, labels: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> Tensor:
+        loss: Tensor = self._call(embeddings, labels, sample_weight=sample_weight)
         return loss
 
 

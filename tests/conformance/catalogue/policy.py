@@ -223,7 +223,7 @@ def _grpo(
 def _grpo_divisor(*tensors: torch.Tensor, loss_type: str = "dapo", **parameters: Any) -> Any:
     if loss_type in ("bnpo", "dapo"):
         return tensors[3].sum().clamp(min=1.0)
-    return len(tensors[0])
+    return tensors[0][..., 0].numel()
 
 
 TOKEN_OPTIONS: Final = [
