@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 RUN    := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-all bench bench-quick lint types fmt gen check-gen serve container-test lock clean
+.PHONY: help demo test test-slow test-all bench bench-quick lint types fmt gen plots check-gen serve container-test lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ fmt: $(VENV)/.dev ## put the code in shape
 
 gen: $(VENV)/.dev ## write protobuf code, client classes and tables from their sources
 	$(RUN) scripts/generate.py
+
+plots: $(VENV)/.dev ## draw the pictures of losses that have none yet
+	$(RUN) -m scripts.plots
 
 check-gen: $(VENV)/.dev ## tell whether the generated files are current
 	$(RUN) scripts/generate.py --check

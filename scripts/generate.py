@@ -274,7 +274,7 @@ def table() -> str:
         inputs = ", ".join(f"`{n}`" for n in loss.required())
         gradients = ", ".join(f"`{n}`" for n in _differentiable(loss))
         origin = "" if loss.library == "torch.nn" else f" ({loss.library})"
-        cells = [f"**{loss.__name__}** `{name}`{origin}", summary, inputs]
+        cells = [f"[**{loss.__name__}**](losses/{name}.md) `{name}`{origin}", summary, inputs]
         cells += [", ".join(filter(None, (options, params))) or "none", gradients]
         rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(
@@ -283,7 +283,9 @@ def table() -> str:
             "# The losses",
             "",
             "Parameters, defaults and results are torch.nn's, or those of the library that a loss",
-            "names. `reduction` is 'none', 'mean' or 'sum', for KLDivLoss also 'batchmean'.",
+            "names. `reduction` is 'none', 'mean' or 'sum'; for element-wise losses also 'sample',",
+            "the mean of each sample; for KLDivLoss also 'batchmean'.",
+            "[Which loss for which task](which-loss.md) starts from the task.",
             "",
             "| Loss | What it is | Called with | Parameters | Gradients |",
             "|---|---|---|---|---|",
@@ -291,6 +293,72 @@ def table() -> str:
             "",
         ]
     )
+
+
+def page(name: str) -> str:
+    """`docs/losses/NAME.md`."""
+    loss = registry[name]
+    summary, _, rest = loss.doc().partition("\n\n")
+    body, _, example = rest.partition("Example:")
+    shape, notes = [], []
+    for paragraph in re.split(r"\n\n+", body.strip()):
+        (shape if paragraph.startswith("Shape:") else notes).append(paragraph)
+    where = (
+        "torch.nn" if loss.library == "torch.nn" else f"not in torch.nn; known from {loss.library}"
+    )
+    lines = [
+        f"<!-- {HEADER} The picture: `make plots`. -->",
+        f"# {loss.__name__}",
+        "",
+        f"{summary} (`{name}`; {where})",
+        "",
+        f"$${loss.formula}$$",
+        "",
+        f"![loss and gradient](img/{name}.svg)",
+        "",
+    ]
+    if shape:
+        lines += ["## Shapes", "", _plain(shape[0].partition("Shape:")[2]), ""]
+    if notes:
+        lines += ["## What it does", "", *("\n\n".join(map(_plain, notes))).splitlines(), ""]
+    lines += ["## Tensors", "", "| name | | gradient | accepted |", "|---|---|---|---|"]
+    differentiable = _differentiable(loss)
+    for key, tensor in loss.tensors.items():
+        kinds = "integers" if tensor.role in ("label", "index") else "float16 to float64"
+        kinds += " or float16 to float64" if tensor.soft else ""
+        if tensor.within is not None:
+            kinds += f", in [{tensor.within[0]:g}, {tensor.within[1]:g}]"
+        kinds += "; may be left out" if tensor.optional else ""
+        lines.append(
+            f"| `{key}` | {tensor.doc} | {'yes' if key in differentiable else 'no'} | {kinds} |"
+        )
+    lines += [
+        "",
+        "Any loss takes `sample_weight` at call time beside these.",
+        "",
+        "## Parameters",
+        "",
+    ]
+    lines += ["| name | default | | accepted |", "|---|---|---|---|"]
+    lines += [
+        f"| `{key}` | `{p.default!r}` | {p.doc} | {p.domain or p.type.__name__} |"
+        for key, p in loss.params.items()
+    ]
+    reductions = ", ".join(f"`'{r}'`" for r in loss.reductions)
+    lines += [
+        f"| `reduction` | `'mean'` | What becomes of the losses. | {reductions} |",
+        "| `normalizer` | `None` | What the mean divides by. | `'batch'`, `'weights'`, `'valid'`, a number |",
+        "| `zero_if_empty` | `False` | Whether a mean of nothing is 0, not NaN. | bool |",
+        "",
+    ]
+    if example.strip():
+        lines += ["## Example", "", "```python", inspect.cleandoc(example.strip("\n")), "```", ""]
+    lines += [f"Reference: {loss.reference}", ""]
+    return "\n".join(lines)
+
+
+def _plain(paragraph: str) -> str:
+    return " ".join(line.strip() for line in paragraph.strip().splitlines())
 
 
 def formatted(path: Path, text: str) -> str:
@@ -310,6 +378,7 @@ def main() -> None:
         (CLIENT / "nn.py", classes()),
         (CLIENT / "functional.py", functions()),
         (Path("docs/losses.md"), table()),
+        *((Path(f"docs/losses/{name}.md"), page(name)) for name in sorted(registry)),
     ]
     stale = []
     for path, text in files:

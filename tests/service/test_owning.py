@@ -118,6 +118,7 @@ def adaptive_pair(client: Client, **options: Any) -> tuple[Any, Any]:
 def test_adaptive_log_softmax_is_torchs(client: Client, options: dict[str, Any]) -> None:
     ours, theirs = adaptive_pair(client, **options)
     y = RNG.integers(0, 50, 20)
+    y[:4] = 0, 6, 15, 40  # the head and every cluster: PyTorch has no gradient for others
     x, z = tensor(X, requires_grad=True), torch.tensor(X, requires_grad=True)
     made, expected = ours(x, y), theirs(z, torch.tensor(y))
     np.testing.assert_allclose(made.output.numpy(), expected.output.detach(), **WIDE)

@@ -1,0 +1,41 @@
+"""The documentation: every loss has its page and picture, and links lead somewhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import lossd.losses  # noqa: F401  fills the registry
+from lossd.spec import registry
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [
+    *(p for p in ROOT.glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+
+
+@pytest.mark.parametrize("name", sorted(registry))
+def test_every_loss_has_a_picture(name: str) -> None:
+    """`make plots` draws those that are missing."""
+    assert (ROOT / "docs" / "losses" / "img" / f"{name}.svg").stat().st_size > 1000
+
+
+def test_there_are_no_pages_and_pictures_of_nothing() -> None:
+    folder = ROOT / "docs" / "losses"
+    assert {p.stem for p in folder.glob("*.md")} == set(registry)
+    assert {p.stem for p in (folder / "img").iterdir()} == set(registry)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def test_the_guide_names_losses_that_there_are() -> None:
+    text = (ROOT / "docs" / "which-loss.md").read_text()
+    named = set(re.findall(r"losses/(\w+)\.md", text))
+    assert named == set(registry), "docs/which-loss.md leads to every loss"
