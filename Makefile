@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 RUN    := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-all bench bench-quick lint types fmt gen plots check-gen serve container-test lock clean
+.PHONY: help demo test test-slow test-all bench bench-quick lint types fmt gen plots conformance check-gen serve container-test lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ gen: $(VENV)/.dev ## write protobuf code, client classes and tables from their s
 
 plots: $(VENV)/.dev ## draw the pictures of losses that have none yet
 	$(RUN) -m scripts.plots
+
+conformance: $(VENV)/.dev ## measure every loss's error against the oracle; writes docs/conformance.md
+	$(RUN) -m scripts.conformance
 
 check-gen: $(VENV)/.dev ## tell whether the generated files are current
 	$(RUN) scripts/generate.py --check

@@ -152,7 +152,8 @@ def _array(loss: str, name: str, value: npt.ArrayLike) -> Array:
         array = np.asarray(value)
     except ValueError as error:
         raise ShapeError(f"{loss}: {name} is not an array: {error}", field=name) from error
-    return array.astype(np.float32) if array.dtype == np.float64 else array
+    typed = hasattr(value, "dtype") or hasattr(value, "__array__")
+    return array.astype(np.float32) if array.dtype == np.float64 and not typed else array
 
 
 def _plan(

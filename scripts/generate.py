@@ -347,7 +347,8 @@ def page(name: str) -> str:
     reductions = ", ".join(f"`'{r}'`" for r in loss.reductions)
     lines += [
         f"| `reduction` | `'mean'` | What becomes of the losses. | {reductions} |",
-        "| `normalizer` | `None` | What the mean divides by. | `'batch'`, `'weights'`, `'valid'`, a number |",
+        "| `normalizer` | `None` | What the mean divides by. | `'batch'`, `'weights'`, `'valid'`, "
+        "a number |",
         "| `zero_if_empty` | `False` | Whether a mean of nothing is 0, not NaN. | bool |",
         "",
     ]

@@ -91,6 +91,8 @@ def cross_entropy(
     t = w * y
     total = t.sum(-1, keepdims=True)
     keep = 1 - label_smoothing
+    # with more dimensions PyTorch adds one class after another: half an eps each, 16 are allowed
+    added = x.shape[-1] / 32 if input.ndim > 2 else 0
     return Rows(
         ((t * nll).sum(-1), (t * nll_scale).sum(-1)),
         {
@@ -100,6 +102,8 @@ def cross_entropy(
         },
         divisor,
         lambda slope: np.moveaxis(slope, -1, axis),
+        cancelled=added * total[..., 0],
+        torch={"input": added * total * p},
     )
 
 
@@ -266,7 +270,7 @@ def _lowered(
         (bend_scale + abs(bend) * noise) * q, share * (1 + behind + noise[..., None]) + TINY
     )
     torch_scale = components(
-        bend_scale * (1 + rough), share * (1 + rough[..., None] + depth) + TINY
+        bend_scale * (1 + rough), share * (1 + rough[..., None] + depth) + scale * TINY
     )
     return Rows(
         (nll, nll + q * noise),

@@ -106,8 +106,9 @@ def cosine_embedding_loss(input1: Array, input2: Array, target: Array, margin: f
     return Rows((losses, scale), slopes)
 
 
-def _norm(v: Array, p: float) -> tuple[Array, Array, Array]:
-    """The p-norm over the last dimension, its gradient, and the gradient's scale."""
+def _norm(d: Array, p: float, eps: float = 0.0) -> tuple[Array, Array, Array]:
+    """The p-norm of d + eps over the last dimension, its gradient, and the gradient's scale."""
+    v = d + eps
     size = abs(v)
     if p == 0:
         return (size != 0).sum(-1).astype(WIDE), 0 * v, 0 * v
@@ -118,6 +119,8 @@ def _norm(v: Array, p: float) -> tuple[Array, Array, Array]:
         return norm, slope, abs(slope)
     norm = (size**p).sum(-1) ** WIDE(1 / WIDE(p))
     slope = np.where(size > 0, np.sign(v) * (size / norm[..., None]) ** (p - 1), 0)
+    if p == 2:  # d and eps may cancel
+        return norm, slope, (abs(d) + eps) / norm[..., None]
     return norm, slope, abs(slope) * max(1, abs(p - 1))  # a power multiplies roundings
 
 
@@ -131,9 +134,9 @@ def triplet_margin_loss(
     swap: bool = False,
 ) -> Rows:
     anchor, positive, negative = np.broadcast_arrays(anchor, positive, negative)
-    near, near_slope, near_scale = _norm(anchor - positive + eps, p)
-    far, far_slope, far_scale = _norm(anchor - negative + eps, p)
-    other, other_slope, other_scale = _norm(positive - negative + eps, p)
+    near, near_slope, near_scale = _norm(anchor - positive, p, eps)
+    far, far_slope, far_scale = _norm(anchor - negative, p, eps)
+    other, other_slope, other_scale = _norm(positive - negative, p, eps)
     share = np.ones_like(far)  # of the slope that goes to |a - n|, not to |p - n|
     if swap:
         share = np.where(far < other, 1, np.where(other < far, 0, 0.5)).astype(WIDE)
@@ -170,7 +173,7 @@ def _distance(x: Array, y: Array, kind: str) -> tuple[Number, Number, Number]:
         return exact((d**2).sum(-1)), exact(2 * d), exact(-2 * d)
     if kind == "manhattan":
         return exact(abs(d).sum(-1)), exact(np.sign(d)), exact(-np.sign(d))
-    norm, slope, scale = _norm(d + 1e-6, 2)
+    norm, slope, scale = _norm(d, 2, 1e-6)
     return exact(norm), (slope, scale), (-slope, scale)
 
 

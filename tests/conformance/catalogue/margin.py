@@ -28,8 +28,9 @@ from ..peers import Peer, keras, of_keras
 
 def signs(rng: np.random.Generator, shape: Shape, other: Shape | None = None) -> Tensors:
     drawn = regression(rng, shape)
-    y = rng.integers(0, 2, shape if other is None else other) * 2.0 - 1
-    return drawn | {"target": np.asarray(y)}
+    y = np.asarray(rng.integers(0, 2, shape if other is None else other) * 2.0 - 1)
+    y.reshape(-1)[:1] = -1  # Keras takes targets that are all 0 or 1 for labels
+    return drawn | {"target": y}
 
 
 def one_hots(rng: np.random.Generator, shape: Shape, soft: bool = False) -> Tensors:
