@@ -24,10 +24,22 @@ from lossd.spec import registry
 
 def lossd_call(workload: Workload, tensors: dict[str, Array], client: Client) -> Contender:
     """Loss and gradient through the public interface, computed at a client's target."""
-    kind = getattr(nn, registry[workload.loss].__name__)
-    criterion = kind(reduction=workload.reduction, client=client)
-    arrays = list(tensors.values())
-    return lambda: criterion.value_and_grad(*arrays)
+    loss = registry[workload.loss]
+    kind = getattr(nn, loss.__name__)
+    if not loss.owned:
+        criterion = kind(reduction=workload.reduction, client=client)
+        arrays = list(tensors.values())
+        return lambda: criterion.value_and_grad(*arrays)
+    held = {name: array for name, array in tensors.items() if name in loss.owned}
+    criterion = kind.of(**held, reduction=workload.reduction, client=client)
+    arrays = [array for name, array in tensors.items() if name not in held]
+    wrt = [name for name, array in tensors.items() if array.dtype.kind == "f"]
+
+    def call() -> tuple[float, Array]:
+        value, gradients = criterion.value_and_grad(*arrays, wrt=wrt)
+        return value, gradients[0]
+
+    return call
 
 
 def _sigmoid_focal(x: Any, y: Any) -> Any:
@@ -106,6 +118,51 @@ def _generalized_jsd(x: Any, y: Any) -> Any:
     return 0.5 * (of_p + of_q).sum(-1)
 
 
+def _linear(x: Any, w: Any, y: Any) -> Any:
+    return torch.nn.functional.cross_entropy(torch.nn.functional.linear(x, w), y, reduction="none")
+
+
+def _adaptive(x: Any, y: Any, head: Any, tail: Any, cutoffs: Any) -> Any:
+    """torch.nn.AdaptiveLogSoftmaxWithLoss' own forward, with these parameters."""
+    *given, classes = cutoffs.tolist()
+    module = torch.nn.AdaptiveLogSoftmaxWithLoss(x.shape[1], classes, given)
+    parameters, at = {"head.weight": head}, 0
+    for name, parameter in module.named_parameters():
+        if name != "head.weight":
+            parameters[name] = tail[at : at + parameter.numel()].reshape(parameter.shape)
+            at += parameter.numel()
+    return -torch.func.functional_call(module, parameters, (x, y)).output
+
+
+def _cosines(x: Any) -> tuple[Any, Any]:
+    u = torch.nn.functional.normalize(x)
+    return u @ u.T, torch.eye(len(x), dtype=torch.bool)
+
+
+def _supcon(x: Any, y: Any) -> Any:
+    s, own = _cosines(x)
+    z = (s / 0.1).masked_fill(own, -torch.inf)
+    same = (y[:, None] == y) & ~own
+    log_p = z - z.logsumexp(1, keepdim=True)
+    return -log_p.masked_fill(~same, 0).sum(1) / same.sum(1).clamp_min(1)
+
+
+def _info_nce(q: Any, k: Any) -> Any:
+    normalize = torch.nn.functional.normalize
+    z = normalize(q) @ normalize(k).T / 0.1
+    return torch.nn.functional.cross_entropy(z, torch.arange(len(q)), reduction="none")
+
+
+def _circle(x: Any, y: Any) -> Any:
+    s, own = _cosines(x)
+    same, others = (y[:, None] == y) & ~own, y[:, None] != y
+    pull = -80 * (1.4 - s.detach()).clamp_min(0) * (s - 0.6)
+    push = 80 * (s.detach() + 0.4).clamp_min(0) * (s - 0.4)
+    low = torch.finfo(s.dtype).min
+    z = pull.masked_fill(~same, low).logsumexp(1) + push.masked_fill(~others, low).logsumexp(1)
+    return torch.nn.functional.softplus(z)
+
+
 def _listwise_softmax(x: Any, y: Any) -> Any:
     return -(y * x.log_softmax(-1)).sum(-1)
 
@@ -171,6 +228,12 @@ BY_HAND: Final[dict[str, Callable[..., Any]]] = {
     "distillation_kl_loss": _distillation,
     "generalized_jsd_loss": _generalized_jsd,
     "listwise_softmax_loss": _listwise_softmax,
+    "linear_cross_entropy": _linear,
+    "adaptive_log_softmax_with_loss": _adaptive,
+    "supcon_loss": _supcon,
+    "nt_xent_loss": lambda a, b: _supcon(torch.cat([a, b]), torch.arange(len(a)).repeat(2)),
+    "info_nce_loss": _info_nce,
+    "circle_loss": _circle,
     "dice_loss": lambda x, y: _tversky(x, y, 0.5, 0.5),
     "jaccard_loss": lambda x, y: _tversky(x, y, 1, 1),
     "tversky_loss": lambda x, y: _tversky(x, y, 0.5, 0.5),
@@ -210,9 +273,12 @@ def torch_call(workload: Workload, tensors: dict[str, Array]) -> Contender:
     criterion = _criterion(workload)
     inputs = [torch.from_numpy(array) for array in tensors.values()]
     first = inputs[0].requires_grad_()
+    for tensor in inputs[1:] if registry[workload.loss].owned else ():
+        tensor.requires_grad_(tensor.is_floating_point())  # a layer that is trained too
 
     def call() -> tuple[float, Array]:
-        first.grad = None
+        for tensor in inputs:
+            tensor.grad = None
         loss = criterion(*inputs)
         loss.backward()
         return loss.item(), first.grad.numpy()

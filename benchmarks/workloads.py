@@ -5,6 +5,7 @@ A new loss of a known family needs nothing here, unless its tensors have a domai
 lossd's results with torch's before it measures.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ FAMILIES: Final[dict[type[Loss], tuple[Shape, ...]]] = {
 }  # fmt: skip
 """Shapes of the first tensor, float32: up to 128 MiB each."""
 
+BATCHES: Final = ((256, 128), (2048, 128))
 MASKS: Final = ((4, 4, 64, 64), (8, 21, 256, 256), (2, 4, 64, 64, 64))
 BOXES: Final = ((4096, 4), (65536, 4), (1 << 20, 4))
 
@@ -38,6 +40,9 @@ OWN: Final[dict[str, tuple[Shape, ...]]] = {
     "multilabel_soft_margin_loss": ((64, 10), (4096, 100), (4096, 1000), (512, 32000)),
     "multilabel_margin_loss": ((64, 10), (4096, 100), (4096, 1000)),
     "generalized_jsd_loss": ((64, 10), (4096, 1000), (512, 32000)),
+    "linear_cross_entropy": ((512, 256), (2048, 512)),
+    "adaptive_log_softmax_with_loss": ((512, 256), (2048, 512)),
+    **dict.fromkeys(("supcon_loss", "nt_xent_loss", "info_nce_loss", "circle_loss"), BATCHES),
     "ctc_loss": ((100, 8, 30), (500, 32, 100), (200, 16, 1000)),
     **dict.fromkeys(("dice_loss", "jaccard_loss", "tversky_loss", "focal_tversky_loss"), MASKS),
     "generalized_dice_loss": MASKS,
@@ -119,6 +124,26 @@ def _boxes(rng: Rng, shape: Shape) -> Array:
     return np.concatenate([corners, corners + sizes], -1)
 
 
+CLASSES: Final = 32_000
+CUTOFFS: Final = (2000, 10_000, 50_000)
+
+
+def _layer(rng: Rng, shape: Shape) -> Array:
+    return _normal(rng, (CLASSES, shape[1])) / np.float32(math.sqrt(shape[1]))
+
+
+def _head(rng: Rng, shape: Shape) -> Array:
+    return _normal(rng, (CUTOFFS[0] + len(CUTOFFS) - 1, shape[1])) / np.float32(16)
+
+
+def _tail(rng: Rng, shape: Shape) -> Array:
+    depth = shape[1]
+    inner = [depth // 4 ** (k + 1) for k in range(len(CUTOFFS) - 1)]
+    sizes = [b - a for a, b in itertools.pairwise(CUTOFFS)]
+    total = sum(h * (depth + size) for h, size in zip(inner, sizes, strict=True))
+    return _normal(rng, (total,)) / np.float32(16)
+
+
 Draw = Callable[[Rng, Shape], Array]
 
 SPECIAL: Final[dict[tuple[str, str], Draw]] = {
@@ -163,6 +188,26 @@ SPECIAL: Final[dict[tuple[str, str], Draw]] = {
         for loss, shapes in OWN.items()
         if shapes is BOXES
         for name in ("boxes1", "boxes2")
+    },
+    ("linear_cross_entropy", "input"): _normal,
+    ("linear_cross_entropy", "linear_weight"): _layer,
+    ("linear_cross_entropy", "target"): lambda rng, shape: rng.integers(0, CLASSES, shape[0]),
+    ("adaptive_log_softmax_with_loss", "input"): _normal,
+    ("adaptive_log_softmax_with_loss", "target"): (
+        lambda rng, shape: rng.integers(0, CUTOFFS[-1], shape[0])
+    ),
+    ("adaptive_log_softmax_with_loss", "head_weight"): _head,
+    ("adaptive_log_softmax_with_loss", "tail_weight"): _tail,
+    ("adaptive_log_softmax_with_loss", "cutoffs"): lambda rng, shape: np.array(CUTOFFS),
+    **{
+        (loss, name): _normal
+        for loss, shapes in OWN.items()
+        if shapes is BATCHES
+        for name in ("embeddings", "embeddings1", "embeddings2", "query", "key")
+    },
+    **{
+        (loss, "labels"): lambda rng, shape: rng.integers(0, 32, shape[0])
+        for loss in ("supcon_loss", "circle_loss")
     },
     ("ctc_loss", "log_probs"): _log_softmax,
     ("ctc_loss", "targets"): _sequences,

@@ -304,8 +304,13 @@ class AdaptiveLogSoftmaxWithLoss(Loss):
             "cutoffs": cutoffs,
             "head_bias": head_bias,
         }
+        everywhere = {"normalizer": None, "zero_if_empty": False} | more
         made._configure(
-            parameters={"div_value": div_value}, options={}, size_average=None, reduce=None, **more
+            parameters={"div_value": div_value},
+            options={},
+            size_average=None,
+            reduce=None,
+            **everywhere,
         )
         return made
 

@@ -141,19 +141,13 @@ def circle_loss(embeddings: Array, labels: Array, m: float = 0.4, gamma: float =
     drift = (p * drift_p).sum(1) + (n * drift_n).sum(1)
     sigmoid = np.exp(-np.logaddexp(0, -z))
     losses = np.where(counted, np.logaddexp(0, z), 0)
-    steep = 1 + drift * (1 - sigmoid)
     loss_scale = np.where(counted, losses + sigmoid * drift, 0)
     on = (counted * sigmoid)[:, None]
+    steep = ((1 - sigmoid) * drift)[:, None]  # what the drift of z does to its sigmoid
+    noise_p = 1 + drift_p + (p * drift_p).sum(1, keepdims=True) + steep
+    noise_n = 1 + drift_n + (n * drift_n).sum(1, keepdims=True) + steep
     g = on * gamma * (n * alpha_n - p * alpha_p)
-    g_scale = (
-        on
-        * gamma
-        * (
-            n * (alpha_n * (1 + drift_n) + abs(s) * size + 1)
-            + p * (alpha_p * (1 + drift_p) + abs(s) * size + 1)
-        )
-        * (steep + drift)[:, None]
-    )
+    g_scale = on * gamma * (n * (alpha_n * noise_n + size) + p * (alpha_p * noise_p + size))
     one, other = _between(u, u, (losses, loss_scale), (g, g_scale))
     whole = one[0] + other[0], one[1] + other[1]
     return Rows((losses, loss_scale), {"embeddings": _through(u, norms, whole)}, counted.sum())
