@@ -19,15 +19,21 @@ class _Unit:
     """Rows of norm 1, and the way back."""
 
     def __init__(self, x: Any) -> None:
-        norms = np.sqrt((x.astype(np.float64) ** 2).sum(1, keepdims=True))
+        norms = np.sqrt(_dots(x, x))
         self.norms = np.maximum(norms, TINY)
         self.moves = norms > TINY
-        self.rows = (x / self.norms).astype(x.dtype)
+        self.rows = x / self.norms.astype(x.dtype)
 
-    def back(self, gradient: Any) -> Any:
-        """The gradient with respect to the rows as they were given."""
-        along = (gradient * self.rows.astype(np.float64)).sum(1, keepdims=True) * self.moves
-        return (gradient - along * self.rows) / self.norms
+    def back(self, gradient: Any, factor: float = 1.0) -> Any:
+        """`factor` times a gradient, with respect to the rows as they were given."""
+        kind = gradient.dtype
+        along = (_dots(gradient, self.rows) * self.moves).astype(kind)
+        return (gradient - along * self.rows) * (factor / self.norms).astype(kind)
+
+
+def _dots(x: Any, y: Any) -> Any:
+    """The product of each row of one with the same row of the other, (N, 1), added in float64."""
+    return np.einsum("nd,nd->n", x, y, dtype=np.float64)[:, None]
 
 
 class _Batch(Composed):
@@ -59,7 +65,7 @@ class _Batch(Composed):
         losses, gradient = np.empty(count), np.zeros_like(u)
         wanted = bool(work.wanted)
         for chunk in chunks(count, self.scratch // (4 * u.itemsize * max(count, 1))):
-            cosines = work.product(u[chunk], u.T)
+            cosines = work.product(u[chunk] / u.dtype.type(self.divided_by()), u.T)
             here = np.arange(chunk.start, chunk.stop)
             same = y[chunk, None] == y
             same[here - chunk.start, here] = False
@@ -67,7 +73,12 @@ class _Batch(Composed):
             if wanted:
                 work.product(g, u, gradient[chunk], add=True)
                 work.product(g.T, u[chunk], gradient, add=True)
-        return losses, {"embeddings": unit.back(gradient)} if wanted else {}
+        factor = 1 / self.divided_by()
+        return losses, {"embeddings": unit.back(gradient, factor)} if wanted else {}
+
+    def divided_by(self) -> float:
+        """What cosines are divided by before `score` sees them."""
+        return 1.0
 
     def score(self, work: Work, chunk: slice, cosines: Any, same: Any) -> tuple[Any, Any]:
         """The chunk's losses, and the slopes of their weighed sum in the cosines, 0 with itself."""
@@ -100,22 +111,22 @@ class SupConLoss(_Batch):
 
     temperature: float = param(0.1, "What cosines are divided by.", gt=0)
 
+    def divided_by(self) -> float:
+        return self.temperature
+
     def count(self, arrays: Any, layout: Layout) -> float:
         _, inverse, sizes = np.unique(arrays["labels"], return_inverse=True, return_counts=True)
         return float(np.count_nonzero(sizes[inverse] > 1))
 
     def score(self, work: Work, chunk: slice, cosines: Any, same: Any) -> tuple[Any, Any]:
-        scores = cosines / cosines.dtype.type(self.temperature)
         here = np.arange(chunk.start, chunk.stop)
-        scores[here - chunk.start, here] = NEVER
+        cosines[here - chunk.start, here] = NEVER
         positives = same.sum(1, keepdims=True)
-        shares = (same / np.maximum(positives, 1)).astype(cosines.dtype)
+        shares = same * (1 / np.maximum(positives, 1)).astype(cosines.dtype)
         slopes = work.slopes[chunk]
-        tensors = {"input": scores, "target": shares}
+        tensors = {"input": cosines, "target": shares}
         losses, found = work.rows(CrossEntropyLoss(), tensors, work.wanted and ("input",), slopes)
-        if not work.wanted:
-            return losses, None
-        return losses, found["input"] / cosines.dtype.type(self.temperature)
+        return losses, found.get("input")
 
 
 class NTXentLoss(Composed):
@@ -211,7 +222,8 @@ class InfoNCELoss(Composed):
         return pair_layout(self, given, 1)
 
     def compute(self, work: Work) -> tuple[Any, dict[str, Any]]:
-        units = _Unit(work.arrays["query"]), _Unit(work.arrays["key"])
+        names = "query", "key"
+        units = [_Unit(work.arrays[name]) for name in names]
         gradients = [np.zeros_like(unit.rows) for unit in units]
         count = len(gradients[0])
         losses = np.zeros(count)
@@ -221,19 +233,20 @@ class InfoNCELoss(Composed):
             u, v = units[one].rows, units[other].rows
             for chunk in chunks(count, self.scratch // (4 * u.itemsize * max(count, 1))):
                 tensors = {
-                    "input": work.product(u[chunk], v.T) / scale,
+                    "input": work.product(u[chunk] / scale, v.T),
                     "target": np.arange(chunk.start, chunk.stop),
                 }
                 slopes = share * work.slopes[chunk]
                 wanted = ("input",) if work.wanted else ()
                 found, made = work.rows(CrossEntropyLoss(), tensors, wanted, slopes)
                 losses[chunk] += share * found
-                if wanted:
-                    g = made["input"] / scale
-                    work.product(g, v, gradients[one][chunk], add=True)
-                    work.product(g.T, u[chunk], gradients[other], add=True)
-        back = {"query": (units[0], gradients[0]), "key": (units[1], gradients[1])}
-        return losses, {n: back[n][0].back(back[n][1]) for n in work.wanted}
+                if names[one] in work.wanted:
+                    work.product(made["input"], v, gradients[one][chunk], add=True)
+                if names[other] in work.wanted:
+                    work.product(made["input"].T, u[chunk], gradients[other], add=True)
+        factor = 1 / self.temperature
+        back = dict(zip(names, zip(units, gradients, strict=True), strict=True))
+        return losses, {n: back[n][0].back(back[n][1], factor) for n in work.wanted}
 
 
 class CircleLoss(_Batch):
