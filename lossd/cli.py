@@ -38,31 +38,50 @@ def _losses(name: str | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    import lossd.losses  # noqa: F401  fills the registry
-    from lossd.spec import find, registry
+    import lossd.losses
+    from lossd.spec import NORMALIZERS, find, registry
 
     console = Console(highlight=False)
     if name is None:
-        table = Table("name", "class", "what it is", box=None, pad_edge=False)
-        for key in sorted(registry):
-            loss = registry[key]
-            table.add_row(key, loss.__name__, loss.doc().splitlines()[0])
+        table = Table(box=None, pad_edge=False, show_header=False)
+        table.add_column(no_wrap=True)
+        table.add_column()
+        for family in lossd.losses.__all__:
+            module = getattr(lossd.losses, family)
+            table.add_row(f"\n[bold]{family}[/]", f"\n[bold]{module.__doc__.splitlines()[0]}[/]")
+            for key in sorted(registry):
+                if registry[key].__module__ == module.__name__:
+                    table.add_row(key, registry[key].doc().splitlines()[0])
         console.print(table)
         return
     try:
         loss = find(name)
     except UnknownLossError as error:
         raise SystemExit(f"lossd losses: {error}") from error
-    console.print(f"[bold]{loss.__name__}[/]  ({name})\n\n{loss.doc()}\n", markup=True)
+    console.print(f"[bold]{loss.__name__}[/]  ({name}, {loss.library})\n")
+    for paragraph in loss.doc().split("\n\n"):
+        head, _, rest = paragraph.partition("\n")
+        if head == "Example:":
+            console.print(paragraph, markup=False, soft_wrap=True)
+        elif head == "Shape:":
+            console.print(f"Shape: {' '.join(rest.split())}\n", markup=False)
+        else:
+            console.print(f"{' '.join(paragraph.split())}\n", markup=False)
     table = Table("tensor or parameter", "default", "meaning", box=None, pad_edge=False)
     for key, tensor in loss.tensors.items():
         table.add_row(key, "None" if tensor.optional else "", tensor.doc)
+    table.add_row("sample_weight", "None", "Factor of each sample's losses.")
     for key, param in loss.params.items():
         domain = f" {param.domain}" if param.domain else ""
         table.add_row(key, repr(param.default), param.doc + domain)
     table.add_row("reduction", "'mean'", ", ".join(loss.reductions))
-    console.print(table)
-    console.print(f"\nreference: {loss.reference}")
+    names = ", ".join(map(repr, NORMALIZERS))
+    table.add_row("normalizer", "None", f"What the mean divides by: {names} or a number.")
+    table.add_row("zero_if_empty", "False", "Whether a mean of nothing is 0 instead of NaN.")
+    console.print()
+    console.print(table, markup=False)
+    more = f"\nformula:   {loss.formula}\nreference: {loss.reference}"
+    console.print(more, markup=False, soft_wrap=True)
 
 
 def _demo(out: Path) -> None:
