@@ -338,6 +338,11 @@ def _copy3(a: Array, b: Array, c: Array, out: Array) -> None:
         out[i] = a[i] + b[i] + c[i]
 
 
-_KERNELS: Final[dict[int, Any]] = {1: _copy1, 2: _copy2, 3: _copy3}
+def _copy4(a: Array, b: Array, c: Array, d: Array, out: Array) -> None:
+    for i in prange(out.size):
+        out[i] = a[i] + b[i] + c[i] + d[i]
+
+
+_KERNELS: Final[dict[int, Any]] = {1: _copy1, 2: _copy2, 3: _copy3, 4: _copy4}
 _COPIES: Final = {n: njit(parallel=True, nogil=True)(f) for n, f in _KERNELS.items()}
 _SERIAL_COPIES: Final = {n: njit(nogil=True)(f) for n, f in _KERNELS.items()}
