@@ -25,6 +25,7 @@ from lossd.spec import (
     Shape,
     TensorType,
     Work,
+    place_text,
     tuple_text,
 )  # fmt: skip
 
@@ -106,7 +107,8 @@ class Plan:
         self.own_counts = self.labelled and not loss.plain_mean
         self.weighted = any(loss.tensors[n].role == "multiplier" for n in form.given)
         given = [*form.given.values(), *([form.sample_weight] if form.sample_weight else [])]
-        self.size = sum(math.prod(t.shape) * t.dtype.itemsize for t in given) + footprint(form)
+        self.size = sum(math.prod(t.shape) * t.dtype.itemsize for t in given)
+        self.size += _footprint(form, self.layout)
         self.divisor = self._fixed_divisor()
 
     def run(self, arrays: Mapping[str, Array], grad_output: npt.ArrayLike | None) -> Result:
@@ -247,13 +249,11 @@ class Plan:
         return rows, kept
 
     def _report_label(self, target: Array, bad: int) -> None:
-        shape = self.form.given["target"].shape
-        where = np.unravel_index(bad, shape or (1,))
-        place = f"[{', '.join(map(str, where))}]" if shape else ""
+        wrong = (np.arange(target.size) == bad).reshape(self.form.given["target"].shape)
         ignored = self.loss.values.get("ignore_index")
         also = "" if ignored is None else f" (and is not ignore_index = {ignored})"
         raise LabelError(
-            f"{self.form.name}: target{place} = {target[bad]} is outside "
+            f"{self.form.name}: target{place_text(wrong)} = {target[bad]} is outside "
             f"[0, {self.layout.width}){also}",
             field="target",
         )
@@ -493,11 +493,9 @@ class KernelPlan(Plan):
             if self.loss.tensors[name].nan:
                 bad &= array == array  # noqa: PLR0124  NaN
             if bad.any():
-                where = np.unravel_index(int(np.argmax(bad)), array.shape or (1,))
-                place = f"[{', '.join(map(str, where))}]" if array.shape else ""
-                value = array[where] if array.shape else array[()]
                 raise DomainError(
-                    f"{self.form.name}: {name}{place} = {value:g} is outside [{low:g}, {high:g}]",
+                    f"{self.form.name}: {name}{place_text(bad)} = {array[bad][0]:g} is outside "
+                    f"[{low:g}, {high:g}]",
                     field=name,
                 )
 
@@ -605,8 +603,11 @@ def footprint(form: Form) -> int:
     Raises:
         ShapeError: shapes that do not fit.
     """
+    return _footprint(form, form.loss.layout(form.given))
+
+
+def _footprint(form: Form, layout: Layout) -> int:
     loss, given = form.loss, form.given
-    layout = loss.layout(given)
     size = _compute_type(loss, given).itemsize
     full = {n: math.prod(layout.shapes.get(n, ())) * size for n in given}
     copied = sum(full[n] for n, t in given.items() if _is_copied(t, layout.shapes.get(n, t.shape)))

@@ -9,7 +9,7 @@ is derived from the declaration. docs/design.md tells how; CONTRIBUTING.md shows
 import difflib
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Literal, NamedTuple
 
@@ -306,6 +306,12 @@ def sum_of(array: Any) -> float:
     return float(widened(array).sum(dtype=np.float64))
 
 
+def place_text(wrong: Any) -> str:
+    """Where the first True of an array is, as an index is written: "[1, 2]", "" of a scalar."""
+    where = np.unravel_index(int(np.argmax(wrong)), np.shape(wrong) or (1,))
+    return f"[{', '.join(map(str, where))}]" if np.ndim(wrong) else ""
+
+
 def tuple_text(shape: Shape) -> str:
     """A shape as NumPy prints it."""
     return str(tuple(shape))
@@ -548,6 +554,11 @@ class Composed(Loss):
     """
 
     scratch: ClassVar[int] = 48 << 20
+
+    def chunks(self, rows: int, each: int) -> Iterator[slice]:
+        """Rows in chunks that fit in `scratch` at `each` bytes a row, at least one row."""
+        step = max(1, self.scratch // max(each, 1))
+        return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
 
     def compute(self, work: Work) -> tuple[Any, dict[str, Any]]:
         """The losses, float64 or of the tensors' type, and the gradients that are wanted.

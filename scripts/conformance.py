@@ -18,7 +18,7 @@ import numpy.typing as npt
 from lossd.engine import evaluate
 from lossd.spec import registry
 from tests.conformance.cases import CASES, gradients_of
-from tests.conformance.compare import TOLERANCES, upstream_for
+from tests.conformance.compare import TOLERANCES, difference, upstream_for
 from tests.conformance.model import Case, Number
 from tests.conformance.oracles import oracle
 
@@ -38,14 +38,14 @@ Array = npt.NDArray[Any]
 
 def errors(got: Array, expected: Number) -> tuple[float, float]:
     """The largest error in ulp of the result, and in eps times the terms' magnitude."""
-    value, scale = (np.asarray(part) for part in expected)
+    off, unit = difference(got, expected)
     with np.errstate(all="ignore"):
-        rounded = value.astype(got.dtype)
-        off = np.where((got == rounded) | (np.isnan(got) & np.isnan(rounded)), 0, abs(got - value))
-        info = np.finfo(got.dtype)
-        ulp = off / np.maximum(np.spacing(abs(rounded)), info.smallest_subnormal)
-        eps = off / np.maximum(info.eps * scale, info.smallest_subnormal)
-    return float(np.nanmax(ulp, initial=0)), float(np.nanmax(eps, initial=0))
+        ulp = np.spacing(abs(np.asarray(expected[0]).astype(got.dtype)))
+        found = [
+            np.where(off == 0, 0, off / np.maximum(size, np.finfo(got.dtype).smallest_subnormal))
+            for size in (ulp, unit)
+        ]
+    return float(np.max(found[0], initial=0)), float(np.max(found[1], initial=0))
 
 
 def measure(case: Case, dtype: npt.DTypeLike, seen: dict[Any, Any]) -> None:

@@ -7,7 +7,17 @@ import numpy as np
 from lossd_client.errors import DomainError, ShapeError
 
 from lossd.compiled.rectangles import ciou, diou, giou, iou, pair
-from lossd.spec import Given, Layout, Operand, Prepared, Samples, param, tensor, tuple_text
+from lossd.spec import (
+    Given,
+    Layout,
+    Operand,
+    Prepared,
+    Samples,
+    param,
+    place_text,
+    tensor,
+    tuple_text,
+)
 
 
 class _Boxes(Samples):
@@ -51,11 +61,10 @@ class _Boxes(Samples):
         for name, boxes in operands.items():
             wrong = (boxes[:, 2] < boxes[:, 0]) | (boxes[:, 3] < boxes[:, 1])
             if wrong.any():
-                bad = int(np.argmax(wrong))
-                place = ", ".join(map(str, np.unravel_index(bad, layout.output)))
-                values = ", ".join(f"{value:g}" for value in boxes[bad])
+                place = place_text(wrong.reshape(layout.output))
+                values = ", ".join(f"{value:g}" for value in boxes[np.argmax(wrong)])
                 raise DomainError(
-                    f"{self.name}: {name}{f'[{place}]' if place else ''} = ({values}) is not a box "
+                    f"{self.name}: {name}{place} = ({values}) is not a box "
                     "(x1, y1, x2, y2): x2 must be at least x1, and y2 at least y1",
                     field=name,
                 )

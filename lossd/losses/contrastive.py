@@ -7,7 +7,6 @@ import numpy as np
 from lossd_client.errors import ShapeError
 
 from lossd.losses.classification import CrossEntropyLoss
-from lossd.losses.linear import chunks
 from lossd.mathfns import exp
 from lossd.spec import Composed, Given, Layout, Loss, Vectors, Work, param, tensor, tuple_text
 
@@ -64,12 +63,12 @@ class _Batch(Composed):
         u, count = unit.rows, len(y)
         losses, gradient = np.empty(count), np.zeros_like(u)
         wanted = bool(work.wanted)
-        for chunk in chunks(count, self.scratch // (4 * u.itemsize * max(count, 1))):
+        for chunk in self.chunks(count, 4 * u.itemsize * count):
             cosines = work.product(u[chunk] / u.dtype.type(self.divided_by()), u.T)
-            here = np.arange(chunk.start, chunk.stop)
             same = y[chunk, None] == y
-            same[here - chunk.start, here] = False
-            losses[chunk], g = self.score(work, chunk, cosines, same)
+            own = np.arange(len(same)), np.arange(chunk.start, chunk.stop)  # each with itself
+            same[own] = False
+            losses[chunk], g = self.score(work, work.slopes[chunk], cosines, same, own)
             if wanted:
                 work.product(g, u, gradient[chunk], add=True)
                 work.product(g.T, u[chunk], gradient, add=True)
@@ -80,8 +79,12 @@ class _Batch(Composed):
         """What cosines are divided by before `score` sees them."""
         return 1.0
 
-    def score(self, work: Work, chunk: slice, cosines: Any, same: Any) -> tuple[Any, Any]:
-        """The chunk's losses, and the slopes of their weighed sum in the cosines, 0 with itself."""
+    def score(self, work: Work, slopes: Any, cosines: Any, same: Any, own: Any) -> tuple[Any, Any]:
+        """A chunk's losses, and the slopes of their sum, times `slopes`, in the cosines.
+
+        same: whether an embedding is another one of the same class.
+        own: the index of the embeddings' cosines with themselves, where slopes are 0.
+        """
         raise NotImplementedError
 
 
@@ -115,15 +118,12 @@ class SupConLoss(_Batch):
         return self.temperature
 
     def count(self, arrays: Any, layout: Layout) -> float:
-        _, inverse, sizes = np.unique(arrays["labels"], return_inverse=True, return_counts=True)
-        return float(np.count_nonzero(sizes[inverse] > 1))
+        return float(np.count_nonzero(class_sizes(arrays["labels"]) > 1))
 
-    def score(self, work: Work, chunk: slice, cosines: Any, same: Any) -> tuple[Any, Any]:
-        here = np.arange(chunk.start, chunk.stop)
-        cosines[here - chunk.start, here] = NEVER
+    def score(self, work: Work, slopes: Any, cosines: Any, same: Any, own: Any) -> tuple[Any, Any]:
+        cosines[own] = NEVER
         positives = same.sum(1, keepdims=True)
         shares = same * (1 / np.maximum(positives, 1)).astype(cosines.dtype)
-        slopes = work.slopes[chunk]
         tensors = {"input": cosines, "target": shares}
         losses, found = work.rows(CrossEntropyLoss(), tensors, work.wanted and ("input",), slopes)
         return losses, found.get("input")
@@ -231,7 +231,7 @@ class InfoNCELoss(Composed):
         share = 0.5 if self.symmetric else 1.0
         for one, other in [(0, 1), (1, 0)][: 1 + self.symmetric]:
             u, v = units[one].rows, units[other].rows
-            for chunk in chunks(count, self.scratch // (4 * u.itemsize * max(count, 1))):
+            for chunk in self.chunks(count, 4 * u.itemsize * count):
                 tensors = {
                     "input": work.product(u[chunk] / scale, v.T),
                     "target": np.arange(chunk.start, chunk.stop),
@@ -280,17 +280,15 @@ class CircleLoss(_Batch):
     gamma: float = param(80.0, "The scale of similarities.", gt=0)
 
     def count(self, arrays: Any, layout: Layout) -> float:
-        _, inverse, sizes = np.unique(arrays["labels"], return_inverse=True, return_counts=True)
-        own = sizes[inverse]
-        return float(np.count_nonzero((own > 1) & (own < layout.rows)))
+        sizes = class_sizes(arrays["labels"])
+        return float(np.count_nonzero((sizes > 1) & (sizes < layout.rows)))
 
-    def score(self, work: Work, chunk: slice, cosines: Any, same: Any) -> tuple[Any, Any]:
+    def score(self, work: Work, slopes: Any, cosines: Any, same: Any, own: Any) -> tuple[Any, Any]:
         kinds = np.where(same, 1, -1).astype(cosines.dtype)
-        here = np.arange(chunk.start, chunk.stop)
-        kinds[here - chunk.start, here] = 0
+        kinds[own] = 0
         tensors = {"cosine": cosines, "kind": kinds}
         wanted = ("cosine",) if work.wanted else ()
-        losses, made = work.rows(_CircleRows(**self.values), tensors, wanted, work.slopes[chunk])
+        losses, made = work.rows(_CircleRows(**self.values), tensors, wanted, slopes)
         return losses, made.get("cosine")
 
 
@@ -343,6 +341,12 @@ class _CircleRows(Vectors):
         pull = -gamma * alpha_p * own_p * exp(-gamma * alpha_p * (s - (1 - m)) - top_p)
         push = gamma * alpha_n * own_n * exp(gamma * alpha_n * (s - m) - top_n)
         return ((pull if y > 0 else 0 * s) + (push if y < 0 else 0 * s)), 0 * s
+
+
+def class_sizes(labels: Any) -> Any:
+    """How many there are of each one's class, itself included."""
+    _, inverse, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    return sizes[inverse]
 
 
 def pair_layout(loss: Loss, given: Given, losses: int) -> Layout:

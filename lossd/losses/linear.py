@@ -1,7 +1,6 @@
 """Losses of a linear layer's classes, the layer included."""
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,7 @@ from lossd_client.dtypes import is_float
 from lossd_client.errors import LabelError, ParameterError, ShapeError
 
 from lossd.losses.classification import CrossEntropyLoss
-from lossd.spec import Composed, Given, Layout, Loss, Work, param, tensor, tuple_text
+from lossd.spec import Composed, Given, Layout, Loss, Work, param, place_text, tensor, tuple_text
 
 
 class LinearCrossEntropyLoss(Composed):
@@ -117,7 +116,7 @@ class LinearCrossEntropyLoss(Composed):
         into_layer = made["linear_weight"].reshape(flat.shape) if "linear_weight" in made else None
         sums = np.zeros(len(flat))
         logits: Any = None
-        for chunk in chunks(len(x), self.scratch // (2 * x.itemsize * max(len(flat), 1))):
+        for chunk in self.chunks(len(x), 2 * x.itemsize * len(flat)):
             rows = chunk.stop - chunk.start
             logits = work.product(x[chunk], flat.T, None if logits is None else logits[:rows])
             if bias is not None:
@@ -266,7 +265,7 @@ class AdaptiveLogSoftmaxWithLoss(Composed):
         g_tail = [(np.zeros_like(a), np.zeros_like(b)) for a, b in tail]
         sums = np.zeros(len(head))
         widest = max(len(head), *(len(b) for _, b in tail)) if tail else len(head)
-        for chunk in chunks(len(x), self.scratch // (2 * x.itemsize * widest)):
+        for chunk in self.chunks(len(x), 2 * x.itemsize * widest):
             logits = work.product(x[chunk], head.T)
             if bias is not None:
                 logits += bias
@@ -323,10 +322,8 @@ class AdaptiveLogSoftmaxWithLoss(Composed):
     def _check_labels(self, target: Any, classes: int) -> None:
         wrong = (target < 0) | (target >= classes)
         if wrong.any():
-            where = np.unravel_index(int(np.argmax(wrong)), target.shape or (1,))
-            place = f"[{where[0]}]" if target.ndim else ""
             raise LabelError(
-                f"{self.name}: target{place} = {target.reshape(-1)[where[0]]} is outside "
+                f"{self.name}: target{place_text(wrong)} = {target[wrong][0]} is outside "
                 f"[0, {classes})",
                 field="target",
             )
@@ -350,9 +347,3 @@ class AdaptiveLogSoftmaxWithLoss(Composed):
                 field="tail_weight",
             )
         return found
-
-
-def chunks(rows: int, at_once: int) -> Iterator[slice]:
-    """Rows in chunks of a size that the shapes alone decide on."""
-    step = max(1, at_once)
-    return (slice(start, min(start + step, rows)) for start in range(0, rows, step))

@@ -20,6 +20,7 @@ from lossd.spec import (
     Samples,
     Vectors,
     param,
+    place_text,
     tensor,
     tuple_text,
 )  # fmt: skip
@@ -220,9 +221,8 @@ class MultiLabelMarginLoss(Samples):
         target = arrays["target"]
         wrong = (target < -1) | (target >= layout.width)
         if wrong.any():
-            where = np.unravel_index(int(np.argmax(wrong)), target.shape)
             raise LabelError(
-                f"{self.name}: target[{', '.join(map(str, where))}] = {target[where]} is outside "
+                f"{self.name}: target{place_text(wrong)} = {target[wrong][0]} is outside "
                 f"[-1, {layout.width})",
                 field="target",
             )

@@ -109,23 +109,30 @@ def by_torch(
     )
 
 
-def assert_near(got: Array, expected: Number, units: float, what: str) -> None:
-    """Compare with an expected value and its scale; what is not finite must be the same."""
+def difference(got: Array, expected: Number) -> tuple[Array, Array]:
+    """How far off each element is (0 for what is not finite and the same), and eps · scale."""
     value, scale = (np.asarray(part) for part in expected)
-    assert got.shape == value.shape, what
     with np.errstate(all="ignore"):
         rounded = value.astype(got.dtype)
-        allowed = units * np.maximum(
-            np.finfo(got.dtype).eps * scale, np.finfo(got.dtype).smallest_subnormal
-        )
         same = (got == rounded) | (np.isnan(got) & np.isnan(rounded))
-        error = abs(got - value)
-        good = same | (error <= allowed)
+        off = np.where(same, 0, abs(got - value))
+        info = np.finfo(got.dtype)
+        unit = np.maximum(info.eps * scale, info.smallest_subnormal)
+    return np.where(np.isnan(off), np.inf, off), unit
+
+
+def assert_near(got: Array, expected: Number, units: float, what: str) -> None:
+    """Compare with an expected value and its scale; what is not finite must be the same."""
+    value = np.asarray(expected[0])
+    assert got.shape == value.shape, what
+    off, unit = difference(got, expected)
+    with np.errstate(all="ignore"):
+        good = (off == 0) | (off <= units * unit)
     if not np.all(good):
         at = np.unravel_index(int(np.argmin(good)), good.shape)
         raise AssertionError(
-            f"{what}[{', '.join(map(str, at))}] = {got[at]!r}, expected {rounded[at]!r}: off by "
-            f"{error[at] / allowed[at] * units:.3g} eps·scale, allowed are {units:g} "
+            f"{what}[{', '.join(map(str, at))}] = {got[at]!r}, expected {value[at]!r}: off by "
+            f"{off[at] / unit[at]:.3g} eps·scale, allowed are {units:g} "
             f"({int(np.sum(~good))} of {good.size} are off)"
         )
 
