@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 RUN    := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-all bench bench-quick lint types fmt gen plots conformance check-gen serve container-test lock clean
+.PHONY: help demo test test-slow test-libraries test-all bench bench-quick lint types fmt gen plots conformance check-gen serve container-test lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,20 @@ test: $(VENV)/.dev ## the tests, on all cores (about twelve minutes on two)
 
 test-slow: $(VENV)/.dev ## the tests that take long: every one of the 2^32 floats
 	$(RUN) -m pytest -m slow --timeout 3600
+
+# The libraries that define losses are heavy, and some change what others import: their own venv.
+LIBRARIES := build/libraries
+LISTS     := tests/libraries/requirements.txt tests/libraries/requirements-apart.txt
+
+$(LIBRARIES)/.done: $(SOURCES) $(LISTS)
+	$(PYTHON) -m venv $(LIBRARIES)
+	$(LIBRARIES)/bin/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
+	$(LIBRARIES)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e clients/python -e . --group test -r tests/libraries/requirements.txt
+	$(LIBRARIES)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(LIBRARIES)/apart -r tests/libraries/requirements-apart.txt
+	@touch $@
+
+test-libraries: $(LIBRARIES)/.done ## the losses against MONAI, TRL, torchvision and others; downloads them
+	$(LIBRARIES)/bin/python -m pytest tests/libraries
 
 bench: $(VENV)/.dev ## the benchmark against torch, raw gRPC and the memory limit; writes docs/benchmarks.md
 	$(RUN) -m benchmarks --out build/bench --markdown docs/benchmarks.md

@@ -141,7 +141,7 @@ def complete_box_iou_loss(boxes1: Array, boxes2: Array, eps: float = 1e-7) -> Ro
 
 
 def _iou(a: torch.Tensor, b: torch.Tensor, eps: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """IoU and union, as torchvision.ops 0.29 has them in its losses."""
+    """IoU and union, as torchvision.ops 0.28 has them in its losses."""
     low, high = torch.max(a[..., :2], b[..., :2]), torch.min(a[..., 2:], b[..., 2:])
     meet = (high > low).all(-1)
     both = torch.where(meet, (high - low).prod(-1), 0)
@@ -158,14 +158,14 @@ def _box_iou(boxes1: torch.Tensor, boxes2: torch.Tensor, eps: float = 1e-7) -> t
 
 
 def _giou(boxes1: torch.Tensor, boxes2: torch.Tensor, eps: float = 1e-7) -> torch.Tensor:
-    """As torchvision.ops 0.29 defines it; its wheel cannot be imported beside torch for CPUs."""
+    """As torchvision.ops 0.28 defines it; its wheel cannot be imported beside torch for CPUs."""
     iou, union = _iou(boxes1, boxes2, eps)
     hull = _enclosing(boxes1, boxes2).prod(-1)
     return 1 - (iou - (hull - union) / (hull + eps))
 
 
 def _diou(boxes1: torch.Tensor, boxes2: torch.Tensor, eps: float = 1e-7) -> torch.Tensor:
-    """As torchvision.ops 0.29 defines it."""
+    """As torchvision.ops 0.28 defines it."""
     iou, _ = _iou(boxes1, boxes2, eps)
     diagonal = (_enclosing(boxes1, boxes2) ** 2).sum(-1) + eps
     centres = [(boxes[..., 2:] + boxes[..., :2]) / 2 for boxes in (boxes1, boxes2)]
@@ -173,7 +173,7 @@ def _diou(boxes1: torch.Tensor, boxes2: torch.Tensor, eps: float = 1e-7) -> torc
 
 
 def _ciou(boxes1: torch.Tensor, boxes2: torch.Tensor, eps: float = 1e-7) -> torch.Tensor:
-    """As torchvision.ops 0.29 defines it, but with `eps` also where it adds its default 1e-7."""
+    """As torchvision.ops 0.28 defines it, but with `eps` also where it adds its default 1e-7."""
     (w1, h1), (w2, h2) = ((b[..., 2:] - b[..., :2]).unbind(-1) for b in (boxes1, boxes2))
     v = 4 / torch.pi**2 * (torch.atan(w2 / h2) - torch.atan(w1 / h1)) ** 2
     with torch.no_grad():
