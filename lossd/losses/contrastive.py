@@ -95,7 +95,8 @@ class SupConLoss(_Batch):
         embeddings: (N, D); labels: (N), any integer type. The loss is (N).
 
     Embeddings are normalised here. One that is alone in its class gives 0 and does not count in
-    the mean, which is NaN where all are.
+    the mean, which is NaN where all are. pytorch-metric-learning's mean is 0 there, and where all
+    are of one class; it leaves out losses that are exactly 0, which count here.
 
     Example:
         >>> criterion = nn.SupConLoss(temperature=0.5, client=client)
@@ -256,8 +257,9 @@ class CircleLoss(_Batch):
         embeddings: (N, D); labels: (N), any integer type. The loss is (N).
 
     Embeddings are normalised here. One that has no other of its class, or none of another class,
-    gives 0 and does not count in the mean, which is NaN where all are. The factors alpha have
-    no gradient of their own.
+    gives 0 and does not count in the mean, which is NaN where all are (pytorch-metric-learning's is
+    0 there, and leaves out losses that are exactly 0). The factors alpha have no gradient of their
+    own.
 
     Example:
         >>> criterion = nn.CircleLoss(m=0.25, gamma=4.0, client=client)

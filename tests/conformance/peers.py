@@ -1,4 +1,7 @@
-"""Other libraries' losses as torch expressions. Versions are those of constraints.txt."""
+"""Other libraries' losses as torch expressions, of the versions that are named.
+
+Keras' own functions are called. `make test-libraries` holds the others to the libraries.
+"""
 
 import os
 from collections.abc import Callable

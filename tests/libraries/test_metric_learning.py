@@ -2,9 +2,12 @@
 
 from typing import Any
 
+import numpy as np
+import pytest
 import torch
 from pytorch_metric_learning import losses, reducers
 
+from lossd.engine import evaluate
 from tests.conformance.model import Case
 
 from .agreement import BOTH, Answer, answers, assert_matches, each_case, of
@@ -79,3 +82,26 @@ def rows(case: Case) -> bool:
 @each_case(of(*LOSSES, where=rows))
 def test_matches_metric_learning(case: Case, answer: Answer, reduction: str) -> None:
     assert_matches(answer, case, LOSSES[case.loss], reduction)
+
+
+def test_means_differ_where_losses_are_0() -> None:
+    """What is alone in its class is left out here, there what has a loss of exactly 0."""
+    x = np.array([[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.8, 1.0]])
+    labels = np.array([0, 0, 2, 1, 1])
+    tensors, form = {"embeddings": x, "labels": labels}, {"parameters": {"temperature": 0.02}}
+    rows = evaluate("supcon_loss", tensors, **form, reduction="none").loss
+    assert list(rows > 0) == [True, True, False, False, True]
+    ours = evaluate("supcon_loss", tensors, **form).loss
+    theirs = losses.SupConLoss(temperature=0.02)(torch.from_numpy(x), torch.from_numpy(labels))
+    # roundings of cosines are divided by the temperature, and sums near 1 are rounded
+    eps = np.finfo(float).eps
+    np.testing.assert_allclose(4 * ours, 3 * theirs, rtol=16 * eps / 0.02, atol=16 * eps)
+
+
+@pytest.mark.parametrize("name", ["supcon_loss", "circle_loss"])
+def test_the_library_has_no_loss_of_one_class(name: str) -> None:
+    x, labels = np.eye(3), np.zeros(3, int)
+    ours = evaluate(name, {"embeddings": x, "labels": labels}).loss
+    expected = np.log(2) if name == "supcon_loss" else np.nan
+    np.testing.assert_allclose(ours, expected, rtol=4 * np.finfo(float).eps)
+    assert LOSSES[name](torch.from_numpy(x), torch.from_numpy(labels), reduction="mean") == 0
