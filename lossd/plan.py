@@ -12,11 +12,12 @@ from lossd_client.buffers import Pool
 from lossd_client.dtypes import is_float, is_half, named, narrowed, widened
 from lossd_client.errors import DomainError, DTypeError, LabelError, ParameterError, ShapeError
 
-from lossd.kernels import columns, labels, products, rowwise, runtime, slots
+from lossd.kernels import columns, halves, labels, products, rowwise, runtime, slots
 from lossd.kernels.variant import Variant
 from lossd.spec import (
     FLOATS,
     Composed,
+    Elementwise,
     Given,
     Layout,
     Loss,
@@ -266,8 +267,17 @@ class Plan:
             array = np.broadcast_to(array, shape)
         flags = array.flags
         if array.dtype != self.dtype or not (flags.c_contiguous and flags.aligned):
-            array = np.array(widened(array), self.dtype, order="C")
+            array = np.require(self._wide(array), self.dtype, ["C", "A"])
         return array
+
+    @staticmethod
+    def _wide(array: Array) -> Array:
+        """The same values in float32, others as they are: `widened`, on all threads."""
+        if not is_half(array.dtype):
+            return array
+        wide = pool.empty(array.shape, FLOATS[0])
+        halves.widen(np.ascontiguousarray(array), wide)
+        return wide
 
     def _upstream(self, grad_output: npt.ArrayLike) -> Array:
         array = np.asarray(grad_output)
@@ -305,6 +315,12 @@ class Plan:
     def _typed(self, name: str, gradient: Array) -> Array:
         """A gradient in the type of its tensor, or the kernel's for integers."""
         kind = self.form.given[name].dtype
+        if gradient.dtype == kind:
+            return gradient
+        if is_half(kind) and gradient.dtype == FLOATS[0]:
+            rounded = pool.empty(gradient.shape, kind)
+            halves.narrow(np.ascontiguousarray(gradient), rounded)
+            return rounded
         return narrowed(gradient, kind if is_float(kind) else self.dtype)
 
     def _summed(self, name: str, values: Array) -> Array:
@@ -354,6 +370,7 @@ class KernelPlan(Plan):
         self.template[slots.BLOCK_ROWS] = self.block_rows
         self.template[slots.CONSTANTS] = self.constants.ctypes.data
         self.reads = self._reads()
+        self.halves = _halves(loss, form.given, layout)
         self.writes = [
             (slots.GRADIENTS + position, gradient, self._gradient_shape(gradient))
             for position, gradient in enumerate(self.gradients)
@@ -408,7 +425,8 @@ class KernelPlan(Plan):
         divisor = self.divisor
         if divisor is None:
             divisor = self._sum_divided_by(arrays, rows, kept, factors)
-        alive += self._fill(args, arrays, factors)
+        read = self._fill(args, arrays, factors, alive)
+        written = []
 
         upstream = None
         if grad_output is not None:
@@ -423,14 +441,22 @@ class KernelPlan(Plan):
             args[slots.LOSSES] = _address(losses)
         made = {}
         for slot, name, shape in self.writes:
-            made[name] = gradient = pool.empty(shape, self.dtype)
-            args[slot] = _address(gradient)
+            if name in self.halves and name != self.loss.divisor:
+                made[name] = gradient = pool.empty(shape, self.form.given[name].dtype)
+                written.append((slot, gradient))
+            else:
+                made[name] = gradient = pool.empty(shape, self.dtype)
+                args[slot] = _address(gradient)
 
+        entry, address = self.kernel.entry, call.address
+        if read or written:
+            around = halves.arguments(entry, address, read, written)
+            entry, address = halves.ENTRY, around.ctypes.data
         threads = runtime.get_threads()
         if self.parallel and threads > 1:
-            runtime.run_parallel(self.kernel.entry, call.address, self.blocks, threads)
+            runtime.run_parallel(entry, address, self.blocks, threads)
         else:
-            runtime.run_serial(self.kernel.entry, call.address, self.blocks)
+            runtime.run_serial(entry, address, self.blocks)
 
         if self.bounded and args[_PARTIAL + self.blocks :].any():
             self._report_outside(arrays)
@@ -457,20 +483,33 @@ class KernelPlan(Plan):
         each = np.ones(self.layout.output) if factors is None else factors
         return share * self._summed(self.loss.divisor, each)
 
-    def _fill(self, args: Array, arrays: Mapping[str, Array], factors: Array | None) -> list[Array]:
-        """Put what the kernel reads in its slots; what must stay alive."""
-        alive: list[Array] = []
+    def _fill(
+        self,
+        args: Array,
+        arrays: Mapping[str, Array],
+        factors: Array | None,
+        alive: list[Array],
+    ) -> list[tuple[int, Array]]:
+        """Put what the kernel reads in its slots, and into `alive` what must live as long.
+
+        Returns:
+            Slots of tensors that are read as halves, and these.
+        """
+        read = []
         if factors is not None:
             args[slots.MULTIPLIER] = _address(factors)
             alive.append(factors)
         for slot, name, shape in self.reads:
             array = arrays[name]
+            if name in self.halves:
+                read.append((slot, np.require(array, requirements=["C", "A"])))
+                continue
             if name in self.layout.views:
                 array = array.reshape(self.layout.views[name])
             operand = self._operand(name, array, shape)
             args[slot] = _address(operand)
             alive.append(operand)
-        return alive
+        return read
 
     def _operand(self, name: str, array: Array, shape: Shape) -> Array:
         if not self._is_class(name):
@@ -514,8 +553,14 @@ class SamplesPlan(KernelPlan):
     def _reads(self) -> list[tuple[int, str, Shape]]:
         return []
 
-    def _fill(self, args: Array, arrays: Mapping[str, Array], factors: Array | None) -> list[Array]:
-        wide = {name: widened(array) for name, array in arrays.items()}
+    def _fill(
+        self,
+        args: Array,
+        arrays: Mapping[str, Array],
+        factors: Array | None,
+        alive: list[Array],
+    ) -> list[tuple[int, Array]]:
+        wide = {name: self._wide(array) for name, array in arrays.items()}
         prepared = self.loss.prepare(wide, self.layout, self.form.reduction)
         kinds = [
             np.dtype(np.int64) if kind.integer else self.dtype for _, kind in self.loss.operands
@@ -531,7 +576,8 @@ class SamplesPlan(KernelPlan):
         if factors is not None:
             each = each * factors.reshape(-1)
         args[slots.SIZES], args[slots.FACTORS] = _address(sizes), _address(each)
-        return [*operands, sizes, each]
+        alive += [*operands, sizes, each]
+        return []
 
 
 class ComposedPlan(Plan):
@@ -609,16 +655,37 @@ def footprint(form: Form) -> int:
 def _footprint(form: Form, layout: Layout) -> int:
     loss, given = form.loss, form.given
     size = _compute_type(loss, given).itemsize
+    direct = _halves(loss, given, layout)
     full = {n: math.prod(layout.shapes.get(n, ())) * size for n in given}
-    copied = sum(full[n] for n, t in given.items() if _is_copied(t, layout.shapes.get(n, t.shape)))
-    losses = layout.rows * size * (form.reduction in ("none", "sample"))
-    factors = layout.rows * size * (form.sample_weight is not None)
-    scratch = loss.scratch if isinstance(loss, Composed) else 0
-    return copied + losses + factors + scratch + sum(full.get(n, 0) for n in form.gradients)
+    total = layout.rows * size * (form.reduction in ("none", "sample"))
+    total += layout.rows * size * (form.sample_weight is not None)
+    total += loss.scratch if isinstance(loss, Composed) else 0
+    for name, kind in given.items():
+        half = is_half(kind.dtype)
+        if name not in direct and (half or kind.shape != layout.shapes.get(name, kind.shape)):
+            total += full[name]
+        if name in form.gradients:
+            total += full[name] * (name not in direct)
+            total += math.prod(kind.shape) * kind.dtype.itemsize * half
+    return total
 
 
-def _is_copied(kind: TensorType, shape: Shape) -> bool:
-    return kind.shape != shape or is_half(kind.dtype)
+def _halves(loss: Loss, given: Given, layout: Layout) -> frozenset[str]:
+    """Tensors of two bytes that are read and written block by block, not copied as a whole.
+
+    Their elements must be in the order of the losses.
+    """
+    if layout.inner > 1 or not isinstance(loss, Elementwise | Rowwise):
+        return frozenset()
+    if _compute_type(loss, given) != FLOATS[0]:
+        return frozenset()
+    return frozenset(
+        name
+        for name, kind in given.items()
+        if is_half(kind.dtype)
+        and loss.tensors[name].role in ("element", "vector")
+        and kind.shape == layout.shapes.get(name)
+    )
 
 
 class _Arguments:

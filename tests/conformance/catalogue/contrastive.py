@@ -193,7 +193,10 @@ def _info_nce(
 def _circle(
     embeddings: torch.Tensor, labels: torch.Tensor, m: float = 0.4, gamma: float = 80.0
 ) -> torch.Tensor:
-    """As pytorch-metric-learning 2.9's CircleLoss has it, before its reducer."""
+    """As pytorch-metric-learning 2.9's CircleLoss has it, before its reducer.
+
+    Its softplus is z itself beyond 20, which is 2e-9 off.
+    """
     s, own = _cosines(embeddings)
     same, others = (labels[:, None] == labels) & ~own, labels[:, None] != labels
     pull = -gamma * (1 + m - s.detach()).clamp_min(0) * (s - 1 + m)
@@ -203,7 +206,7 @@ def _circle(
     z = pull.masked_fill(~same, lowest).logsumexp(1) + push.masked_fill(~others, lowest).logsumexp(
         1
     )
-    return torch.where(counted, torch.nn.functional.softplus(z), 0)
+    return torch.where(counted, torch.logaddexp(z, torch.zeros_like(z)), 0)
 
 
 def _circled(embeddings: torch.Tensor, labels: torch.Tensor, **_: Any) -> Any:
