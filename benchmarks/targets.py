@@ -23,13 +23,15 @@ class Verdict:
 
 
 def verdicts(rows: Sequence[Row]) -> list[Verdict]:
-    """Each target, in the issue's order."""
+    """Each target."""
     large = [r for r in rows if r.workload.elementwise and r.workload.elements >= MILLION]
+    middle = [r for r in rows if MILLION <= r.workload.elements <= 16 * MILLION]
     small = [r for r in rows if _is(r, "cross_entropy", "64x10")]
     # composed losses compute for longer than their tensors travel
     chunked = [r for r in rows if r.sent > CHUNKED and not _composed(r)]
     calls = [r for r in rows if r.workload.elements >= FROM_ELEMENTS]
     return [
+        _mean("All losses, 1M to 16M elements: torch / lossd, geometric mean ≥ 4", middle, 4.0),
         _mean("Element-wise, ≥ 1M elements: torch / lossd, geometric mean ≥ 4", large, 4.0),
         _worst(
             "Element-wise, ≥ 1M elements: lossd / copy limit, worst ≤ 1.5",

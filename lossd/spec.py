@@ -553,7 +553,7 @@ class Composed(Loss):
     `scratch` is the memory that it may take beside its tensors and results, in bytes.
     """
 
-    scratch: ClassVar[int] = 48 << 20
+    scratch: ClassVar[int] = 28 << 20
 
     def chunks(self, rows: int, each: int) -> Iterator[slice]:
         """Rows in chunks that fit in `scratch` at `each` bytes a row, at least one row."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from lossd.kernels.pieces import functions, opening, take_apart
+from lossd.kernels.transposition import transpose
 from lossd.kernels.variant import Variant, lines, listed, stamped, view
 from lossd.spec import Rowwise
 
@@ -163,10 +164,8 @@ def block(args, index):
 {opened}
         if not direct:
             if inner == 1:
-                for c in range(width):
-                    for j in range(count):
-{lines(24, f"{{0}}[c * {LANES} + j] = source{{0}}[j * width + c]", over=moving)}
-                        pass
+{lines(16, f"transpose(source{{0}}, width, {{0}}, {LANES}, count, width, element)", over=moving)}
+                pass
             else:
                 for c in range(width):
                     for j in range(count):
@@ -191,10 +190,8 @@ def block(args, index):
 {correct if pieces.labelled and written else ""}
         if not direct:
             if inner == 1:
-                for c in range(width):
-                    for j in range(count):
-{lines(24, f"source{{0}}[j * width + c] = {{0}}[c * {LANES} + j]", over=written)}
-                        pass
+{lines(16, f"transpose({{0}}, {LANES}, source{{0}}, width, width, count, element)", over=written)}
+                pass
             else:
                 for c in range(width):
                     for j in range(count):
@@ -203,4 +200,4 @@ def block(args, index):
         row += count
     carray(pointer(a[slots.PARTIAL], float64), index + 1)[index] = total
 """
-    return stamped(source, variant, **functions(loss, variant.dtype.type))
+    return stamped(source, variant, transpose=transpose, **functions(loss, variant.dtype.type))

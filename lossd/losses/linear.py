@@ -19,7 +19,7 @@ class LinearCrossEntropyLoss(Composed):
         without D; target: (N, d1, …, dK) (indices, any integer type) or (N, C, d1, …, dK)
         (probabilities, floating), without N where input has none; weight: (C).
 
-    Rows go through in chunks whose logits take at most 48 MiB together with their gradient. The
+    Rows go through in chunks whose logits take at most 28 MiB together with their gradient. The
     rest is CrossEntropyLoss: rows whose target is `ignore_index` give 0 and do not count, with
     indices the mean divides by the sum of the weights at the targets. `options`, PyTorch's way to
     choose chunks, is accepted and not needed.
