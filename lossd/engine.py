@@ -18,7 +18,16 @@ from lossd_client.dtypes import is_float, named
 from lossd_client.errors import DTypeError, ParameterError, ShapeError
 
 import lossd.losses  # noqa: F401  fills the registry
-from lossd.plan import SAMPLE_WEIGHT, Form, Plan, Result, footprint, plan
+from lossd.plan import (
+    SAMPLE_WEIGHT,
+    Form,
+    KernelPlan,
+    Plan,
+    Result,
+    footprint,
+    plan,
+    streamed,
+)  # fmt: skip
 from lossd.spec import (
     NORMALIZERS,
     Given,
@@ -27,6 +36,7 @@ from lossd.spec import (
     TensorType,
     find,
 )  # fmt: skip
+from lossd.steps import Arriving, Steps
 
 Array = npt.NDArray[Any]
 
@@ -126,6 +136,19 @@ def planned(call: Call) -> Plan | None:
     return _plans.get(call.key())
 
 
+def steps(call: Call, arriving: Mapping[str, Arriving]) -> Steps:
+    """A call of which some tensors come in pieces; in `call.arrays` anything of their type.
+
+    Raises:
+        LossdError: what is wrong with those that are there.
+    """
+    key = call.key()
+    plan = _plans.get(key) or _plan(*key)
+    assert isinstance(plan, KernelPlan)
+    there = {name: array for name, array in call.arrays.items() if name not in arriving}
+    return Steps(plan, there, arriving, call.grad_output)
+
+
 def compile_kernels(name: str) -> None:
     """Make a loss's float32 kernels ready: reduced to a number, with and without gradient."""
     loss = find(name)
@@ -179,14 +202,19 @@ def needed(
     parameters: Mapping[str, Any],
     reduction: str,
     gradients: Collection[str],
-) -> int:
-    """Bytes that a call takes beside its tensors: broadcast operands, gradients, losses.
+) -> tuple[int, frozenset[str], int]:
+    """What a call takes beside its tensors, told by its types.
+
+    Returns:
+        Bytes of broadcast operands, gradients and losses; tensors that may come in pieces; and
+        the bytes if all of these do.
 
     Raises:
         LossdError: as `evaluate`, for names, types, shapes and parameters.
     """
     given = {name: TensorType(*kind) for name, kind in types.items()}
-    return footprint(_form(loss, given, parameters, reduction, tuple(gradients)))
+    form = _form(loss, given, parameters, reduction, tuple(gradients))
+    return footprint(form), streamed(form), footprint(form, in_pieces=True)
 
 
 def _form(

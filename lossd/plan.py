@@ -26,7 +26,7 @@ from lossd.spec import (
     Shape,
     TensorType,
     Work,
-    place_text,
+    index_text,
     tuple_text,
 )  # fmt: skip
 
@@ -250,11 +250,11 @@ class Plan:
         return rows, kept
 
     def _report_label(self, target: Array, bad: int) -> None:
-        wrong = (np.arange(target.size) == bad).reshape(self.form.given["target"].shape)
+        place = index_text(bad, self.form.given["target"].shape)
         ignored = self.loss.values.get("ignore_index")
         also = "" if ignored is None else f" (and is not ignore_index = {ignored})"
         raise LabelError(
-            f"{self.form.name}: target{place_text(wrong)} = {target[bad]} is outside "
+            f"{self.form.name}: target{place} = {target[bad]} is outside "
             f"[0, {self.layout.width}){also}",
             field="target",
         )
@@ -375,7 +375,7 @@ class KernelPlan(Plan):
             (slots.GRADIENTS + position, gradient, self._gradient_shape(gradient))
             for position, gradient in enumerate(self.gradients)
         ]
-        self._spare: list[_Arguments] = []
+        self._spare: list[Arguments] = []
 
     def _operands(self) -> tuple[str, ...]:
         """What the mathematics sees."""
@@ -405,7 +405,7 @@ class KernelPlan(Plan):
         try:
             call = self._spare.pop()
         except IndexError:
-            call = _Arguments(self.template, self.blocks)
+            call = Arguments(self.template, self.blocks)
         try:
             return self._run(call, arrays, grad_output)
         finally:
@@ -413,29 +413,11 @@ class KernelPlan(Plan):
                 self._spare.append(call)
 
     def _run(
-        self, call: "_Arguments", arrays: Mapping[str, Array], grad_output: npt.ArrayLike | None
+        self, call: "Arguments", arrays: Mapping[str, Array], grad_output: npt.ArrayLike | None
     ) -> Result:
         args = call.words
-        alive: list[Array] = []  # whatever else the kernel reads through an address
-        rows, kept = None, 0
-        if self.labelled:
-            rows, kept = self._labels(arrays["target"])
-            args[slots.LABELS] = _address(rows)
-        factors = self._factors(arrays)
-        divisor = self.divisor
-        if divisor is None:
-            divisor = self._sum_divided_by(arrays, rows, kept, factors)
-        read = self._fill(args, arrays, factors, alive)
-        written = []
-
-        upstream = None
-        if grad_output is not None:
-            upstream = self._upstream(grad_output)
-            if self.variant.upstream:
-                args[slots.UPSTREAM] = _address(upstream)
-        scale = self._scale(divisor, None if self.variant.upstream else upstream)
-        call.floats[_SCALE] = scale
-        losses = None
+        begun = self.begin(call, arrays, grad_output)
+        losses, written = None, []
         if self.variant.each:
             losses = pool.empty(self.layout.output, self.dtype)
             args[slots.LOSSES] = _address(losses)
@@ -443,33 +425,32 @@ class KernelPlan(Plan):
         for slot, name, shape in self.writes:
             if name in self.halves and name != self.loss.divisor:
                 made[name] = gradient = pool.empty(shape, self.form.given[name].dtype)
-                written.append((slot, gradient))
+                written.append((slot, gradient.dtype, gradient.ctypes.data))
             else:
                 made[name] = gradient = pool.empty(shape, self.dtype)
                 args[slot] = _address(gradient)
 
         entry, address = self.kernel.entry, call.address
-        if read or written:
-            around = halves.arguments(entry, address, read, written)
+        if begun.read or written:
+            around = halves.arguments(entry, address, begun.read, written)
             entry, address = halves.ENTRY, around.ctypes.data
         threads = runtime.get_threads()
         if self.parallel and threads > 1:
             runtime.run_parallel(entry, address, self.blocks, threads)
         else:
-            runtime.run_serial(entry, address, self.blocks)
+            runtime.run_serial(entry, address, 0, self.blocks)
 
-        if self.bounded and args[_PARTIAL + self.blocks :].any():
-            self._report_outside(arrays)
+        self.check_domains(call, arrays)
         if losses is None:
-            total = float(call.partial[0] if self.blocks == 1 else call.partial.sum())
-            losses = self._reduced(total, divisor)
+            losses = self.reduced(call, begun.divisor)
         elif self.form.reduction == "sample":
             losses = self._means(losses)
         gradients = {}
         for name, gradient in made.items():
             gradients[name] = self._shaped(name, gradient)
             if name == self.loss.divisor and self.form.reduction == "mean":
-                gradients[name] = gradients[name] - self._owed(losses * scale, factors)
+                share = losses * begun.scale
+                gradients[name] = gradients[name] - self._owed(share, begun.factors)
         return Result(
             losses, {n: self._typed(n, g) for n, g in gradients.items()}, self.layout.warning
         )
@@ -483,26 +464,60 @@ class KernelPlan(Plan):
         each = np.ones(self.layout.output) if factors is None else factors
         return share * self._summed(self.loss.divisor, each)
 
+    def begin(
+        self, call: "Arguments", arrays: Mapping[str, Array], grad_output: npt.ArrayLike | None
+    ) -> "Begun":
+        """Check values and fill a kernel's arguments: with all that it reads of `arrays`."""
+        args, alive = call.words, []
+        rows, kept = None, 0
+        if self.labelled:
+            rows, kept = self._labels(arrays["target"])
+            args[slots.LABELS] = _address(rows)
+            alive.append(rows)
+        factors = self._factors(arrays)
+        divisor = self.divisor
+        if divisor is None:
+            divisor = self._sum_divided_by(arrays, rows, kept, factors)
+        read = self._fill(args, arrays, factors, alive)
+        upstream = None
+        if grad_output is not None:
+            upstream = self._upstream(grad_output)
+            if self.variant.upstream:
+                args[slots.UPSTREAM] = _address(upstream)
+                alive.append(upstream)
+        scale = self._scale(divisor, None if self.variant.upstream else upstream)
+        call.floats[_SCALE] = scale
+        return Begun(divisor, scale, factors, read, alive)
+
+    def reduced(self, call: "Arguments", divisor: float) -> Array:
+        """The loss, once all blocks are computed."""
+        total = float(call.partial[0] if self.blocks == 1 else call.partial.sum())
+        return self._reduced(total, divisor)
+
     def _fill(
         self,
         args: Array,
         arrays: Mapping[str, Array],
         factors: Array | None,
         alive: list[Array],
-    ) -> list[tuple[int, Array]]:
+    ) -> list[halves.Place]:
         """Put what the kernel reads in its slots, and into `alive` what must live as long.
 
         Returns:
-            Slots of tensors that are read as halves, and these.
+            Where tensors are that are read as halves.
         """
-        read = []
+        read: list[halves.Place] = []
         if factors is not None:
             args[slots.MULTIPLIER] = _address(factors)
             alive.append(factors)
         for slot, name, shape in self.reads:
+            if name not in arrays:
+                continue  # it comes in pieces
             array = arrays[name]
             if name in self.halves:
-                read.append((slot, np.require(array, requirements=["C", "A"])))
+                half = np.require(array, requirements=["C", "A"])
+                read.append((slot, half.dtype, half.ctypes.data))
+                alive.append(half)
                 continue
             if name in self.layout.views:
                 array = array.reshape(self.layout.views[name])
@@ -521,19 +536,38 @@ class KernelPlan(Plan):
     def _gradient_shape(self, name: str) -> Shape:
         return self.form.given["input"].shape if self._is_class(name) else self.layout.shapes[name]
 
-    def _report_outside(self, arrays: Mapping[str, Array]) -> None:
+    def check_domains(
+        self,
+        call: "Arguments",
+        arrays: Mapping[str, Array],
+        first: Mapping[str, int] | None = None,
+    ) -> None:
+        """Raise if the kernel met a value outside its domain.
+
+        Args:
+            call: the kernel's arguments, blocks computed.
+            arrays: tensors, or pieces of them in one dimension.
+            first: of each piece, the position of its first element.
+
+        Raises:
+            DomainError: names the first such value and its place.
+        """
+        if not (self.bounded and call.outside.any()):
+            return
         for name in self.operands:
             within = self.loss.tensors[name].within
             if within is None:
                 continue
             low, high = within
-            array = widened(arrays[name])
+            array = widened(arrays[name]).reshape(-1)
             bad = ~((array >= low) & (array <= high))
             if self.loss.tensors[name].nan:
                 bad &= array == array  # noqa: PLR0124  NaN
             if bad.any():
+                at = int(np.argmax(bad))
+                place = index_text((first or {}).get(name, 0) + at, self.form.given[name].shape)
                 raise DomainError(
-                    f"{self.form.name}: {name}{place_text(bad)} = {array[bad][0]:g} is outside "
+                    f"{self.form.name}: {name}{place} = {array[at]:g} is outside "
                     f"[{low:g}, {high:g}]",
                     field=name,
                 )
@@ -559,7 +593,7 @@ class SamplesPlan(KernelPlan):
         arrays: Mapping[str, Array],
         factors: Array | None,
         alive: list[Array],
-    ) -> list[tuple[int, Array]]:
+    ) -> list[halves.Place]:
         wide = {name: self._wide(array) for name, array in arrays.items()}
         prepared = self.loss.prepare(wide, self.layout, self.form.reduction)
         kinds = [
@@ -643,28 +677,58 @@ def plan(form: Form) -> Plan:
     return (SamplesPlan if isinstance(form.loss, Samples) else KernelPlan)(form)
 
 
-def footprint(form: Form) -> int:
-    """Bytes that a call takes beside its tensors: broadcast operands, gradients, losses.
+def streamed(form: Form) -> frozenset[str]:
+    """Tensors that may come in pieces, their gradients going back in pieces; none if any is not.
+
+    Kernels must walk them in memory's order, and what the mean divides by must not depend on them.
 
     Raises:
         ShapeError: shapes that do not fit.
     """
-    return _footprint(form, form.loss.layout(form.given))
+    loss, given = form.loss, form.given
+    layout = loss.layout(given)
+    walked = isinstance(loss, Elementwise | Rowwise) and layout.inner == 1
+    if not (walked and layout.rows and layout.width) or form.reduction == "sample":
+        return frozenset()
+    kind, direct = _compute_type(loss, given), _halves(loss, given, layout)
+    found = frozenset(
+        name
+        for name, tensor in given.items()
+        if loss.tensors[name].role in ("element", "vector")
+        and tensor.shape == layout.shapes.get(name)
+        and (tensor.dtype == kind or name in direct)
+        and name != loss.divisor
+        and name not in loss.counted
+    )
+    return found if found.issuperset(form.gradients) else frozenset()
 
 
-def _footprint(form: Form, layout: Layout) -> int:
+def footprint(form: Form, *, in_pieces: bool = False) -> int:
+    """Bytes that a call takes beside its tensors: broadcast operands, gradients, losses.
+
+    Args:
+        form: the call.
+        in_pieces: whether gradients and losses leave in pieces.
+
+    Raises:
+        ShapeError: shapes that do not fit.
+    """
+    return _footprint(form, form.loss.layout(form.given), in_pieces)
+
+
+def _footprint(form: Form, layout: Layout, in_pieces: bool = False) -> int:
     loss, given = form.loss, form.given
     size = _compute_type(loss, given).itemsize
     direct = _halves(loss, given, layout)
     full = {n: math.prod(layout.shapes.get(n, ())) * size for n in given}
-    total = layout.rows * size * (form.reduction in ("none", "sample"))
+    total = layout.rows * size * (form.reduction in ("none", "sample") and not in_pieces)
     total += layout.rows * size * (form.sample_weight is not None)
     total += loss.scratch if isinstance(loss, Composed) else 0
     for name, kind in given.items():
         half = is_half(kind.dtype)
         if name not in direct and (half or kind.shape != layout.shapes.get(name, kind.shape)):
             total += full[name]
-        if name in form.gradients:
+        if name in form.gradients and not in_pieces:
             total += full[name] * (name not in direct)
             total += math.prod(kind.shape) * kind.dtype.itemsize * half
     return total
@@ -688,11 +752,29 @@ def _halves(loss: Loss, given: Given, layout: Layout) -> frozenset[str]:
     )
 
 
-class _Arguments:
+@dataclass(frozen=True)
+class Begun:
+    """A call whose values are checked and whose arguments are filled.
+
+    divisor: what the losses' sum is divided by; scale: what every gradient is multiplied by.
+    factors: what each loss is multiplied by, None if that is 1.
+    read: where tensors are that are read as halves.
+    alive: what the kernel reads through an address.
+    """
+
+    divisor: float
+    scale: float
+    factors: Array | None
+    read: list[halves.Place]
+    alive: list[Array]
+
+
+class Arguments:
     """What a kernel is called with (kernels/slots.py): slots, the scale, what each block gives.
 
     Attributes:
-        words: all of it; `floats`: the same memory as float64; `partial`: the blocks' sums in it.
+        words: all of it; `floats`: the same memory as float64.
+        partial: the blocks' sums in it; `outside`: which blocks met a value outside its domain.
         address: where it is.
     """
 
@@ -700,6 +782,7 @@ class _Arguments:
         self.words = template.copy()
         self.floats = self.words.view(np.float64)
         self.partial = self.floats[_PARTIAL : _PARTIAL + blocks]
+        self.outside = self.words[_PARTIAL + blocks :]
         self.address = here = _address(self.words)
         self.words[slots.SCALE] = here + 8 * _SCALE
         self.words[slots.PARTIAL] = here + 8 * _PARTIAL

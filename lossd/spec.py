@@ -177,6 +177,7 @@ class Loss:
         divisor: the tensor whose sum the mean divides by; "" for the number of losses.
         reference: where the definition stands.
         advice: what a client warns of, by reduction.
+        counted: tensors whose values `count` looks at.
         plain_mean: whether the mean of labelled losses divides by their number, not by the sum of
             the weights at the labels.
         owned: tensors that the client's class holds, as torch.nn's holds its parameters; such a
@@ -190,6 +191,7 @@ class Loss:
     called: ClassVar[tuple[str, ...]] = ()
     aliases: ClassVar[tuple[str, ...]] = ()
     divisor: ClassVar[str] = ""
+    counted: ClassVar[tuple[str, ...]] = ()
     reductions: ClassVar[tuple[str, ...]] = ("none", "mean", "sum")
     reference: ClassVar[str] = ""
     formula: ClassVar[str] = ""
@@ -308,8 +310,13 @@ def sum_of(array: Any) -> float:
 
 def place_text(wrong: Any) -> str:
     """Where the first True of an array is, as an index is written: "[1, 2]", "" of a scalar."""
-    where = np.unravel_index(int(np.argmax(wrong)), np.shape(wrong) or (1,))
-    return f"[{', '.join(map(str, where))}]" if np.ndim(wrong) else ""
+    return index_text(int(np.argmax(wrong)), np.shape(wrong))
+
+
+def index_text(position: int, shape: Shape) -> str:
+    """The index of an element in C order, as it is written: "[1, 2]", "" of a scalar."""
+    where = np.unravel_index(position, shape or (1,))
+    return f"[{', '.join(map(str, where))}]" if shape else ""
 
 
 def tuple_text(shape: Shape) -> str:

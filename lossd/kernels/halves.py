@@ -13,7 +13,7 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
-from lossd_client.dtypes import is_bfloat16, is_half
+from lossd_client.dtypes import is_bfloat16
 from numba import carray, types
 from numba.extending import intrinsic, register_jitable
 
@@ -146,24 +146,23 @@ ENTRY: Final = _blocks.entry
 """The kernel that is called in place of one, with what `arguments` gives."""
 
 
-def arguments(
-    kernel: int, args: int, read: list[tuple[int, Array]], write: list[tuple[int, Array]]
-) -> Array:
+Place = tuple[int, np.dtype[Any], int]
+
+
+def arguments(kernel: int, args: int, read: list[Place], write: list[Place]) -> Array:
     """What `ENTRY` is called with.
 
     Args:
         kernel: the kernel's address.
         args: the address of its arguments (slots.py).
-        read: slots of operands that are in halves, contiguous, of rows·width elements.
-        write: slots of gradients, likewise. The arrays must stay alive.
+        read: slot, type and address of operands of rows·width halves, one after another.
+        write: those of gradients.
     """
     words = [kernel, args, len(read) + len(write)]
-    for slot, array in read:
-        words += [slot, _READ_BFLOAT16 if is_bfloat16(array.dtype) else _READ_FLOAT16]
-        words.append(_address(array))
-    for slot, array in write:
-        words += [slot, _WRITE_BFLOAT16 if is_bfloat16(array.dtype) else _WRITE_FLOAT16]
-        words.append(_address(array))
+    for slot, dtype, place in read:
+        words += [slot, _READ_BFLOAT16 if is_bfloat16(dtype) else _READ_FLOAT16, place]
+    for slot, dtype, place in write:
+        words += [slot, _WRITE_BFLOAT16 if is_bfloat16(dtype) else _WRITE_FLOAT16, place]
     return np.array(words, np.int64)
 
 
@@ -201,10 +200,9 @@ def _run(way: int, halves: Array, wide: Array) -> None:
     if wide.size >= PARALLEL_FROM and threads > 1:
         runtime.run_parallel(_chunks.entry, words.ctypes.data, blocks, threads)
     else:
-        runtime.run_serial(_chunks.entry, words.ctypes.data, blocks)
+        runtime.run_serial(_chunks.entry, words.ctypes.data, 0, blocks)
 
 
 def _address(array: Array) -> int:
     assert array.flags.c_contiguous
-    assert is_half(array.dtype) or array.dtype == np.float32
     return array.ctypes.data

@@ -35,10 +35,10 @@ _load_tbb()
 nb.config.THREADING_LAYER_PRIORITY = ["tbb", "omp", "workqueue"]
 
 
-@cache.compiled("void(intp, intp, intp)")
-def run_serial(kernel: int, args: int, blocks: int) -> None:
-    """Compute blocks one after the other."""
-    for index in range(blocks):
+@cache.compiled("void(intp, intp, intp, intp)")
+def run_serial(kernel: int, args: int, first: int, last: int) -> None:
+    """Compute blocks from `first` to before `last`, one after the other."""
+    for index in range(first, last):
         call_block(kernel, args, index)
 
 

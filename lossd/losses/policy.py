@@ -90,6 +90,7 @@ def token_views(loss: Loss, given: Given) -> dict[str, Shape]:
 class _OfTokens(Elementwise):
     """One loss for each token."""
 
+    counted = ("mask",)
     log_probs = tensor("element", "Log-probabilities x of the tokens, (N, T) or (*).", grad=True)
     old_log_probs = tensor("element", "Those of the policy that drew the tokens, the same shape.")
     advantages = tensor(
@@ -299,6 +300,7 @@ class GRPOLoss(Vectors):
         r"\ r_t = e^{x_t - x_{\mathrm{old},t}},\ d_t = x_{\mathrm{ref},t} - x_t"
     )
     reference = "Shao et al., DeepSeekMath, 2024, https://arxiv.org/abs/2402.03300"
+    counted = ("mask",)
     keep = True  # the first term is the token's slope, before the sequence's factor
 
     log_probs = tensor("vector", "Log-probabilities x of the tokens, (N, T).", grad=True)

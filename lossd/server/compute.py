@@ -3,35 +3,53 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy.typing as npt
 from lossd_client.errors import InternalError, LossdError
-from lossd_client.wire import Request, Response
+from lossd_client.wire import Announcement, Request, Response
 
 from lossd import engine
-from lossd.answers import answer, call_of, response_of
+from lossd.answers import answer, call_of, response_of, steps_of
 from lossd.server.logs import log
+from lossd.steps import Arriving, Piece, Steps
 
 Array = npt.NDArray[Any]
+T = TypeVar("T")
 
 INLINE: Final = 64 << 10
 """Bytes of tensors up to which a compiled evaluation runs on the event loop: the hop to another
 thread and back costs more than computing them."""
 
 
-def needed(request: Request) -> int:
-    """Bytes that an evaluation holds: tensors as they are broadcast, gradients, losses.
+class Needs(NamedTuple):
+    """What an evaluation needs, told by types and shapes.
+
+    size: bytes that it holds: tensors as they are broadcast, gradients, losses.
+    in_pieces: the announced tensors that are computed as they come.
+    """
+
+    size: int
+    in_pieces: frozenset[str]
+
+
+def needed(request: Request) -> Needs:
+    """What an evaluation needs.
 
     Raises:
         LossdError: what is wrong with the request, as far as types and shapes tell.
     """
     types = {name: (t.dtype, t.shape) for name, t in request.tensors.items()}
-    given = sum(tensor.nbytes for tensor in request.tensors.values())
+    given = {name: tensor.nbytes for name, tensor in request.tensors.items()}
     types.pop("grad_output", None)
-    return given + engine.needed(
+    whole, possible, rest = engine.needed(
         request.loss, types, request.parameters, request.reduction, request.gradients
     )
+    announced = {n for n, t in request.tensors.items() if isinstance(t, Announcement)}
+    pieces = possible & announced
+    if not pieces:
+        return Needs(sum(given.values()) + whole, pieces)
+    return Needs(sum(size for name, size in given.items() if name not in pieces) + rest, pieces)
 
 
 class Computer:
@@ -51,8 +69,19 @@ class Computer:
             LossdError: what is wrong with the request.
             InternalError: a fault of ours, which is logged.
         """
+        return await self._run(request, lambda: answer(request))
+
+    async def begin(self, request: Request, arriving: dict[str, Arriving]) -> Steps:
+        """The steps of a request of which some tensors come in pieces; raises as `evaluate`."""
+        return await self._run(request, lambda: steps_of(request, arriving))
+
+    async def step(self, request: Request, steps: Steps) -> list[Piece]:
+        """Compute what is there of a request; raises as `evaluate`."""
+        return await self._run(request, steps.step)
+
+    async def _run(self, request: Request, compute: Callable[[], T]) -> T:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, _evaluate, request)
+        return await loop.run_in_executor(self._pool, _guarded, request, compute)
 
     def evaluate_now(self, request: Request) -> Response | None:
         """The answer to a small request whose kernel is at hand; None for others.
@@ -75,11 +104,7 @@ class Computer:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _evaluate(request: Request) -> Response:
-    return _guarded(request, lambda: answer(request))
-
-
-def _guarded(request: Request, compute: Callable[[], Response]) -> Response:
+def _guarded(request: Request, compute: Callable[[], T]) -> T:
     """What `compute` gives; a fault of ours is logged and becomes an InternalError."""
     try:
         return compute()

@@ -64,8 +64,9 @@ class LossService:
                     raise ProtocolError(
                         f"tensor {name!r} is chunked: chunks need EvaluateStream", field=name
                     )
-            self._budget.take(needed(request))
-            size = needed(request)
+            asked = needed(request).size
+            self._budget.take(asked)
+            size = asked
             return wire.write_response(await self._computer.evaluate(request))
         except LossdError as error:
             context.set_trailing_metadata((("grpc-status-details-bin", status_of(error)),))
@@ -76,10 +77,10 @@ class LossService:
 
     async def evaluate_stream(self, messages: AsyncIterator[bytes], context: Context) -> None:
         """Evaluate any number of losses on a stream."""
-        stream = Stream(self._computer, self._budget)
+        stream = Stream(self._computer, self._budget, context)
         self._streams.add(stream)
         try:
-            await stream.serve(messages, context)
+            await stream.serve(messages)
         finally:
             self._streams.discard(stream)
 

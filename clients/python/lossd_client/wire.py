@@ -11,6 +11,7 @@ of the message. To that end
 """
 
 import functools
+import itertools
 import math
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -317,19 +318,29 @@ _templates: Final = _Templates()
 def split(tensors: Mapping[str, Array]) -> tuple[dict[str, Array | Announcement], Iterator[Chunk]]:
     """Tensors as a first message holds them, and the chunks of those that are too large for it.
 
-    The first tensor's chunks come last: whoever computes needs the others from the start.
+    Whoever computes needs the others from the start, and those of the first tensor's type and shape
+    along with it: others come first, then the chunks of these in turn.
     """
     large = [name for name, array in tensors.items() if array.nbytes > CHUNK]
     first = {
         name: Announcement(array.dtype, array.shape) if name in large else array
         for name, array in tensors.items()
     }
-    ordered = large[1:] + large[:1]
-    return first, (
-        Chunk(name, offset, data[offset : offset + CHUNK])
-        for name in ordered
-        for data in [as_bytes(tensors[name])]
-        for offset in range(0, len(data), CHUNK)
+    kinds = {name: (tensors[name].dtype, tensors[name].shape) for name in large}
+    together = [name for name in large if kinds[name] == kinds[large[0]]]
+    before = [chunks_of(name, tensors[name]) for name in large if name not in together]
+    in_turn = zip(*[chunks_of(name, tensors[name]) for name in together], strict=True)
+    return first, itertools.chain(*before, *in_turn)
+
+
+def chunks_of(name: str, array: Array, start: int = 0) -> Iterator[Chunk]:
+    """The bytes of an array, `start` bytes into a tensor, in chunks: of whole rows if these fit."""
+    data = as_bytes(array)
+    row = math.prod(array.shape[-1:]) * array.itemsize
+    step = CHUNK - CHUNK % row if 0 < row <= CHUNK else CHUNK
+    return (
+        Chunk(name, start + offset, data[offset : offset + step])
+        for offset in range(0, len(data), step)
     )
 
 
