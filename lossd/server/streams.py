@@ -11,7 +11,7 @@ import grpc
 import numpy as np
 import numpy.typing as npt
 from lossd_client import wire
-from lossd_client.errors import LossdError, ProtocolError
+from lossd_client.errors import LossdError, ProtocolError, ResourceError
 from lossd_client.wire import Announcement, Cancel, Chunk, Request, Response
 
 from lossd.plan import pool
@@ -31,7 +31,8 @@ WINDOW: Final = 8 << 20
 class _Evaluation:
     """An evaluation that is under way.
 
-    reserved: bytes of the budget that it holds.
+    reserved: bytes of the budget that it holds; `allowance` of them are for chunks that wait to be
+        computed, `extra` is what these take beyond.
     tensors: what is there, or being filled; `received`: bytes of those that come in chunks.
     arriving: those of them that are computed as they come; `waiting`: chunks not seen there yet.
     """
@@ -39,11 +40,14 @@ class _Evaluation:
     request: Request
     reserved: int
     tensors: dict[str, Any]
+    allowance: int = 0
+    extra: int = 0
     received: dict[str, int] = field(default_factory=dict)
     arriving: dict[str, Arriving] = field(default_factory=dict)
     waiting: list[tuple[str, npt.NDArray[Any]]] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
+    ended: bool = False
 
     def missing(self) -> str | None:
         """The first tensor whose bytes are not all there."""
@@ -58,21 +62,29 @@ class _Evaluation:
             if name not in self.arriving
         )
 
+    def held(self) -> dict[str, int]:
+        """Bytes that wait to be computed, of each tensor that is computed as it comes."""
+        held = {name: tensor.held for name, tensor in self.arriving.items()}
+        for name, data in self.waiting:
+            held[name] += data.size
+        return held
+
     @property
     def behind(self) -> bool:
         """Whether enough of every tensor waits that reading on can wait too."""
-        held = dict.fromkeys(self.arriving, 0)
-        for name, data in self.waiting:
-            held[name] += data.size
         return bool(self.arriving) and all(
-            tensor.held + held[name] > max(WINDOW, 2 * _row_bytes(self.request.tensors[name]))
-            for name, tensor in self.arriving.items()
+            size > _window(self.request.tensors[name]) for name, size in self.held().items()
         )
 
 
-def _row_bytes(tensor: Any) -> int:
+class _GivenUp(Exception):  # noqa: N818  no error: nobody waits for the evaluation any more
+    pass
+
+
+def _window(tensor: Any) -> int:
+    """Bytes of a tensor that may wait: enough for whole rows."""
     row: int = math.prod(tensor.shape[-1:]) * tensor.dtype.itemsize
-    return row
+    return max(WINDOW, 2 * row)
 
 
 def _unfinished(evaluation: _Evaluation, name: str) -> ProtocolError:
@@ -120,8 +132,10 @@ class Stream:
             if not self._idle:
                 raise
         finally:
-            for id in list(self._evaluations):
+            for id, evaluation in list(self._evaluations.items()):
                 self._end(id)
+                if evaluation.task is not None:
+                    evaluation.task.cancel()
 
     def drain(self) -> None:
         """End as soon as no evaluation is under way."""
@@ -162,8 +176,12 @@ class Stream:
             if response is not None:
                 return wire.write_stream(id, response)
         needs = needed(request)
-        self._budget.take(needs.size)
-        evaluation = _Evaluation(request, needs.size, dict(request.tensors))
+        allowance = sum(
+            min(announced[n].nbytes, _window(announced[n]) + wire.CHUNK) for n in needs.in_pieces
+        )
+        reserved = needs.size + allowance
+        self._budget.take(reserved)
+        evaluation = _Evaluation(request, reserved, dict(request.tensors), allowance)
         self._evaluations[id] = evaluation
         evaluation.received = dict.fromkeys(announced, 0)
         for name, tensor in announced.items():
@@ -199,14 +217,34 @@ class Stream:
             )
         data = np.frombuffer(chunk.data, np.uint8)
         if name in evaluation.arriving:
-            self._budget.take(data.size)
-            evaluation.reserved += data.size
             evaluation.waiting.append((name, data))
+            self._reserve_extra(evaluation)
             evaluation.news.set()
         else:
             evaluation.tensors[name].reshape(-1).view(np.uint8)[start:end] = data
         evaluation.received[name] = end
         self._start(id, evaluation)
+
+    def _reserve_extra(self, evaluation: _Evaluation) -> None:
+        """Reserve what chunks that wait take beyond their allowance: those of one tensor alone.
+
+        Raises:
+            ResourceError: it would go over the limit.
+        """
+        extra = max(0, sum(evaluation.held().values()) - evaluation.allowance)
+        more, evaluation.extra = extra - evaluation.extra, extra
+        if more > 0:
+            try:
+                self._budget.take(more)
+            except ResourceError as error:
+                evaluation.extra -= more
+                raise ResourceError(
+                    f"{error}; chunks wait for those of another tensor: send tensors of one type "
+                    "and shape in turn"
+                ) from error
+        else:
+            self._budget.give_back(-more)
+        evaluation.reserved += more
 
     def _start(self, id: int, evaluation: _Evaluation) -> None:
         """Begin to compute, once all that is needed for it is there."""
@@ -217,9 +255,12 @@ class Stream:
     async def _guarded(self, id: int, evaluation: _Evaluation, compute: Any) -> None:
         try:
             await compute(id, evaluation)
+            self._end(id)
         except LossdError as error:
-            await self._write(self._failure(id, error))
-        self._end(id)
+            if not evaluation.ended:
+                await self._write(self._failure(id, error))
+        except _GivenUp:
+            pass
         self._end_if_idle()
 
     async def _evaluate(self, id: int, evaluation: _Evaluation) -> None:
@@ -229,27 +270,36 @@ class Stream:
         evaluation.tensors = request.tensors = {}
         tensors: dict[str, npt.NDArray[Any]] = dict(response.tensors)  # type: ignore[arg-type]
         first, chunks = wire.split(tensors)
-        await self._write(wire.write_stream(id, response.with_tensors(first)))
-        await self._write_chunks(id, chunks)
+        await self._write_for(evaluation, id, [response.with_tensors(first)])
+        await self._write_for(evaluation, id, chunks)
 
     async def _advance(self, id: int, evaluation: _Evaluation) -> None:
         """Compute an evaluation while its tensors come, and write what is ready."""
         request = evaluation.request.with_tensors(evaluation.tensors)
         steps = await self._computer.begin(request, evaluation.arriving)
-        head = Response(
-            {name: Announcement(*kind) for name, kind in steps.announced().items()}, steps.warning
-        )
-        await self._write(wire.write_stream(id, head))
+        announced = {name: Announcement(*kind) for name, kind in steps.announced().items()}
+        begun = False
         while not steps.finished:
             await self._await_news(evaluation, steps)
-            held = sum(tensor.held for tensor in evaluation.arriving.values())
             pieces = await self._computer.step(request, steps)
-            held -= sum(tensor.held for tensor in evaluation.arriving.values())
-            evaluation.reserved -= held
-            self._budget.give_back(held)
-            self._room.set()
+            if not evaluation.ended:
+                self._reserve_extra(evaluation)
+                self._room.set()
+            if not pieces:
+                continue
+            if begun:
+                items: Iterable[Response | Chunk] = ()
+            elif steps.finished and len(pieces) == len(announced):  # it is all there
+                whole = {p.name: p.data.reshape(announced[p.name].shape) for p in pieces}
+                first, items = wire.split(whole)
+                items, pieces = [Response(first, steps.warning), *items], []
+            else:
+                items = [Response(announced, steps.warning)]
+            begun = True
+            await self._write_for(evaluation, id, items)
             for piece in pieces:
-                await self._write_chunks(id, wire.chunks_of(piece.name, piece.data, piece.offset))
+                chunks = wire.chunks_of(piece.name, piece.data, piece.offset)
+                await self._write_for(evaluation, id, chunks)
 
     async def _await_news(self, evaluation: _Evaluation, steps: Steps) -> None:
         """Wait until there is something to compute."""
@@ -257,14 +307,23 @@ class Stream:
             for name, data in evaluation.waiting:
                 evaluation.arriving[name].add(data)
             evaluation.waiting.clear()
+            if evaluation.ended:
+                raise _GivenUp
             if steps.ready:
                 return
             evaluation.news.clear()
             await evaluation.news.wait()
 
-    async def _write_chunks(self, id: int, chunks: Iterable[Chunk]) -> None:
-        for chunk in chunks:
-            await self._write(wire.write_stream(id, chunk))
+    async def _write_for(
+        self, evaluation: _Evaluation, id: int, items: Iterable[Response | Chunk]
+    ) -> None:
+        """Write messages of an evaluation, as long as somebody waits for it."""
+        for item in items:
+            message = wire.write_stream(id, item)
+            async with self._writing:
+                if evaluation.ended:
+                    raise _GivenUp
+                await self._context.write(message)
 
     async def _write(self, message: bytes) -> None:
         """Write a message, when the client has room for it, and those before have left."""
@@ -283,6 +342,6 @@ class Stream:
         if evaluation is None:
             return
         self._budget.give_back(evaluation.reserved)
+        evaluation.reserved, evaluation.ended = 0, True
+        evaluation.news.set()
         self._room.set()
-        if evaluation.task not in (None, asyncio.current_task()):
-            evaluation.task.cancel()

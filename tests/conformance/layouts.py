@@ -37,7 +37,7 @@ def unaligned(array: Array) -> Array:
 
 LAYOUTS: Final[dict[str, Callable[[Array], Array]]] = {
     "as it is": lambda array: array,
-    "Fortran order": np.asfortranarray,
+    "Fortran order": lambda array: np.array(array, order="F"),
     "spaced": spaced,
     "negative strides": reversed_,
     "read-only": read_only,
