@@ -110,32 +110,31 @@ class Stream:
         self._room = asyncio.Event()  # set when an evaluation got on
         self._writing = asyncio.Lock()  # gRPC takes one message at a time
         self._task: asyncio.Task[Any] | None = None
+        self._tasks = asyncio.TaskGroup()
         self._draining = self._idle = False
 
     async def serve(self, messages: AsyncIterator[bytes]) -> None:
         """Read messages and write answers; memory is given back however the stream ends."""
         self._task = asyncio.current_task()
         try:
-            async for message in messages:
-                answer = self._receive(message)
-                if answer is not None:
-                    await self._write(answer)
-                self._end_if_idle()
-                while any(e.behind for e in self._evaluations.values()):
-                    self._room.clear()
-                    await self._room.wait()
-            for id, evaluation in list(self._evaluations.items()):
-                if (name := evaluation.missing()) is not None:
-                    await self._write(self._failure(id, _unfinished(evaluation, name)))
-            await asyncio.gather(*[e.task for e in self._evaluations.values() if e.task])
+            async with self._tasks:
+                async for message in messages:
+                    answer = self._receive(message)
+                    if answer is not None:
+                        await self._write(answer)
+                    self._end_if_idle()
+                    while any(e.behind for e in self._evaluations.values()):
+                        self._room.clear()
+                        await self._room.wait()
+                for id, evaluation in list(self._evaluations.items()):
+                    if (name := evaluation.missing()) is not None:
+                        await self._write(self._failure(id, _unfinished(evaluation, name)))
         except asyncio.CancelledError:
             if not self._idle:
                 raise
         finally:
-            for id, evaluation in list(self._evaluations.items()):
+            for id in list(self._evaluations):
                 self._end(id)
-                if evaluation.task is not None:
-                    evaluation.task.cancel()
 
     def drain(self) -> None:
         """End as soon as no evaluation is under way."""
@@ -250,7 +249,7 @@ class Stream:
         """Begin to compute, once all that is needed for it is there."""
         if evaluation.may_start:
             compute = self._advance if evaluation.arriving else self._evaluate
-            evaluation.task = asyncio.create_task(self._guarded(id, evaluation, compute))
+            evaluation.task = self._tasks.create_task(self._guarded(id, evaluation, compute))
 
     async def _guarded(self, id: int, evaluation: _Evaluation, compute: Any) -> None:
         try:
