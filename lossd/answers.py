@@ -1,9 +1,11 @@
 """Requests of the protocol, answered by the engine: for the server, and for `inproc:` clients."""
 
 import numpy as np
+from lossd_client import wire
+from lossd_client.pieces import Pieces, Sink
 from lossd_client.wire import Announcement, Request, Response
 
-from lossd.engine import Call, compute, steps
+from lossd.engine import Call, compute, needed, steps
 from lossd.plan import Result
 from lossd.steps import Arriving, Steps
 
@@ -19,7 +21,7 @@ def call_of(request: Request) -> Call:
 
 def response_of(result: Result) -> Response:
     """The engine's result as the protocol names it."""
-    gradients = {f"grad.{name}": array for name, array in result.gradients.items()}
+    gradients = {f"{wire.GRADIENT}{name}": array for name, array in result.gradients.items()}
     return Response({"loss": result.loss, **gradients}, result.warning)
 
 
@@ -37,10 +39,55 @@ def steps_of(request: Request, arriving: dict[str, Arriving]) -> Steps:
     return steps(call_of(request.with_tensors({**request.tensors, **stand_ins})), arriving)
 
 
-def answer(request: Request) -> Response:
-    """Compute a request.
+def answer(request: Request, sink: Sink | None = None) -> Response:
+    """Compute a request; its gradients go to `sink`, if there is one.
 
     Raises:
         LossdError: what is wrong with it.
     """
-    return response_of(compute(call_of(request)))
+    if any(isinstance(tensor, Pieces) for tensor in request.tensors.values()):
+        return _in_pieces(request, sink)
+    response = response_of(compute(call_of(request)))
+    return response if sink is None else _sunk(response, sink)
+
+
+def _sunk(response: Response, sink: Sink) -> Response:
+    loss, *gradients = response.tensors.items()
+    for name, array in gradients:
+        assert not isinstance(array, Announcement)
+        sink(name.removeprefix(wire.GRADIENT), 0, array.reshape(-1))
+    return response.with_tensors(dict([loss]))
+
+
+def _in_pieces(request: Request, sink: Sink | None) -> Response:
+    """Compute a request while its tensors are made."""
+    types = {n: (t.dtype, t.shape) for n, t in request.tensors.items() if n != "grad_output"}
+    _, possible, _ = needed(
+        request.loss, types, request.parameters, request.reduction, request.gradients
+    )
+    tensors = {
+        name: tensor.whole(name) if isinstance(tensor, Pieces) and name not in possible else tensor
+        for name, tensor in request.tensors.items()
+    }
+    pieces = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, Pieces)}
+    request = request.with_tensors(tensors)
+    if not pieces:
+        return answer(request, sink)
+    arriving = {name: Arriving(tensor.dtype, tensor.nbytes) for name, tensor in pieces.items()}
+    steps = steps_of(request, arriving)
+    results = {
+        name: np.empty(shape, dtype)
+        for name, (dtype, shape) in steps.announced().items()
+        if sink is None or name == "loss"
+    }
+    for chunk in wire.split(pieces)[1]:
+        arriving[chunk.name].add(np.frombuffer(chunk.data, np.uint8))
+        while steps.ready:
+            for piece in steps.step():
+                start = piece.offset // piece.data.itemsize
+                values = piece.data.reshape(-1)
+                if sink is None or piece.name == "loss":
+                    results[piece.name].reshape(-1)[start : start + values.size] = values
+                else:
+                    sink(piece.name.removeprefix(wire.GRADIENT), start, values)
+    return Response(results, steps.warning)

@@ -202,12 +202,12 @@ def needed(
     parameters: Mapping[str, Any],
     reduction: str,
     gradients: Collection[str],
-) -> tuple[int, frozenset[str], int]:
+) -> tuple[int, dict[str, int], int]:
     """What a call takes beside its tensors, told by its types.
 
     Returns:
-        Bytes of broadcast operands, gradients and losses; tensors that may come in pieces; and
-        the bytes if all of these do.
+        Bytes of broadcast operands, gradients and losses; tensors that may come in pieces, with
+        the bytes of a row of each; and the first if all of these do.
 
     Raises:
         LossdError: as `evaluate`, for names, types, shapes and parameters.

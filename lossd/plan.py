@@ -677,10 +677,11 @@ def plan(form: Form) -> Plan:
     return (SamplesPlan if isinstance(form.loss, Samples) else KernelPlan)(form)
 
 
-def streamed(form: Form) -> frozenset[str]:
-    """Tensors that may come in pieces, their gradients going back in pieces; none if any is not.
+def streamed(form: Form) -> dict[str, int]:
+    """Tensors that may come in pieces, gradients going back in pieces, and the bytes of their rows.
 
     Kernels must walk them in memory's order, and what the mean divides by must not depend on them.
+    None may if a gradient cannot go back in pieces.
 
     Raises:
         ShapeError: shapes that do not fit.
@@ -689,18 +690,18 @@ def streamed(form: Form) -> frozenset[str]:
     layout = loss.layout(given)
     walked = isinstance(loss, Elementwise | Rowwise) and layout.inner == 1
     if not (walked and layout.rows and layout.width) or form.reduction == "sample":
-        return frozenset()
+        return {}
     kind, direct = _compute_type(loss, given), _halves(loss, given, layout)
-    found = frozenset(
-        name
+    found = {
+        name: layout.width * tensor.dtype.itemsize
         for name, tensor in given.items()
         if loss.tensors[name].role in ("element", "vector")
         and tensor.shape == layout.shapes.get(name)
         and (tensor.dtype == kind or name in direct)
         and name != loss.divisor
         and name not in loss.counted
-    )
-    return found if found.issuperset(form.gradients) else frozenset()
+    }
+    return found if found.keys() >= set(form.gradients) else {}
 
 
 def footprint(form: Form, *, in_pieces: bool = False) -> int:

@@ -26,11 +26,11 @@ class Needs(NamedTuple):
     """What an evaluation needs, told by types and shapes.
 
     size: bytes that it holds: tensors as they are broadcast, gradients, losses.
-    in_pieces: the announced tensors that are computed as they come.
+    in_pieces: the announced tensors that are computed as they come, and the bytes of their rows.
     """
 
     size: int
-    in_pieces: frozenset[str]
+    in_pieces: dict[str, int]
 
 
 def needed(request: Request) -> Needs:
@@ -46,7 +46,7 @@ def needed(request: Request) -> Needs:
         request.loss, types, request.parameters, request.reduction, request.gradients
     )
     announced = {n for n, t in request.tensors.items() if isinstance(t, Announcement)}
-    pieces = possible & announced
+    pieces = {name: row for name, row in possible.items() if name in announced}
     if not pieces:
         return Needs(sum(given.values()) + whole, pieces)
     return Needs(sum(size for name, size in given.items() if name not in pieces) + rest, pieces)

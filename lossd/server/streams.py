@@ -1,7 +1,6 @@
 """One EvaluateStream: many evaluations, each in whatever pieces it comes."""
 
 import asyncio
-import math
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
@@ -33,6 +32,7 @@ class _Evaluation:
 
     reserved: bytes of the budget that it holds; `allowance` of them are for chunks that wait to be
         computed, `extra` is what these take beyond.
+    windows: bytes of each of those tensors that may wait: some whole rows.
     tensors: what is there, or being filled; `received`: bytes of those that come in chunks.
     arriving: those of them that are computed as they come; `waiting`: chunks not seen there yet.
     """
@@ -40,7 +40,8 @@ class _Evaluation:
     request: Request
     reserved: int
     tensors: dict[str, Any]
-    allowance: int = 0
+    allowance: int
+    windows: dict[str, int]
     extra: int = 0
     received: dict[str, int] = field(default_factory=dict)
     arriving: dict[str, Arriving] = field(default_factory=dict)
@@ -73,18 +74,12 @@ class _Evaluation:
     def behind(self) -> bool:
         """Whether enough of every tensor waits that reading on can wait too."""
         return bool(self.arriving) and all(
-            size > _window(self.request.tensors[name]) for name, size in self.held().items()
+            size > self.windows[name] for name, size in self.held().items()
         )
 
 
 class _GivenUp(Exception):  # noqa: N818  no error: nobody waits for the evaluation any more
     pass
-
-
-def _window(tensor: Any) -> int:
-    """Bytes of a tensor that may wait: enough for whole rows."""
-    row: int = math.prod(tensor.shape[-1:]) * tensor.dtype.itemsize
-    return max(WINDOW, 2 * row)
 
 
 def _unfinished(evaluation: _Evaluation, name: str) -> ProtocolError:
@@ -175,12 +170,11 @@ class Stream:
             if response is not None:
                 return wire.write_stream(id, response)
         needs = needed(request)
-        allowance = sum(
-            min(announced[n].nbytes, _window(announced[n]) + wire.CHUNK) for n in needs.in_pieces
-        )
+        windows = {name: max(WINDOW, 2 * row) for name, row in needs.in_pieces.items()}
+        allowance = sum(min(announced[n].nbytes, w + wire.CHUNK) for n, w in windows.items())
         reserved = needs.size + allowance
         self._budget.take(reserved)
-        evaluation = _Evaluation(request, reserved, dict(request.tensors), allowance)
+        evaluation = _Evaluation(request, reserved, dict(request.tensors), allowance, windows)
         self._evaluations[id] = evaluation
         evaluation.received = dict.fromkeys(announced, 0)
         for name, tensor in announced.items():

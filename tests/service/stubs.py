@@ -157,6 +157,11 @@ class Conversation:
         assert answer.WhichOneof("message") == "error", str(answer)[:500]
         return answer.error
 
+    @property
+    def unsent(self) -> int:
+        """Messages that gRPC did not take yet."""
+        return self._outgoing.qsize()
+
     def hear_result(self, id: int) -> dict[str, Array]:
         """The next answer, which must be the result of this evaluation, with its chunks."""
         answer = self.hear()

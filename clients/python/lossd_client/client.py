@@ -13,6 +13,7 @@ import numpy as np
 from lossd_client.caution import warn
 from lossd_client.dtypes import known
 from lossd_client.errors import ParameterError
+from lossd_client.pieces import Pieces, Sink
 from lossd_client.transports import InProcess, Remote, Transport
 from lossd_client.wire import Array, Parameter, Request, Response
 
@@ -71,12 +72,13 @@ class Client(_Base):
     def evaluate(
         self,
         loss: str,
-        tensors: Mapping[str, Array],
+        tensors: Mapping[str, Array | Pieces],
         *,
         parameters: Mapping[str, Parameter] | None = None,
         reduction: str = "mean",
         gradients: Sequence[str] = (),
         timeout: float | None = None,
+        sink: Sink | None = None,
     ) -> Response:
         """Evaluate a loss by its functional name, on arrays.
 
@@ -91,16 +93,26 @@ class Client(_Base):
             gradients: names of the tensors whose gradient is wanted; the response has them as
                 "grad.NAME", beside "loss".
             timeout: seconds, in place of the client's.
+            sink: called with each gradient as it comes, a part at a time, on any thread: its
+                tensor's name, the position of the first element in C order, and the elements that
+                follow, in one dimension. The response is without gradients then. After a lost
+                connection it is given them from the start again.
+
+        A tensor may be `Pieces`, made while it is sent; pieces are not sent again when a
+        connection is lost.
 
         Raises:
             LossdError: see `lossd_client.errors`.
         """
-        return self.send(Request(loss, tensors, parameters or {}, reduction, gradients), timeout)
+        request = Request(loss, tensors, parameters or {}, reduction, gradients)
+        return self.send(request, timeout, sink)
 
-    def send(self, request: Request, timeout: float | None = None) -> Response:
+    def send(
+        self, request: Request, timeout: float | None = None, sink: Sink | None = None
+    ) -> Response:
         """Evaluate a request; warns of what the response warns of."""
-        response = self._transport.evaluate(request, self.timeout if timeout is None else timeout)
-        return _received(response)
+        seconds = self.timeout if timeout is None else timeout
+        return _received(self._transport.evaluate(request, seconds, sink))
 
     def close(self) -> None:
         """Close the connection. Evaluations that are under way fail with CancelledError."""
@@ -133,23 +145,24 @@ class AsyncClient(_Base):
     async def evaluate(
         self,
         loss: str,
-        tensors: Mapping[str, Array],
+        tensors: Mapping[str, Array | Pieces],
         *,
         parameters: Mapping[str, Parameter] | None = None,
         reduction: str = "mean",
         gradients: Sequence[str] = (),
         timeout: float | None = None,
+        sink: Sink | None = None,
     ) -> Response:
         """`Client.evaluate`, awaited."""
         request = Request(loss, tensors, parameters or {}, reduction, gradients)
-        return await self.send(request, timeout)
+        return await self.send(request, timeout, sink)
 
-    async def send(self, request: Request, timeout: float | None = None) -> Response:
+    async def send(
+        self, request: Request, timeout: float | None = None, sink: Sink | None = None
+    ) -> Response:
         """`Client.send`, awaited."""
-        response = await self._transport.evaluate_async(
-            request, self.timeout if timeout is None else timeout
-        )
-        return _received(response)
+        seconds = self.timeout if timeout is None else timeout
+        return _received(await self._transport.evaluate_async(request, seconds, sink))
 
     async def aclose(self) -> None:
         """Close the connection."""

@@ -1,6 +1,7 @@
 """The seam between the client and whatever computes: a request goes in, a response comes out."""
 
 import asyncio
+import functools
 import itertools
 import os
 import queue
@@ -21,6 +22,7 @@ from lossd_client.errors import (
     ProtocolError,
     UnavailableError,
 )  # fmt: skip
+from lossd_client.pieces import Pieces, Sink
 from lossd_client.wire import Announcement, Array, Chunk, Request, Response
 
 METHOD: Final = "/lossd.v1.LossService/EvaluateStream"
@@ -40,10 +42,14 @@ pool: Final = Pool()
 class Transport(Protocol):
     """What a client needs: a stand-in for tests is a class with these methods."""
 
-    def evaluate(self, request: Request, timeout: float | None) -> Response:
-        """Compute a request, within `timeout` seconds."""
+    def evaluate(
+        self, request: Request, timeout: float | None, sink: Sink | None = None
+    ) -> Response:
+        """Compute a request, within `timeout` seconds; gradients go to `sink`, if there is one."""
 
-    async def evaluate_async(self, request: Request, timeout: float | None) -> Response:
+    async def evaluate_async(
+        self, request: Request, timeout: float | None, sink: Sink | None = None
+    ) -> Response:
         """The same, awaited: any number may be under way."""
 
     def close(self) -> None:
@@ -63,16 +69,20 @@ class InProcess:
         self._answer = answer
         self._closed = False
 
-    def evaluate(self, request: Request, timeout: float | None) -> Response:
+    def evaluate(
+        self, request: Request, timeout: float | None, sink: Sink | None = None
+    ) -> Response:
         """Compute a request; it ends when it has, whatever the timeout."""
         if self._closed:
             raise CancelledError("the client was closed")
-        return self._answer(request)
+        return self._answer(request, sink)
 
-    async def evaluate_async(self, request: Request, timeout: float | None) -> Response:
+    async def evaluate_async(
+        self, request: Request, timeout: float | None, sink: Sink | None = None
+    ) -> Response:
         """Compute a request on another thread."""
         try:
-            call = asyncio.to_thread(self.evaluate, request, timeout)
+            call = asyncio.to_thread(self.evaluate, request, timeout, sink)
             return await asyncio.wait_for(call, timeout)
         except TimeoutError as error:
             raise DeadlineError(f"{request.loss}: not computed in time") from error
@@ -85,8 +95,10 @@ class InProcess:
 class Pending:
     """An evaluation that is under way: collects what comes until the answer is complete."""
 
-    def __init__(self, messages: Iterator[bytes]) -> None:
+    def __init__(self, messages: Iterator[bytes], sink: Sink | None = None) -> None:
         self.messages = messages
+        self._sink = sink
+        self._sunk: dict[str, Announcement] = {}
         self._response: Response | None = None
         self._missing = 0
         self._filled: dict[str, int] = {}
@@ -99,8 +111,11 @@ class Pending:
         """
         if isinstance(item, Response):
             tensors = dict(item.tensors)
-            for name, tensor in tensors.items():
-                if isinstance(tensor, Announcement):
+            for name, tensor in item.tensors.items():
+                if self._sink is not None and name.startswith(wire.GRADIENT):
+                    del tensors[name]
+                    self._announce(self._sink, name, tensor)
+                elif isinstance(tensor, Announcement):
                     tensors[name] = pool.empty(tensor.shape, tensor.dtype)
                     self._missing += tensor.nbytes
                     self._filled[name] = 0
@@ -111,8 +126,25 @@ class Pending:
             self._fill(item)
         return self._response if self._missing == 0 else None
 
+    def _announce(self, sink: Sink, name: str, tensor: Array | Announcement) -> None:
+        if isinstance(tensor, Announcement):
+            self._sunk[name] = tensor
+            self._missing += tensor.nbytes
+            self._filled[name] = 0
+        else:
+            sink(name.removeprefix(wire.GRADIENT), 0, tensor.reshape(-1))
+
     def _fill(self, chunk: Chunk) -> None:
         start, end = chunk.offset, chunk.offset + len(chunk.data)
+        sunk = self._sunk.get(chunk.name)
+        if self._sink is not None and sunk is not None:
+            if self._filled[chunk.name] != start or end > sunk.nbytes:
+                raise ProtocolError(f"an unexpected chunk of {chunk.name!r} at byte {start}")
+            self._filled[chunk.name] = end
+            self._missing -= len(chunk.data)
+            values = np.frombuffer(chunk.data, sunk.dtype)
+            self._sink(chunk.name.removeprefix(wire.GRADIENT), start // sunk.dtype.itemsize, values)
+            return
         tensor = self._response.tensors.get(chunk.name) if self._response else None
         if not isinstance(tensor, np.ndarray) or self._filled.get(chunk.name) != start:
             raise ProtocolError(f"an unexpected chunk of {chunk.name!r} at byte {start}")
@@ -127,11 +159,11 @@ class Pending:
 def messages_of(id: int, request: Request) -> Iterator[bytes]:
     """The messages of one evaluation: the first is written here, chunks as they are asked for."""
     for tensor in request.tensors.values():
-        if tensor.nbytes > wire.CHUNK:
+        if tensor.nbytes > wire.CHUNK or isinstance(tensor, Announcement):
             break
     else:
         return iter((wire.write_stream(id, request),))
-    first, chunks = wire.split(dict(request.tensors))  # type: ignore[arg-type]
+    first, chunks = wire.split(request.tensors)
     head = wire.write_stream(id, request.with_tensors(first))
     return itertools.chain([head], (wire.write_stream(id, chunk) for chunk in chunks))
 
@@ -148,12 +180,18 @@ def unavailable(target: str, details: str) -> UnavailableError:
 class _Waiting(Pending):
     """A pending evaluation that somebody waits for: `done` is called when it has its answer."""
 
-    def __init__(self, messages: Iterator[bytes], done: Callable[[], object]) -> None:
-        super().__init__(messages)
-        self._done = done
-        self.answer: Response | LossdError | None = None
+    def __init__(
+        self,
+        id: int,
+        messages: Iterator[bytes],
+        done: Callable[[], object],
+        sink: Sink | None = None,
+    ) -> None:
+        super().__init__(messages, sink)
+        self.id, self._done = id, done
+        self.answer: Response | Exception | None = None
 
-    def finish(self, answer: Response | LossdError) -> None:
+    def finish(self, answer: Response | Exception) -> None:
         """Give the answer, the first time."""
         if self.answer is None:
             self.answer = answer
@@ -161,7 +199,7 @@ class _Waiting(Pending):
 
     def result(self) -> Response:
         """The answer, raised if it is an error."""
-        if isinstance(self.answer, LossdError):
+        if isinstance(self.answer, Exception):
             raise self.answer
         assert self.answer is not None
         return self.answer
@@ -181,10 +219,12 @@ class _Stream:
         self._reading = threading.Lock()
         self._reader: threading.Thread | None = None
 
-    def submit(self, request: Request, done: Callable[[], object]) -> tuple[int, _Waiting]:
+    def submit(
+        self, request: Request, done: Callable[[], object], sink: Sink | None
+    ) -> tuple[int, _Waiting]:
         """Send a request; its id, and what holds the answer once `done` is called."""
         id = next(self._ids)
-        waiting = _Waiting(messages_of(id, request), done)
+        waiting = _Waiting(id, messages_of(id, request), done, sink)
         with self._lock:
             if self.error is not None:
                 raise self.error
@@ -225,7 +265,7 @@ class _Stream:
         waiting = self._pending.pop(id, None)
         if waiting is not None:
             waiting.finish(CancelledError("the evaluation was given up"))  # stops its chunks
-            self._queue.put(_Waiting(iter([wire.write_stream(id, wire.Cancel())]), int))
+            self._queue.put(_Waiting(id, iter([wire.write_stream(id, wire.Cancel())]), int))
 
     def close(self) -> None:
         """End the stream; what is under way fails."""
@@ -245,10 +285,19 @@ class _Stream:
             waiting = active.popleft()
             if waiting.answer is not None:
                 continue  # failed or given up: the rest need not be sent
-            message = next(waiting.messages, None)
+            message = self._next(waiting)
             if message is not None:
                 yield message
                 active.append(waiting)
+
+    def _next(self, waiting: _Waiting) -> bytes | None:
+        """The next message of an evaluation; what its pieces raise, its caller gets."""
+        try:
+            return next(waiting.messages, None)
+        except Exception as error:  # noqa: BLE001  the caller's own code, whatever it raises
+            self._pending.pop(waiting.id, None)
+            waiting.finish(error)
+            return wire.write_stream(waiting.id, wire.Cancel())
 
     def _read(self) -> None:
         with self._reading:
@@ -280,7 +329,14 @@ class _Stream:
             if id == 0 and isinstance(item, LossdError):
                 raise item
             return  # given up meanwhile
-        answer = item if isinstance(item, LossdError) else waiting.take(item)
+        try:
+            answer = item if isinstance(item, LossdError) else waiting.take(item)
+        except LossdError:
+            raise
+        except Exception as error:  # noqa: BLE001  the caller's own code, whatever it raises
+            waiting.finish(error)
+            self.cancel(id)
+            return
         if answer is not None:
             self._pending.pop(id, None)
             waiting.finish(answer)
@@ -312,6 +368,11 @@ class _Deadline:
         return None if self._at is None else self._at - time.monotonic()
 
 
+def _begun(request: Request) -> bool:
+    """Whether a tensor's pieces were asked for, which cannot be done again."""
+    return any(isinstance(t, Pieces) and t.begun for t in request.tensors.values())
+
+
 def _pause(attempt: int) -> float:
     """Seconds to wait after a lost connection."""
     return float(min(0.1 * 2**attempt, 2.0))
@@ -333,26 +394,30 @@ class Remote:
         self._process = os.getpid()
         self._closed = False
 
-    def evaluate(self, request: Request, timeout: float | None) -> Response:
+    def evaluate(
+        self, request: Request, timeout: float | None, sink: Sink | None = None
+    ) -> Response:
         """Send a request and wait for its answer; again, if the connection is lost."""
         deadline = _Deadline(timeout)
         for attempt in itertools.count():
             try:
-                return self._try(request, deadline)
+                return self._try(request, deadline, sink)
             except UnavailableError:
-                if not self._again(attempt, deadline):
+                if _begun(request) or not self._again(attempt, deadline):
                     raise
                 time.sleep(_pause(attempt))
         raise AssertionError
 
-    async def evaluate_async(self, request: Request, timeout: float | None) -> Response:
+    async def evaluate_async(
+        self, request: Request, timeout: float | None, sink: Sink | None = None
+    ) -> Response:
         """The same, awaited."""
         deadline = _Deadline(timeout)
         for attempt in itertools.count():
             try:
-                return await self._try_async(request, deadline)
+                return await self._try_async(request, deadline, sink)
             except UnavailableError:
-                if not self._again(attempt, deadline):
+                if _begun(request) or not self._again(attempt, deadline):
                     raise
                 await asyncio.sleep(_pause(attempt))
         raise AssertionError
@@ -363,10 +428,10 @@ class Remote:
         in_time = left is None or _pause(attempt) < left
         return attempt < self._retries and in_time and not self._closed
 
-    def _try(self, request: Request, deadline: "_Deadline") -> Response:
+    def _try(self, request: Request, deadline: "_Deadline", sink: Sink | None) -> Response:
         stream, done = self._connected(), threading.Lock()
         done.acquire()
-        id, waiting = stream.submit(request, done.release)
+        id, waiting = stream.submit(request, done.release, sink)
         try:
             in_time = stream.wait(waiting, done, deadline.left())
         except BaseException:  # Ctrl-C
@@ -377,9 +442,12 @@ class Remote:
             raise self._late(request)
         return waiting.result()
 
-    async def _try_async(self, request: Request, deadline: "_Deadline") -> Response:
+    async def _try_async(
+        self, request: Request, deadline: "_Deadline", sink: Sink | None
+    ) -> Response:
         stream, done, loop = self._connected(), asyncio.Event(), asyncio.get_running_loop()
-        id, waiting = stream.submit(request, lambda: loop.call_soon_threadsafe(done.set))
+        finish = functools.partial(loop.call_soon_threadsafe, done.set)
+        id, waiting = stream.submit(request, finish, sink)
         stream.start_reader()
         try:
             await asyncio.wait_for(done.wait(), deadline.left())

@@ -33,6 +33,9 @@ CHUNK: Final = 1 << 20
 """Bytes of a chunk, and of the largest tensor that travels inside its first message: messages of
 this size are the fastest that gRPC carries: one of 64 MiB takes four times as long."""
 
+GRADIENT: Final = "grad."
+"""What the names of gradients begin with in an answer."""
+
 DTYPES: Final[dict[int, np.dtype[Any]]] = {
     number: np.dtype(name)  # type: ignore[call-overload]
     for number, name in {
@@ -49,7 +52,7 @@ _NUMBERS: Final = {dtype: number for number, dtype in DTYPES.items()}
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
-@dataclass(frozen=True)
+@dataclass
 class Announcement:
     """A tensor whose bytes come in chunks."""
 
@@ -60,6 +63,10 @@ class Announcement:
     def nbytes(self) -> int:
         """Bytes of the elements."""
         return math.prod(self.shape) * self.dtype.itemsize
+
+    def chunks(self, name: str) -> Iterator["Chunk"]:
+        """The elements of a tensor of which there is more than its announcement (`Pieces`)."""
+        raise ProtocolError(f"tensor {name!r} is announced, and not here", field=name)
 
 
 @dataclass(frozen=True)
@@ -315,22 +322,40 @@ _SMALL: Final = 1 << 14  # bytes up to which a copy costs less than a view
 _templates: Final = _Templates()
 
 
-def split(tensors: Mapping[str, Array]) -> tuple[dict[str, Array | Announcement], Iterator[Chunk]]:
+def split(
+    tensors: Mapping[str, Array | Announcement],
+) -> tuple[dict[str, Array | Announcement], Iterator[Chunk]]:
     """Tensors as a first message holds them, and the chunks of those that are too large for it.
 
     Whoever computes needs the others from the start, and those of the first tensor's type and shape
     along with it: others come first, then the chunks of these in turn.
     """
-    large = [name for name, array in tensors.items() if array.nbytes > CHUNK]
-    first = {
-        name: Announcement(array.dtype, array.shape) if name in large else array
-        for name, array in tensors.items()
-    }
+    first: dict[str, Array | Announcement] = {}
+    large: dict[str, Iterator[Chunk]] = {}
+    for name, tensor in tensors.items():
+        first[name] = tensor
+        if isinstance(tensor, Announcement):
+            large[name] = tensor.chunks(name)
+        elif tensor.nbytes > CHUNK:
+            first[name] = Announcement(tensor.dtype, tensor.shape)
+            large[name] = chunks_of(name, tensor)
     kinds = {name: (tensors[name].dtype, tensors[name].shape) for name in large}
-    together = [name for name in large if kinds[name] == kinds[large[0]]]
-    before = [chunks_of(name, tensors[name]) for name in large if name not in together]
-    in_turn = zip(*[chunks_of(name, tensors[name]) for name in together], strict=True)
-    return first, itertools.chain(*before, *in_turn)
+    together = [name for name in large if kinds[name] == kinds[next(iter(large))]]
+    before = [chunks for name, chunks in large.items() if name not in together]
+    return first, itertools.chain(*before, _in_turn([large[name] for name in together]))
+
+
+def _in_turn(tensors: list[Iterator[Chunk]]) -> Iterator[Chunk]:
+    """The chunks of several tensors, always of one that is behind."""
+    sent = dict.fromkeys(range(len(tensors)), 0)
+    while sent:
+        behind = min(sent, key=lambda k: sent[k])
+        chunk = next(tensors[behind], None)
+        if chunk is None:
+            del sent[behind]
+        else:
+            sent[behind] = chunk.offset + len(chunk.data)
+            yield chunk
 
 
 def chunks_of(name: str, array: Array, start: int = 0) -> Iterator[Chunk]:
