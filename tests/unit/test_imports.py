@@ -105,7 +105,9 @@ def test_no_grpc_below_the_server(path: Path) -> None:
     foreign = {name.partition(".")[0] for name in imports(path)}
     assert not foreign & {"grpc", "grpc_health", "grpc_reflection", "google"}
     ours = {name for name in imports(path) if below(name, "lossd_client")} - {"lossd_client"}
-    shared = SHARED | ({"lossd_client.wire", "lossd_client.pieces"} if path.stem == "answers" else set())
+    shared = SHARED | (
+        {"lossd_client.wire", "lossd_client.pieces"} if path.stem == "answers" else set()
+    )
     allowed = {name for name in ours if any(below(name, part) for part in shared)}
     assert ours == allowed, f"only {shared} of the client belong in {path.stem}"
 
