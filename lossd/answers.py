@@ -1,18 +1,24 @@
 """Requests of the protocol, answered by the engine: for the server, and for `inproc:` clients."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 from lossd_client import wire
 from lossd_client.pieces import Pieces, Sink
-from lossd_client.wire import Announcement, Request, Response
+from lossd_client.wire import Request, Response
 
 from lossd.engine import Call, compute, needed, steps
 from lossd.plan import Result
 from lossd.steps import Arriving, Steps
 
+Array = npt.NDArray[Any]
+
 
 def call_of(request: Request) -> Call:
     """What the engine is asked, of a request whose tensors are all there."""
-    arrays = {n: t for n, t in request.tensors.items() if not isinstance(t, Announcement)}
+    arrays = {n: t for n, t in request.tensors.items() if isinstance(t, np.ndarray)}
     upstream = arrays.pop("grad_output", None)
     return Call(
         request.loss, arrays, request.parameters, request.reduction, request.gradients, upstream
@@ -39,22 +45,24 @@ def steps_of(request: Request, arriving: dict[str, Arriving]) -> Steps:
     return steps(call_of(request.with_tensors({**request.tensors, **stand_ins})), arriving)
 
 
-def answer(request: Request, sink: Sink | None = None) -> Response:
-    """Compute a request; its gradients go to `sink`, if there is one.
+def answer(
+    request: Request, sink: Sink | None = None, out: Mapping[str, Array] | None = None
+) -> Response:
+    """Compute a request; its gradients go to `sink`, if there is one, or to arrays of `out`.
 
     Raises:
         LossdError: what is wrong with it.
     """
     if any(isinstance(tensor, Pieces) for tensor in request.tensors.values()):
         return _in_pieces(request, sink)
-    response = response_of(compute(call_of(request)))
+    response = response_of(compute(call_of(request)._replace(out=out or {})))
     return response if sink is None else _sunk(response, sink)
 
 
 def _sunk(response: Response, sink: Sink) -> Response:
     loss, *gradients = response.tensors.items()
     for name, array in gradients:
-        assert not isinstance(array, Announcement)
+        assert isinstance(array, np.ndarray)
         sink(name.removeprefix(wire.GRADIENT), 0, array.reshape(-1))
     return response.with_tensors(dict([loss]))
 

@@ -10,6 +10,7 @@
 
 import warnings
 from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -98,7 +99,8 @@ def evaluate(
 class Call(NamedTuple):
     """The arguments of `evaluate`, its tensors as arrays.
 
-    sample_weight is among the arrays, normalizer and zero_if_empty are among the parameters.
+    sample_weight is among the arrays, normalizer and zero_if_empty are among the parameters. `out`
+    has arrays that gradients go to, of their shape and type.
     """
 
     loss: str
@@ -107,6 +109,7 @@ class Call(NamedTuple):
     reduction: str
     gradients: Collection[str]
     grad_output: npt.ArrayLike | None = None
+    out: Mapping[str, Array] = MappingProxyType({})
 
     def key(self) -> "_Key":
         """What a plan depends on."""
@@ -128,7 +131,7 @@ def compute(call: Call) -> Result:
     """What `evaluate` does, on arrays; what there is to warn of is in the result."""
     key = call.key()
     plan = _plans.get(key) or _plan(*key)
-    return plan.run(call.arrays, call.grad_output)
+    return plan.run(call.arrays, call.grad_output, call.out)
 
 
 def planned(call: Call) -> Plan | None:

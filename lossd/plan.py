@@ -4,6 +4,7 @@ import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -48,6 +49,8 @@ _SCALE: Final = slots.COUNT  # where it stands in a call's memory
 _PARTIAL: Final = slots.COUNT + 1
 _SPARE: Final = 2  # argument blocks that a plan keeps
 _SPARE_BLOCKS: Final = 512  # blocks of a kernel up to which it keeps them: 8 KiB
+
+_NOWHERE: Final[Mapping[str, Array]] = MappingProxyType({})
 
 pool: Final = Pool()
 """Where large gradients and losses come from."""
@@ -112,8 +115,19 @@ class Plan:
         self.size += _footprint(form, self.layout)
         self.divisor = self._fixed_divisor()
 
-    def run(self, arrays: Mapping[str, Array], grad_output: npt.ArrayLike | None) -> Result:
-        """Compute the call on these arrays."""
+    def run(
+        self,
+        arrays: Mapping[str, Array],
+        grad_output: npt.ArrayLike | None,
+        out: Mapping[str, Array] = _NOWHERE,
+    ) -> Result:
+        """Compute the call on these arrays.
+
+        Args:
+            arrays: its tensors.
+            grad_output: gradient of what follows.
+            out: arrays that gradients go to, of their shape and type.
+        """
         raise NotImplementedError
 
     def _check_sample_weight(self) -> None:
@@ -323,6 +337,17 @@ class Plan:
             return rounded
         return narrowed(gradient, kind if is_float(kind) else self.dtype)
 
+    def _finished(
+        self, gradients: Mapping[str, Array], out: Mapping[str, Array]
+    ) -> dict[str, Array]:
+        """Gradients in the types and the places that they should have."""
+        found = {name: self._typed(name, gradient) for name, gradient in gradients.items()}
+        for name, place in out.items():
+            if found[name] is not place:
+                np.copyto(place, found[name])
+                found[name] = place
+        return found
+
     def _summed(self, name: str, values: Array) -> Array:
         """One value for each element of a tensor, of values for each place it was broadcast to."""
         given = self.form.given[name].shape
@@ -400,20 +425,29 @@ class KernelPlan(Plan):
                 self.template[slots.OPERANDS + position] = _address(self.ones)
         return reads
 
-    def run(self, arrays: Mapping[str, Array], grad_output: npt.ArrayLike | None) -> Result:
+    def run(
+        self,
+        arrays: Mapping[str, Array],
+        grad_output: npt.ArrayLike | None,
+        out: Mapping[str, Array] = _NOWHERE,
+    ) -> Result:
         """Compute the call on these arrays."""
         try:
             call = self._spare.pop()
         except IndexError:
             call = Arguments(self.template, self.blocks)
         try:
-            return self._run(call, arrays, grad_output)
+            return self._run(call, arrays, grad_output, out)
         finally:
             if len(self._spare) < _SPARE and self.blocks <= _SPARE_BLOCKS:
                 self._spare.append(call)
 
     def _run(
-        self, call: "Arguments", arrays: Mapping[str, Array], grad_output: npt.ArrayLike | None
+        self,
+        call: "Arguments",
+        arrays: Mapping[str, Array],
+        grad_output: npt.ArrayLike | None,
+        out: Mapping[str, Array],
     ) -> Result:
         args = call.words
         begun = self.begin(call, arrays, grad_output)
@@ -424,10 +458,10 @@ class KernelPlan(Plan):
         made = {}
         for slot, name, shape in self.writes:
             if name in self.halves and name != self.loss.divisor:
-                made[name] = gradient = pool.empty(shape, self.form.given[name].dtype)
+                made[name] = gradient = _room(out, name, shape, self.form.given[name].dtype)
                 written.append((slot, gradient.dtype, gradient.ctypes.data))
             else:
-                made[name] = gradient = pool.empty(shape, self.dtype)
+                made[name] = gradient = _room(out, name, shape, self.dtype)
                 args[slot] = _address(gradient)
 
         entry, address = self.kernel.entry, call.address
@@ -451,9 +485,7 @@ class KernelPlan(Plan):
             if name == self.loss.divisor and self.form.reduction == "mean":
                 share = losses * begun.scale
                 gradients[name] = gradients[name] - self._owed(share, begun.factors)
-        return Result(
-            losses, {n: self._typed(n, g) for n, g in gradients.items()}, self.layout.warning
-        )
+        return Result(losses, self._finished(gradients, out), self.layout.warning)
 
     def _owed(self, share: Array, factors: Array | None) -> Array | float:
         """What the divisor's tensor takes off its gradient for each unit that it adds there."""
@@ -619,7 +651,12 @@ class ComposedPlan(Plan):
 
     loss: Composed
 
-    def run(self, arrays: Mapping[str, Array], grad_output: npt.ArrayLike | None) -> Result:
+    def run(
+        self,
+        arrays: Mapping[str, Array],
+        grad_output: npt.ArrayLike | None,
+        out: Mapping[str, Array] = _NOWHERE,
+    ) -> Result:
         """Compute the call on these arrays."""
         rows, kept = None, 0
         if self.labelled:
@@ -648,7 +685,7 @@ class ComposedPlan(Plan):
             result = weighed.reshape(self.layout.output).astype(self.dtype)
         else:
             result = self._reduced(float(weighed.sum()), divisor)
-        gradients = {n: self._typed(n, made[n]) for n in self.gradients}
+        gradients = self._finished({n: made[n] for n in self.gradients}, out)
         return Result(result, gradients, self.layout.warning)
 
     def _indexed(self, name: str) -> bool:
@@ -768,6 +805,14 @@ class Begun:
     factors: Array | None
     read: list[halves.Place]
     alive: list[Array]
+
+
+def _room(out: Mapping[str, Array], name: str, shape: Shape, dtype: np.dtype[Any]) -> Array:
+    """Where a gradient is written: where it goes, if a kernel can write there."""
+    place = out.get(name)
+    if place is None or place.shape != shape or place.dtype != dtype:
+        return pool.empty(shape, dtype)
+    return place
 
 
 class Arguments:

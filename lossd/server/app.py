@@ -35,7 +35,7 @@ class Server:
         self.settings = settings
         self.addresses: list[str] = []
         self._computer = Computer(settings.concurrency)
-        self._budget = Budget(settings.max_inflight_bytes)
+        self._budget = Budget(settings.max_inflight_bytes, "--max-inflight-bytes")
         self._health = health.aio.HealthServicer()
 
     async def start(self) -> None:
@@ -53,7 +53,12 @@ class Server:
                 ("grpc.http2.max_ping_strikes", 0),
             ]
         )
-        self._service = LossService(self._computer, self._budget)
+        self._service = LossService(
+            self._computer,
+            self._budget,
+            Budget(self.settings.max_shared_bytes, "--max-shared-bytes"),
+            self.settings.share_memory,
+        )
         self._grpc.add_generic_rpc_handlers((self._service.handler(),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
         if self.settings.reflection:

@@ -1,7 +1,7 @@
 """From a request to its answer, on the event loop or in the compute pool."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -62,14 +62,14 @@ class Computer:
     def __init__(self, concurrency: int) -> None:
         self._pool = ThreadPoolExecutor(concurrency, "lossd-compute")
 
-    async def evaluate(self, request: Request) -> Response:
-        """The answer to a request whose tensors are all there.
+    async def evaluate(self, request: Request, out: Mapping[str, Array] | None = None) -> Response:
+        """The answer to a request whose tensors are all there; gradients go to arrays of `out`.
 
         Raises:
             LossdError: what is wrong with the request.
             InternalError: a fault of ours, which is logged.
         """
-        return await self._run(request, lambda: answer(request))
+        return await self._run(request, lambda: answer(request, out=out))
 
     async def begin(self, request: Request, arriving: dict[str, Arriving]) -> Steps:
         """The steps of a request of which some tensors come in pieces; raises as `evaluate`."""

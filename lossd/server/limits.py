@@ -4,10 +4,15 @@ from lossd_client.errors import ResourceError
 
 
 class Budget:
-    """Bytes that are left for tensors. Used from the event loop alone."""
+    """Bytes that are left for tensors. Used from the event loop alone.
 
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
+    Args:
+        limit: all there are.
+        flag: the server's flag that says so.
+    """
+
+    def __init__(self, limit: int, flag: str) -> None:
+        self.limit, self._flag = limit, flag
         self.used = 0
 
     def take(self, size: int) -> None:
@@ -19,7 +24,7 @@ class Budget:
         if self.used + size > self.limit:
             raise ResourceError(
                 f"the evaluation needs {size:,} bytes for its tensors; {self.limit - self.used:,} "
-                f"of the server's {self.limit:,} are free (--max-inflight-bytes): send less at "
+                f"of the server's {self.limit:,} are free ({self._flag}): send less at "
                 "a time, or again later"
             )
         self.used += size

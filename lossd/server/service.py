@@ -1,18 +1,19 @@
 """The methods of lossd.v1.LossService."""
 
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import grpc
+import numpy as np
 from lossd_client import wire
 from lossd_client._gen.lossd.v1 import catalog_pb2, tensor_pb2
 from lossd_client.dtypes import BFLOAT16, FLOAT16
 from lossd_client.errors import LossdError, ProtocolError
-from lossd_client.wire import Announcement
 
 from lossd import __version__
 from lossd.server.compute import Computer, needed
 from lossd.server.limits import Budget
+from lossd.server.shared import Segments
 from lossd.server.status import LONGEST, status_of
 from lossd.server.streams import Stream
 from lossd.spec import FLOATS, Loss, Param, Tensor, registry
@@ -25,8 +26,15 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class LossService:
     """Answers calls. Messages with tensors stay bytes until `wire` reads them in place."""
 
-    def __init__(self, computer: Computer, budget: Budget) -> None:
+    def __init__(
+        self,
+        computer: Computer,
+        budget: Budget,
+        shared: Budget,
+        share_with: Literal["unix", "any", "none"],
+    ) -> None:
         self._computer, self._budget = computer, budget
+        self._shared, self._share_with = shared, share_with
         self._streams: set[Stream] = set()
 
     def drain(self) -> None:
@@ -60,9 +68,10 @@ class LossService:
         try:
             request = wire.read_request(memoryview(message))
             for name, tensor in request.tensors.items():
-                if isinstance(tensor, Announcement):
+                if not isinstance(tensor, np.ndarray):
                     raise ProtocolError(
-                        f"tensor {name!r} is chunked: chunks need EvaluateStream", field=name
+                        f"tensor {name!r} is chunked or shared: that needs EvaluateStream",
+                        field=name,
                     )
             asked = needed(request).size
             self._budget.take(asked)
@@ -77,7 +86,11 @@ class LossService:
 
     async def evaluate_stream(self, messages: AsyncIterator[bytes], context: Context) -> None:
         """Evaluate any number of losses on a stream."""
-        stream = Stream(self._computer, self._budget, context)
+        offered = self._share_with == "any" or (
+            self._share_with == "unix" and context.peer().startswith("unix")
+        )
+        segments = Segments(self._shared) if offered else None
+        stream = Stream(self._computer, self._budget, context, segments)
         self._streams.add(stream)
         try:
             await stream.serve(messages)

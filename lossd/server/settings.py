@@ -63,6 +63,13 @@ class Settings(BaseSettings):
     """Memory for tensors of evaluations that are under way, in bytes; beyond it a new evaluation
     is answered with RESOURCE_EXHAUSTED."""
 
+    share_memory: Literal["unix", "any", "none"] = "unix"
+    """Whether clients on this host and of this user may hand tensors over in shared memory: those
+    on unix sockets, any, or none."""
+
+    max_shared_bytes: int = Field(default=4 << 30, ge=4096)
+    """Memory that is shared with clients at most, in bytes; beyond it tensors are sent."""
+
     warm: Names = ["all"]
     """Losses whose kernels are compiled before the server reports SERVING: names, 'all' or
     'none', separated by commas."""

@@ -11,11 +11,22 @@ import numpy as np
 import numpy.typing as npt
 from lossd_client import wire
 from lossd_client.errors import LossdError, ProtocolError, ResourceError
-from lossd_client.wire import Announcement, Cancel, Chunk, Request, Response
+from lossd_client.wire import (
+    Announcement,
+    Cancel,
+    Chunk,
+    Lease,
+    Leased,
+    Release,
+    Request,
+    Response,
+    Shared,
+)
 
 from lossd.plan import pool
 from lossd.server.compute import Computer, needed
 from lossd.server.limits import Budget
+from lossd.server.shared import Segments
 from lossd.server.status import status_of
 from lossd.steps import Arriving, Steps
 
@@ -32,6 +43,7 @@ class _Evaluation:
 
     reserved: bytes of the budget that it holds; `allowance` of them are for chunks that wait to be
         computed, `extra` is what these take beyond.
+    out: arrays in shared memory that gradients go to.
     windows: bytes of each of those tensors that may wait: some whole rows.
     tensors: what is there, or being filled; `received`: bytes of those that come in chunks.
     arriving: those of them that are computed as they come; `waiting`: chunks not seen there yet.
@@ -47,6 +59,7 @@ class _Evaluation:
     arriving: dict[str, Arriving] = field(default_factory=dict)
     waiting: list[tuple[str, npt.NDArray[Any]]] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
+    out: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     task: asyncio.Task[None] | None = None
     ended: bool = False
 
@@ -98,8 +111,10 @@ class Stream:
         computer: Computer,
         budget: Budget,
         context: grpc.aio.ServicerContext[bytes, bytes],
+        segments: Segments | None,
     ) -> None:
         self._computer, self._budget, self._context = computer, budget, context
+        self._segments = segments
         self._evaluations: dict[int, _Evaluation] = {}
         self._failed: deque[int] = deque(maxlen=REMEMBERED)
         self._room = asyncio.Event()  # set when an evaluation got on
@@ -130,6 +145,8 @@ class Stream:
         finally:
             for id in list(self._evaluations):
                 self._end(id)
+            if self._segments is not None:
+                self._segments.close()
 
     def drain(self) -> None:
         """End as soon as no evaluation is under way."""
@@ -155,15 +172,32 @@ class Stream:
                     self._add(id, item)
                 case Cancel():
                     self._end(id)
+                case Lease():
+                    return wire.write_stream(id, self._lease(item))
+                case Release():
+                    self._shared().release(item.segment)
                 case LossdError():
                     raise item
         except LossdError as error:
             return self._failure(id, error)
         return None
 
+    def _shared(self) -> Segments:
+        if self._segments is None:
+            raise ResourceError("this server shares no memory with its clients here")
+        return self._segments
+
+    def _lease(self, lease: Lease) -> Leased:
+        return self._shared().lease(lease.size)
+
     def _begin(self, id: int, request: Request) -> bytes | None:
         if id in self._evaluations:
             raise ProtocolError(f"evaluation {id} is under way already")
+        tensors = {
+            name: self._shared().tensor(name, tensor) if isinstance(tensor, Shared) else tensor
+            for name, tensor in request.tensors.items()
+        }
+        request.tensors = tensors
         announced = {n: t for n, t in request.tensors.items() if isinstance(t, Announcement)}
         if not announced:
             response = self._computer.evaluate_now(request)
@@ -176,6 +210,7 @@ class Stream:
         self._budget.take(reserved)
         evaluation = _Evaluation(request, reserved, dict(request.tensors), allowance, windows)
         self._evaluations[id] = evaluation
+        evaluation.out = self._rooms(request)
         evaluation.received = dict.fromkeys(announced, 0)
         for name, tensor in announced.items():
             if name in needs.in_pieces:
@@ -184,6 +219,16 @@ class Stream:
                 evaluation.tensors[name] = pool.empty(tensor.shape, tensor.dtype)
         self._start(id, evaluation)
         return None
+
+    def _rooms(self, request: Request) -> dict[str, npt.NDArray[Any]]:
+        """The arrays that gradients go to."""
+        rooms = {}
+        for name, place in request.places.items():
+            tensor = request.tensors.get(name)
+            if name not in request.gradients or not isinstance(tensor, np.ndarray):
+                raise ProtocolError(f"a place for the gradient of {name!r}, which is not wanted")
+            rooms[name] = self._shared().room(name, place, tensor.dtype, tensor.shape)
+        return rooms
 
     def _add(self, id: int, chunk: Chunk) -> None:
         evaluation = self._evaluations.get(id)
@@ -259,9 +304,12 @@ class Stream:
     async def _evaluate(self, id: int, evaluation: _Evaluation) -> None:
         """Compute an evaluation whose tensors are all there."""
         request = evaluation.request.with_tensors(evaluation.tensors)
-        response = await self._computer.evaluate(request)
+        response = await self._computer.evaluate(request, evaluation.out)
+        tensors: dict[str, wire.Content] = dict(response.tensors)
+        for name, room in evaluation.out.items():
+            place = request.places[name]
+            tensors[f"{wire.GRADIENT}{name}"] = Shared(room.dtype, room.shape, place)
         evaluation.tensors = request.tensors = {}
-        tensors: dict[str, npt.NDArray[Any]] = dict(response.tensors)  # type: ignore[arg-type]
         first, chunks = wire.split(tensors)
         await self._write_for(evaluation, id, [response.with_tensors(first)])
         await self._write_for(evaluation, id, chunks)

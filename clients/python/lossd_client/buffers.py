@@ -14,6 +14,12 @@ LARGE: Final = 1 << 18  # bytes from which an array comes from the pool
 ALIGNMENT: Final = 64
 
 
+def class_of(size: int) -> int:
+    """The size of memory kept for `size` >= 8 bytes: there are four for each power of two."""
+    step = 1 << (size - 1).bit_length() - 3
+    return -(-size // step) * step
+
+
 class Pool:
     """Memory that goes back when the last array over it is gone.
 
@@ -32,8 +38,7 @@ class Pool:
         size = math.prod(shape) * dtype.itemsize
         if size < LARGE:
             return np.empty(shape, dtype)
-        size_class = 1 << (size - 1).bit_length() - 3  # four sizes for each power of two
-        rounded = -(-size // size_class) * size_class
+        rounded = class_of(size)
         with self._lock:
             stock = self._free[rounded]
             memory = stock.pop() if stock else None

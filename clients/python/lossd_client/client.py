@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from lossd_client.caution import warn
 from lossd_client.dtypes import known
@@ -113,6 +114,19 @@ class Client(_Base):
         """Evaluate a request; warns of what the response warns of."""
         seconds = self.timeout if timeout is None else timeout
         return _received(self._transport.evaluate(request, seconds, sink))
+
+    def empty(self, shape: int | tuple[int, ...], dtype: npt.DTypeLike = np.float32) -> Array:
+        """An array with undefined values, like `np.empty`, from where tensors are not copied.
+
+        On the server's host it is in memory that both share, if the server offers that; else it is
+        an ordinary array. Gradients come in such memory by themselves.
+
+        Args:
+            shape: its shape.
+            dtype: its type.
+        """
+        sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+        return self._transport.empty(sizes, np.dtype(dtype))
 
     def close(self) -> None:
         """Close the connection. Evaluations that are under way fail with CancelledError."""

@@ -23,7 +23,18 @@ from lossd_client.errors import (
     UnavailableError,
 )  # fmt: skip
 from lossd_client.pieces import Pieces, Sink
-from lossd_client.wire import Announcement, Array, Chunk, Request, Response
+from lossd_client.shared import Placed, SharedPool
+from lossd_client.wire import (
+    Announcement,
+    Array,
+    Chunk,
+    Lease,
+    Leased,
+    Release,
+    Request,
+    Response,
+    Shared,
+)  # fmt: skip
 
 METHOD: Final = "/lossd.v1.LossService/EvaluateStream"
 
@@ -51,6 +62,9 @@ class Transport(Protocol):
         self, request: Request, timeout: float | None, sink: Sink | None = None
     ) -> Response:
         """The same, awaited: any number may be under way."""
+
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """An array with undefined values, from where tensors need not be copied if possible."""
 
     def close(self) -> None:
         """Let go of connections; calls that are under way fail."""
@@ -87,6 +101,10 @@ class InProcess:
         except TimeoutError as error:
             raise DeadlineError(f"{request.loss}: not computed in time") from error
 
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """An array with undefined values: tensors are not copied."""
+        return pool.empty(shape, dtype)
+
     def close(self) -> None:
         """Refuse later calls, as a connection that is closed does."""
         self._closed = True
@@ -95,9 +113,11 @@ class InProcess:
 class Pending:
     """An evaluation that is under way: collects what comes until the answer is complete."""
 
-    def __init__(self, messages: Iterator[bytes], sink: Sink | None = None) -> None:
+    def __init__(
+        self, messages: Iterator[bytes], sink: Sink | None = None, placed: Placed | None = None
+    ) -> None:
         self.messages = messages
-        self._sink = sink
+        self._sink, self.placed = sink, placed
         self._sunk: dict[str, Announcement] = {}
         self._response: Response | None = None
         self._missing = 0
@@ -112,7 +132,11 @@ class Pending:
         if isinstance(item, Response):
             tensors = dict(item.tensors)
             for name, tensor in item.tensors.items():
-                if self._sink is not None and name.startswith(wire.GRADIENT):
+                if isinstance(tensor, Shared):
+                    if self.placed is None:
+                        raise ProtocolError(f"{name!r} is in memory that was not offered")
+                    tensors[name] = self.placed.result(name.removeprefix(wire.GRADIENT))
+                elif self._sink is not None and name.startswith(wire.GRADIENT):
                     del tensors[name]
                     self._announce(self._sink, name, tensor)
                 elif isinstance(tensor, Announcement):
@@ -186,8 +210,9 @@ class _Waiting(Pending):
         messages: Iterator[bytes],
         done: Callable[[], object],
         sink: Sink | None = None,
+        placed: Placed | None = None,
     ) -> None:
-        super().__init__(messages, sink)
+        super().__init__(messages, sink, placed)
         self.id, self._done = id, done
         self.answer: Response | Exception | None = None
 
@@ -195,6 +220,7 @@ class _Waiting(Pending):
         """Give the answer, the first time."""
         if self.answer is None:
             self.answer = answer
+            self.placed = None
             self._done()
 
     def result(self) -> Response:
@@ -210,6 +236,9 @@ class _Stream:
 
     def __init__(self, channel: Any, target: str) -> None:
         self._target = target
+        self._leases: dict[int, int] = {}  # sizes that were asked for
+        self._shared = SharedPool(self._lease, self._release)
+        self._shared.off = not _on_this_host(target)
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._pending: dict[int, _Waiting] = {}
         self._lock = threading.Lock()
@@ -224,13 +253,19 @@ class _Stream:
     ) -> tuple[int, _Waiting]:
         """Send a request; its id, and what holds the answer once `done` is called."""
         id = next(self._ids)
-        waiting = _Waiting(id, messages_of(id, request), done, sink)
+        placed = self._shared.place(request) if sink is None else None
+        asked = request if placed is None else placed.request
+        waiting = _Waiting(id, messages_of(id, asked), done, sink, placed)
         with self._lock:
             if self.error is not None:
                 raise self.error
             self._pending[id] = waiting
         self._queue.put(waiting)
         return id, waiting
+
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array | None:
+        """An array in shared memory, if there is room at once; else more is asked for."""
+        return self._shared.array(shape, dtype)
 
     def wait(self, waiting: _Waiting, done: threading.Lock, timeout: float | None) -> bool:
         """Wait for an answer; whether it came in time.
@@ -264,8 +299,20 @@ class _Stream:
         """Give an evaluation up."""
         waiting = self._pending.pop(id, None)
         if waiting is not None:
+            if waiting.placed is not None:
+                waiting.placed.spoil()
             waiting.finish(CancelledError("the evaluation was given up"))  # stops its chunks
             self._queue.put(_Waiting(id, iter([wire.write_stream(id, wire.Cancel())]), int))
+
+    def _lease(self, size: int) -> None:
+        """Ask for shared memory; the answer comes whenever it does."""
+        id = next(self._ids)
+        self._leases[id] = size
+        self._queue.put(_Waiting(id, iter([wire.write_stream(id, Lease(size))]), int))
+
+    def _release(self, segment: int) -> None:
+        id = next(self._ids)
+        self._queue.put(_Waiting(id, iter([wire.write_stream(id, Release(segment))]), int))
 
     def close(self) -> None:
         """End the stream; what is under way fails."""
@@ -323,7 +370,16 @@ class _Stream:
             return False
         return True
 
-    def _take(self, id: int, item: Response | Chunk | LossdError) -> None:
+    def _take(self, id: int, item: wire.Answered) -> None:
+        size = self._leases.pop(id, None)
+        if size is not None and isinstance(item, Leased):
+            self._shared.attach(item, size)
+            return
+        if size is not None:
+            self._shared.refused(size)
+            return
+        if isinstance(item, Leased):
+            raise ProtocolError("memory is leased that was not asked for")
         waiting = self._pending.get(id)
         if waiting is None:
             if id == 0 and isinstance(item, LossdError):
@@ -350,6 +406,7 @@ class _Stream:
         return wire.error_for(code, f"{self._target}: {details}")
 
     def _fail(self, error: LossdError) -> None:
+        self._shared.close()
         with self._lock:
             self.error = self.error or error
             pending, self._pending = self._pending, {}
@@ -366,6 +423,12 @@ class _Deadline:
     def left(self) -> float | None:
         """Seconds until then."""
         return None if self._at is None else self._at - time.monotonic()
+
+
+def _on_this_host(target: str) -> bool:
+    """Whether a target may be on this host; what the server leases tells for sure."""
+    host = target.removeprefix("dns:///").rpartition(":")[0]
+    return target.startswith("unix:") or host in ("localhost", "127.0.0.1", "[::1]")
 
 
 def _begun(request: Request) -> bool:
@@ -421,6 +484,16 @@ class Remote:
                     raise
                 await asyncio.sleep(_pause(attempt))
         raise AssertionError
+
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """An array with undefined values, in memory that is shared with the server if possible."""
+        found = self._connected().empty(shape, dtype)
+        if found is None:
+            # memory was asked for: the answer to that comes before the answer to this
+            one = np.ones(1, np.float32)
+            self.evaluate(Request("l1_loss", {"input": one, "target": one}), None)
+            found = self._connected().empty(shape, dtype)
+        return pool.empty(shape, dtype) if found is None else found
 
     def _again(self, attempt: int, deadline: "_Deadline") -> bool:
         """Whether a lost connection is worth another try."""

@@ -10,6 +10,7 @@ of the message. To that end
   before the contents are.
 """
 
+import dataclasses
 import functools
 import itertools
 import math
@@ -70,6 +71,52 @@ class Announcement:
 
 
 @dataclass(frozen=True)
+class Place:
+    """A place in memory that client and server share."""
+
+    segment: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A tensor that is at such a place."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    place: Place
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the elements."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Asks for memory that client and server share."""
+
+    size: int
+
+
+@dataclass(frozen=True)
+class Leased:
+    """The memory that was asked for."""
+
+    segment: int
+    size: int
+    path: str
+    token: bytes
+
+
+@dataclass(frozen=True)
+class Release:
+    """Lets go of it."""
+
+    segment: int
+
+
+@dataclass(frozen=True)
 class Chunk:
     """A piece of a chunked tensor."""
 
@@ -78,29 +125,36 @@ class Chunk:
     data: memoryview
 
 
+Content = Array | Announcement | Shared
+
+
 @dataclass
 class Request:
-    """One evaluation. A tensor is an array, or an announcement of chunks to come."""
+    """One evaluation. A tensor is an array, an announcement of chunks to come, or shared.
+
+    places: where gradients go that are not sent.
+    """
 
     loss: str
-    tensors: Mapping[str, Array | Announcement]
+    tensors: Mapping[str, Content]
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     reduction: str = "mean"
     gradients: Sequence[str] = ()
+    places: Mapping[str, Place] = field(default_factory=dict)
 
-    def with_tensors(self, tensors: Mapping[str, Array | Announcement]) -> "Request":
+    def with_tensors(self, tensors: Mapping[str, Content]) -> "Request":
         """The same of other tensors."""
-        return Request(self.loss, tensors, self.parameters, self.reduction, self.gradients)
+        return dataclasses.replace(self, tensors=tensors)
 
 
 @dataclass
 class Response:
     """The answer to one evaluation: "loss" and "grad.NAME" among its tensors."""
 
-    tensors: Mapping[str, Array | Announcement]
+    tensors: Mapping[str, Content]
     warning: str = ""
 
-    def with_tensors(self, tensors: Mapping[str, Array | Announcement]) -> "Response":
+    def with_tensors(self, tensors: Mapping[str, Content]) -> "Response":
         """The same of other tensors."""
         return Response(tensors, self.warning)
 
@@ -181,9 +235,15 @@ def _tensor_head(name: str, number: int, shape: tuple[int, ...], chunked: bool) 
     return head + (_key(4, _VARINT) + b"\x01" if chunked else b"")
 
 
-def _tensors(
-    tensors: Mapping[str, Array | Announcement], offset: int
-) -> tuple[list[bytes | memoryview], int]:
+def _number(field: int, value: int) -> bytes:
+    return _key(field, _VARINT) + _varint(value)
+
+
+def _place(place: Place) -> bytes:
+    return _number(1, place.segment) + _number(2, place.offset)
+
+
+def _tensors(tensors: Mapping[str, Content], offset: int) -> tuple[list[bytes | memoryview], int]:
     """The `tensors` field of a message, whose next byte is at `offset`; also its length."""
     parts: list[bytes | memoryview] = []
     start = offset
@@ -192,7 +252,9 @@ def _tensors(
         head = _tensor_head(name, dtype_number(name, tensor.dtype), tensor.shape, chunked)
         begin = offset + len(_TENSOR) + 5
         body: list[bytes | memoryview] = [head]
-        if not isinstance(tensor, Announcement):
+        if isinstance(tensor, Shared):
+            body = [head + _bytes_field(5, _place(tensor.place))]
+        elif not isinstance(tensor, Announcement):
             body = _payload(head, as_bytes(tensor), begin)
         length = sum(map(len, body))
         parts += [_TENSOR, _long(length), *body]
@@ -228,6 +290,8 @@ def _request_parts(request: Request, offset: int) -> list[bytes | memoryview]:
     head += b"".join(_parameter(name, value) for name, value in request.parameters.items())
     head += _text_field(3, request.reduction)
     head += b"".join(_text_field(4, name) for name in request.gradients)
+    for name, place in request.places.items():
+        head += _bytes_field(5, _text_field(1, name) + _bytes_field(2, _place(place)))
     parts, _ = _tensors(request.tensors, offset + len(head))
     return [head, *parts]
 
@@ -263,10 +327,17 @@ def _enveloped(
     return [head, _long(sum(map(len, parts))), *parts]
 
 
-def write_stream(id: int, message: Request | Response | Chunk | Cancel | bytes) -> bytes:
+StreamMessage = Request | Response | Chunk | Cancel | Lease | Leased | Release | bytes
+
+
+def write_stream(id: int, message: StreamMessage) -> bytes:
     """An `EvaluateStreamRequest` or `EvaluateStreamResponse`; bytes are a `google.rpc.Status`."""
     head = _id(id)
     match message:
+        case Request() if _any_shared(message):
+            parts = _enveloped(head, 13, lambda offset: _request_parts(message, offset))
+        case Response() if _any_shared(message):
+            parts = _enveloped(head, 13, lambda offset: _response_parts(message, offset))
         case Request():
             parameters = b"".join(_parameter(n, v) for n, v in message.parameters.items())
             what = message.loss, message.reduction, tuple(message.gradients), parameters
@@ -278,9 +349,23 @@ def write_stream(id: int, message: Request | Response | Chunk | Cancel | bytes) 
             parts = _enveloped(head, 14, lambda offset: _payload(begin, data, offset))
         case Cancel():
             parts = _enveloped(head, 15, lambda offset: [])
+        case Lease(size):
+            parts = _enveloped(head, 12, lambda offset: [_number(1, size)])
+        case Release(segment):
+            parts = _enveloped(head, 11, lambda offset: [_number(1, segment)])
+        case Leased(segment, size, path, token):
+            body = _number(1, segment) + _number(2, size)
+            body += _text_field(3, path) + _bytes_field(4, token)
+            parts = _enveloped(head, 12, lambda offset: [body])
         case bytes():
             parts = _enveloped(head, 15, lambda offset: [message])
     return b"".join(parts)
+
+
+def _any_shared(message: Request | Response) -> bool:
+    if isinstance(message, Request) and message.places:
+        return True
+    return any(type(tensor) is Shared for tensor in message.tensors.values())
 
 
 class _Templates:
@@ -310,7 +395,7 @@ class _Templates:
                     template[-1] += part
             template[0] = template[0].removeprefix(head)
         filled: list[bytes | memoryview] = [head, template[0]]
-        arrays = [t for t in tensors.values() if not isinstance(t, Announcement)]
+        arrays = [t for t in tensors.values() if isinstance(t, np.ndarray)]
         for array, after in zip(arrays, template[1:], strict=True):
             filled += (array.tobytes() if array.nbytes <= _SMALL else as_bytes(array), after)
         return b"".join(filled)
@@ -323,20 +408,20 @@ _templates: Final = _Templates()
 
 
 def split(
-    tensors: Mapping[str, Array | Announcement],
-) -> tuple[dict[str, Array | Announcement], Iterator[Chunk]]:
+    tensors: Mapping[str, Content],
+) -> tuple[dict[str, Content], Iterator[Chunk]]:
     """Tensors as a first message holds them, and the chunks of those that are too large for it.
 
     Whoever computes needs the others from the start, and those of the first tensor's type and shape
     along with it: others come first, then the chunks of these in turn.
     """
-    first: dict[str, Array | Announcement] = {}
+    first: dict[str, Content] = {}
     large: dict[str, Iterator[Chunk]] = {}
     for name, tensor in tensors.items():
         first[name] = tensor
         if isinstance(tensor, Announcement):
             large[name] = tensor.chunks(name)
-        elif tensor.nbytes > CHUNK:
+        elif not isinstance(tensor, Shared) and tensor.nbytes > CHUNK:
             first[name] = Announcement(tensor.dtype, tensor.shape)
             large[name] = chunks_of(name, tensor)
     kinds = {name: (tensors[name].dtype, tensors[name].shape) for name in large}
@@ -428,8 +513,18 @@ def _signed(value: int) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
-def _read_tensor(data: memoryview, start: int, end: int) -> tuple[str, Array | Announcement]:
-    name, number, chunked = "", 0, False
+def _read_place(data: memoryview, start: int, end: int) -> Place:
+    numbers = _read_numbers(data, start, end)
+    return Place(numbers.get(1, 0), numbers.get(2, 0))
+
+
+def _read_numbers(data: memoryview, start: int, end: int) -> dict[int, int]:
+    """The whole numbers among a message's fields."""
+    return {n: a for n, kind, a, _ in _fields(data, start, end) if kind == _VARINT}
+
+
+def _read_tensor(data: memoryview, start: int, end: int) -> tuple[str, Content]:
+    name, number, chunked, place = "", 0, False, None
     shape: list[int] = []
     content = (end, end)
     for field_number, kind, a, b in _fields(data, start, end):
@@ -451,6 +546,9 @@ def _read_tensor(data: memoryview, start: int, end: int) -> tuple[str, Array | A
             case 4:
                 _expect(kind, _VARINT, 4)
                 chunked = bool(a)
+            case 5:
+                _expect(kind, _BYTES, 5)
+                place = _read_place(data, a, b)
             case 15:
                 _expect(kind, _BYTES, 15)
                 content = (a, b)
@@ -468,6 +566,8 @@ def _read_tensor(data: memoryview, start: int, end: int) -> tuple[str, Array | A
         )
     if chunked:
         return name, announced
+    if place is not None:
+        return name, Shared(dtype, dimensions, place)
     size = content[1] - content[0]
     if size != announced.nbytes:
         raise ProtocolError(
@@ -570,9 +670,9 @@ def read_request(data: memoryview, start: int = 0, end: int | None = None) -> Re
         ProtocolError: the bytes are not one.
         DTypeError: a tensor has a type that is unknown here.
     """
-    request = Request("", tensors := {}, parameters := {}, "mean", gradients := [])
+    request = Request("", tensors := {}, parameters := {}, "mean", gradients := [], places := {})
     for number, kind, a, b in _fields(data, start, len(data) if end is None else end):
-        if number in (1, 2, 3, 4, 15):
+        if number in (1, 2, 3, 4, 5, 15):
             _expect(kind, _BYTES, number)
         match number:
             case 1:
@@ -592,12 +692,26 @@ def read_request(data: memoryview, start: int = 0, end: int | None = None) -> Re
                 request.reduction = _text(data, a, b) or "mean"
             case 4:
                 gradients.append(_text(data, a, b))
+            case 5:
+                name, place = _read_gradient_place(data, a, b)
+                places[name] = place
             case 15:
                 name, tensor = _read_tensor(data, a, b)
                 if name in tensors:
                     raise ProtocolError(f"tensor {name!r} is there twice", field=name)
                 tensors[name] = tensor
     return request
+
+
+def _read_gradient_place(data: memoryview, start: int, end: int) -> tuple[str, Place]:
+    name, place = "", Place(0, 0)
+    for number, kind, a, b in _fields(data, start, end):
+        _expect(kind, _BYTES, number)
+        if number == 1:
+            name = _text(data, a, b)
+        elif number == 2:
+            place = _read_place(data, a, b)
+    return name, place
 
 
 def read_response(data: memoryview, start: int = 0, end: int | None = None) -> Response:
@@ -612,6 +726,16 @@ def read_response(data: memoryview, start: int = 0, end: int | None = None) -> R
             name, tensor = _read_tensor(data, a, b)
             tensors[name] = tensor
     return response
+
+
+def _read_leased(data: memoryview, start: int, end: int) -> Leased:
+    numbers, path, token = _read_numbers(data, start, end), "", b""
+    for number, kind, a, b in _fields(data, start, end):
+        if number == 3 and kind == _BYTES:
+            path = _text(data, a, b)
+        elif number == 4 and kind == _BYTES:
+            token = bytes(data[a:b])
+    return Leased(numbers.get(1, 0), numbers.get(2, 0), path, token)
 
 
 def _read_chunk(data: memoryview, start: int, end: int) -> Chunk:
@@ -636,7 +760,7 @@ def _read_envelope(data: memoryview) -> tuple[int, int, int, int]:
         if number == 1:
             _expect(kind, _VARINT, 1)
             id = a
-        elif number in (13, 14, 15):
+        elif number in (11, 12, 13, 14, 15):
             _expect(kind, _BYTES, number)
             message = (number, a, b)
     return id, *message
@@ -649,7 +773,11 @@ def _read_id(message: bytes) -> tuple[int, int]:
     return _read_varint(message, 1, len(message))
 
 
-def read_stream_request(message: bytes) -> tuple[int, Request | Chunk | Cancel | LossdError]:
+Asked = Request | Chunk | Cancel | Lease | Release | LossdError
+Answered = Response | Chunk | Leased | LossdError
+
+
+def read_stream_request(message: bytes) -> tuple[int, Asked]:
     """An `EvaluateStreamRequest`: its id and what it holds, or why that cannot be read.
 
     Raises:
@@ -672,12 +800,16 @@ def read_stream_request(message: bytes) -> tuple[int, Request | Chunk | Cancel |
                 return id, _read_chunk(data, start, end)
             case 15:
                 return id, Cancel()
+            case 12:
+                return id, Lease(_read_numbers(data, start, end).get(1, 0))
+            case 11:
+                return id, Release(_read_numbers(data, start, end).get(1, 0))
     except LossdError as error:
         return id, error
     return id, ProtocolError("the message holds neither an evaluation, a chunk nor a cancellation")
 
 
-def read_stream_response(message: bytes) -> tuple[int, Response | Chunk | LossdError]:
+def read_stream_response(message: bytes) -> tuple[int, Answered]:
     """An `EvaluateStreamResponse`: its id and what it holds."""
     first, place = _read_id(message)
     known = _response_forms.read(message, place) if place else None
@@ -695,6 +827,8 @@ def read_stream_response(message: bytes) -> tuple[int, Response | Chunk | LossdE
             return id, _read_chunk(data, start, end)
         case 15:
             return id, read_status(message[start:end])
+        case 12:
+            return id, _read_leased(data, start, end)
     raise ProtocolError("the message holds neither a result, a chunk nor an error")
 
 

@@ -11,7 +11,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class EvaluateRequest(_message.Message):
-    __slots__ = ("loss", "parameters", "reduction", "gradients", "tensors")
+    __slots__ = ("loss", "parameters", "reduction", "gradients", "places", "tensors")
     class ParametersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -23,13 +23,23 @@ class EvaluateRequest(_message.Message):
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
     REDUCTION_FIELD_NUMBER: _ClassVar[int]
     GRADIENTS_FIELD_NUMBER: _ClassVar[int]
+    PLACES_FIELD_NUMBER: _ClassVar[int]
     TENSORS_FIELD_NUMBER: _ClassVar[int]
     loss: str
     parameters: _containers.MessageMap[str, _tensor_pb2.ParameterValue]
     reduction: str
     gradients: _containers.RepeatedScalarFieldContainer[str]
+    places: _containers.RepeatedCompositeFieldContainer[GradientPlace]
     tensors: _containers.RepeatedCompositeFieldContainer[_tensor_pb2.Tensor]
-    def __init__(self, loss: _Optional[str] = ..., parameters: _Optional[_Mapping[str, _tensor_pb2.ParameterValue]] = ..., reduction: _Optional[str] = ..., gradients: _Optional[_Iterable[str]] = ..., tensors: _Optional[_Iterable[_Union[_tensor_pb2.Tensor, _Mapping]]] = ...) -> None: ...
+    def __init__(self, loss: _Optional[str] = ..., parameters: _Optional[_Mapping[str, _tensor_pb2.ParameterValue]] = ..., reduction: _Optional[str] = ..., gradients: _Optional[_Iterable[str]] = ..., places: _Optional[_Iterable[_Union[GradientPlace, _Mapping]]] = ..., tensors: _Optional[_Iterable[_Union[_tensor_pb2.Tensor, _Mapping]]] = ...) -> None: ...
+
+class GradientPlace(_message.Message):
+    __slots__ = ("name", "place")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    place: _tensor_pb2.MemoryPlace
+    def __init__(self, name: _Optional[str] = ..., place: _Optional[_Union[_tensor_pb2.MemoryPlace, _Mapping]] = ...) -> None: ...
 
 class EvaluateResponse(_message.Message):
     __slots__ = ("warning", "tensors")
@@ -40,29 +50,59 @@ class EvaluateResponse(_message.Message):
     def __init__(self, warning: _Optional[str] = ..., tensors: _Optional[_Iterable[_Union[_tensor_pb2.Tensor, _Mapping]]] = ...) -> None: ...
 
 class EvaluateStreamRequest(_message.Message):
-    __slots__ = ("id", "evaluate", "chunk", "cancel")
+    __slots__ = ("id", "release", "lease", "evaluate", "chunk", "cancel")
     ID_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_FIELD_NUMBER: _ClassVar[int]
+    LEASE_FIELD_NUMBER: _ClassVar[int]
     EVALUATE_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FIELD_NUMBER: _ClassVar[int]
     CANCEL_FIELD_NUMBER: _ClassVar[int]
     id: int
+    release: ReleaseMemory
+    lease: LeaseMemory
     evaluate: EvaluateRequest
     chunk: _tensor_pb2.TensorChunk
     cancel: CancelEvaluation
-    def __init__(self, id: _Optional[int] = ..., evaluate: _Optional[_Union[EvaluateRequest, _Mapping]] = ..., chunk: _Optional[_Union[_tensor_pb2.TensorChunk, _Mapping]] = ..., cancel: _Optional[_Union[CancelEvaluation, _Mapping]] = ...) -> None: ...
+    def __init__(self, id: _Optional[int] = ..., release: _Optional[_Union[ReleaseMemory, _Mapping]] = ..., lease: _Optional[_Union[LeaseMemory, _Mapping]] = ..., evaluate: _Optional[_Union[EvaluateRequest, _Mapping]] = ..., chunk: _Optional[_Union[_tensor_pb2.TensorChunk, _Mapping]] = ..., cancel: _Optional[_Union[CancelEvaluation, _Mapping]] = ...) -> None: ...
+
+class LeaseMemory(_message.Message):
+    __slots__ = ("size",)
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    size: int
+    def __init__(self, size: _Optional[int] = ...) -> None: ...
+
+class ReleaseMemory(_message.Message):
+    __slots__ = ("segment",)
+    SEGMENT_FIELD_NUMBER: _ClassVar[int]
+    segment: int
+    def __init__(self, segment: _Optional[int] = ...) -> None: ...
+
+class LeasedMemory(_message.Message):
+    __slots__ = ("segment", "size", "path", "token")
+    SEGMENT_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    segment: int
+    size: int
+    path: str
+    token: bytes
+    def __init__(self, segment: _Optional[int] = ..., size: _Optional[int] = ..., path: _Optional[str] = ..., token: _Optional[bytes] = ...) -> None: ...
 
 class CancelEvaluation(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class EvaluateStreamResponse(_message.Message):
-    __slots__ = ("id", "result", "chunk", "error")
+    __slots__ = ("id", "leased", "result", "chunk", "error")
     ID_FIELD_NUMBER: _ClassVar[int]
+    LEASED_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     id: int
+    leased: LeasedMemory
     result: EvaluateResponse
     chunk: _tensor_pb2.TensorChunk
     error: _status_pb2.Status
-    def __init__(self, id: _Optional[int] = ..., result: _Optional[_Union[EvaluateResponse, _Mapping]] = ..., chunk: _Optional[_Union[_tensor_pb2.TensorChunk, _Mapping]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
+    def __init__(self, id: _Optional[int] = ..., leased: _Optional[_Union[LeasedMemory, _Mapping]] = ..., result: _Optional[_Union[EvaluateResponse, _Mapping]] = ..., chunk: _Optional[_Union[_tensor_pb2.TensorChunk, _Mapping]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...

@@ -1,0 +1,243 @@
+"""Memory that a server on this host leased to a stream: tensors in it are named, not sent."""
+
+import math
+import mmap
+import os
+import re
+import stat
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from lossd_client.buffers import LARGE, class_of
+from lossd_client.dtypes import is_float
+from lossd_client.errors import ProtocolError
+from lossd_client.wire import Leased, Place, Request, Shared
+
+Array = npt.NDArray[Any]
+
+FROM: Final = LARGE
+"""Bytes from which a tensor goes through shared memory."""
+
+_PATH: Final = re.compile(r"/proc/\d+/fd/\d+")
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Memory that both ends map."""
+
+    segment: int
+    memory: Array
+
+    @property
+    def address(self) -> int:
+        """Where it begins here."""
+        return int(self.memory.ctypes.data)
+
+
+def mapped(leased: Leased) -> Block:
+    """Map leased memory.
+
+    Raises:
+        OSError, ValueError: there is nothing such: the server is on another host.
+    """
+    if not _PATH.fullmatch(leased.path):
+        raise ValueError(f"{leased.path} is no path of leased memory")
+    found = Path(leased.path).stat()
+    if not stat.S_ISREG(found.st_mode) or found.st_size < leased.size or leased.size < 1:
+        raise ValueError(f"{leased.path} is something else")
+    file = os.open(leased.path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        memory = np.frombuffer(mmap.mmap(file, leased.size), np.uint8)
+    finally:
+        os.close(file)
+    if bytes(memory[: len(leased.token)]) != leased.token or not leased.token:
+        raise ValueError(f"{leased.path} is something else")
+    return Block(leased.segment, memory)
+
+
+class Loan:
+    """What an array in shared memory is based on; the block goes back when the array is gone."""
+
+    def __init__(self, pool: "SharedPool", block: Block, shape: tuple[int, ...]) -> None:
+        self.pool, self.block, self._spoilt = pool, block, False
+        self.__array_interface__ = {
+            "data": (block.address, False),
+            "shape": shape,
+            "typestr": "|u1",
+            "version": 3,
+        }
+
+    def spoil(self) -> None:
+        """Never use the block again: the server may still do."""
+        self._spoilt = True
+
+    def __del__(self) -> None:
+        self.pool.give_back(self.block, keep=not self._spoilt)
+
+
+class SharedPool:
+    """A stream's shared memory: blocks that are free, and requests for more.
+
+    Args:
+        ask: sends a request for so many bytes, whose answer goes to `attach` or `refused`.
+        release: tells the server that a block is let go of.
+        limit: bytes that are leased at most.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[int], object],
+        release: Callable[[int], object],
+        limit: int = 4 << 30,
+    ) -> None:
+        self._ask, self._release, self._limit = ask, release, limit
+        self._free: defaultdict[int, list[Block]] = defaultdict(list)
+        self._asked: Counter[int] = Counter()
+        self._leased = 0
+        self._lock = threading.RLock()  # a finaliser may run while it is held
+        self.off = False
+
+    def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array | None:
+        """An array in shared memory; None if there is none free, and more is asked for."""
+        size = math.prod(shape) * dtype.itemsize
+        if size < FROM:
+            return None
+        block = self._take(class_of(size))
+        if block is None:
+            return None
+        return np.asarray(Loan(self, block, (size,))).view(dtype).reshape(shape)
+
+    def _take(self, size: int) -> Block | None:
+        with self._lock:
+            stock = self._free[size]
+            if stock:
+                return stock.pop()
+            if self.off or self._leased + size > self._limit:
+                return None
+            self._asked[size] += 1
+            self._leased += size
+        self._ask(size)
+        return None
+
+    def attach(self, leased: Leased, size: int) -> None:
+        """Take a leased block in."""
+        try:
+            block = mapped(leased)
+        except (OSError, ValueError):
+            self.refused(size)
+            return
+        with self._lock:
+            self._asked[size] -= 1
+            self._free[size].append(block)
+
+    def refused(self, size: int) -> None:
+        """There is no more: go without."""
+        with self._lock:
+            self._asked[size] -= 1
+            self._leased -= size
+            self.off = True
+
+    def close(self) -> None:
+        """Forget everything: the stream is gone."""
+        with self._lock:
+            self.off = True
+            self._free.clear()
+
+    def give_back(self, block: Block, keep: bool) -> None:
+        """Take a block back, or let go of it."""
+        with self._lock:
+            if keep and not self.off:
+                self._free[block.memory.size].append(block)
+                return
+            self._leased -= block.memory.size
+            closed = self.off
+        if not closed:
+            self._release(block.segment)
+
+    def place_of(self, array: Array) -> Place | None:
+        """Where an array is, if it is in this memory as it would be sent."""
+        base: Any = array
+        while isinstance(base, np.ndarray):
+            base = base.base
+        if not (isinstance(base, Loan) and base.pool is self and array.flags.c_contiguous):
+            return None
+        return Place(base.block.segment, array.ctypes.data - base.block.address)
+
+    def place(self, request: Request) -> "Placed | None":
+        """A request whose large tensors are in shared memory; None if it does not fit there."""
+        if self.off:
+            return None
+        tensors, rooms = dict(request.tensors), list[tuple[Array, Array]]()
+        loans: list[Array] = []
+        results: dict[str, Array] = {}
+        complete, moved = True, False
+        for name, tensor in request.tensors.items():
+            if not isinstance(tensor, np.ndarray):
+                return None
+            if tensor.nbytes < FROM:
+                continue
+            place = self.place_of(tensor)
+            if place is None:
+                room = self.array(tensor.shape, tensor.dtype)
+                if room is None:
+                    complete = False
+                    continue
+                rooms.append((room, tensor))
+                loans.append(room)
+                place = self.place_of(room)
+            assert place is not None
+            moved = True
+            tensors[name] = Shared(tensor.dtype, tensor.shape, place)
+        places = {}
+        for name in request.gradients:
+            given = request.tensors.get(name)
+            if isinstance(given, np.ndarray) and given.nbytes >= FROM and is_float(given.dtype):
+                room = self.array(given.shape, given.dtype)
+                if room is None:
+                    complete = False
+                    continue
+                results[name] = room
+                places[name] = self.place_of(room)
+        if not complete or not (moved or results):
+            return None
+        for room, tensor in rooms:
+            np.copyto(room, tensor)
+        asked = request.with_tensors(tensors)
+        asked.places = {name: place for name, place in places.items() if place is not None}
+        return Placed(asked, loans, results)
+
+
+@dataclass
+class Placed:
+    """A request in shared memory.
+
+    request: names places.
+    loans: arrays that are there for it alone.
+    results: where gradients go.
+    """
+
+    request: Request
+    loans: list[Array]
+    results: dict[str, Array]
+
+    def result(self, name: str) -> Array:
+        """The gradient "grad.NAME"."""
+        found = self.results.get(name)
+        if found is None:
+            raise ProtocolError(f"the answer has {name!r} in memory that was not offered")
+        return found
+
+    def spoil(self) -> None:
+        """Never use the memory again: the server may still do."""
+        for array in (*self.loans, *self.results.values()):
+            base: Any = array
+            while isinstance(base, np.ndarray):
+                base = base.base
+            base.spoil()

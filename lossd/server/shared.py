@@ -1,0 +1,101 @@
+"""Memory that this server shares with clients on its host.
+
+Every segment is an anonymous file of the kernel's (memfd), sealed against changes of its size. It
+has no name in any file system: a client of the same user opens it as a file of this process, and it
+is gone when the last end that maps it is, however that ended.
+"""
+
+import fcntl
+import mmap
+import os
+import secrets
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from lossd_client.errors import ProtocolError, ResourceError
+from lossd_client.wire import Leased, Place, Shared
+
+from lossd.server.limits import Budget
+
+Array = npt.NDArray[Any]
+
+AVAILABLE: Final = hasattr(os, "memfd_create")
+MOST: Final = 256
+"""Segments of a stream."""
+
+
+class Segments:
+    """What is leased to one stream.
+
+    Args:
+        budget: bytes that all streams may have.
+    """
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._memory: dict[int, tuple[int, Array]] = {}  # file and bytes
+        self._last = 0
+
+    def lease(self, size: int) -> Leased:
+        """Make a segment.
+
+        Raises:
+            ResourceError: there is not so much.
+        """
+        if not AVAILABLE or not 0 < size <= self._budget.limit or len(self._memory) >= MOST:
+            raise ResourceError(f"{size:,} bytes of shared memory cannot be leased")
+        self._budget.take(size)
+        file = os.memfd_create("lossd", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(file, size)
+        seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+        fcntl.fcntl(file, fcntl.F_ADD_SEALS, seals)
+        memory = np.frombuffer(mmap.mmap(file, size), np.uint8)
+        token = secrets.token_bytes(16)[:size]
+        memory[: len(token)] = np.frombuffer(token, np.uint8)
+        self._last += 1
+        self._memory[self._last] = file, memory
+        return Leased(self._last, size, f"/proc/{os.getpid()}/fd/{file}", token)
+
+    def release(self, segment: int) -> None:
+        """Let go of a segment; what still computes in it keeps it.
+
+        Raises:
+            ProtocolError: it is not leased.
+        """
+        if segment not in self._memory:
+            raise ProtocolError(f"segment {segment} is not leased to this stream")
+        file, memory = self._memory.pop(segment)
+        os.close(file)
+        self._budget.give_back(memory.size)
+
+    def close(self) -> None:
+        """Let go of all."""
+        for segment in list(self._memory):
+            self.release(segment)
+
+    def tensor(self, name: str, shared: Shared) -> Array:
+        """The tensor at a place; whole numbers are copied, so that they stay as they are checked.
+
+        Raises:
+            ProtocolError: the place is not leased to the stream, or too small.
+        """
+        array = self.room(name, shared.place, shared.dtype, shared.shape)
+        return array.copy() if array.dtype.kind in "iub" else array
+
+    def room(self, name: str, place: Place, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
+        """The array at a place."""
+        if place.segment not in self._memory:
+            raise ProtocolError(
+                f"{name!r} is in segment {place.segment}, which is not leased to this stream",
+                field=name,
+            )
+        memory = self._memory[place.segment][1]
+        size = Shared(dtype, shape, place).nbytes
+        if place.offset + size > memory.size or place.offset % dtype.itemsize:
+            raise ProtocolError(
+                f"{name!r} is at byte {place.offset} of segment {place.segment} with its {size} "
+                f"bytes: it must be within {memory.size}, at a multiple of {dtype.itemsize}",
+                field=name,
+            )
+        return memory[place.offset : place.offset + size].view(dtype).reshape(shape)
