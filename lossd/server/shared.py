@@ -69,10 +69,12 @@ class Segments:
         os.close(file)
         self._budget.give_back(memory.size)
 
-    def close(self) -> None:
-        """Let go of all."""
-        for segment in list(self._memory):
+    def close(self) -> bool:
+        """Let go of all; whether there was any."""
+        held = list(self._memory)
+        for segment in held:
             self.release(segment)
+        return bool(held)
 
     def tensor(self, name: str, shared: Shared) -> Array:
         """The tensor at a place; whole numbers are copied, so that they stay as they are checked.

@@ -1,6 +1,7 @@
 """One EvaluateStream: many evaluations, each in whatever pieces it comes."""
 
 import asyncio
+import gc
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
@@ -35,6 +36,9 @@ REMEMBERED: Final = 4096
 
 WINDOW: Final = 8 << 20
 """Bytes of an evaluation that may wait to be computed; the stream is not read beyond them."""
+
+
+_FRAMES_GONE: Final = 0.5  # seconds until a stream's frames are left for sure
 
 
 @dataclass
@@ -142,11 +146,14 @@ class Stream:
         except asyncio.CancelledError:
             if not self._idle:
                 raise
+        except grpc.aio.BaseError:
+            pass  # the client is gone
         finally:
             for id in list(self._evaluations):
                 self._end(id)
-            if self._segments is not None:
-                self._segments.close()
+            if self._segments is not None and self._segments.close():
+                # a stream that broke off is kept, and what it maps, by its exception's frames
+                asyncio.get_running_loop().call_later(_FRAMES_GONE, gc.collect)
 
     def drain(self) -> None:
         """End as soon as no evaluation is under way."""
@@ -297,8 +304,8 @@ class Stream:
         except LossdError as error:
             if not evaluation.ended:
                 await self._write(self._failure(id, error))
-        except _GivenUp:
-            pass
+        except (_GivenUp, grpc.aio.BaseError):  # the latter: the client is gone
+            self._end(id)
         self._end_if_idle()
 
     async def _evaluate(self, id: int, evaluation: _Evaluation) -> None:
@@ -384,5 +391,8 @@ class Stream:
             return
         self._budget.give_back(evaluation.reserved)
         evaluation.reserved, evaluation.ended = 0, True
+        # what an exception's frames keep of it until the collector comes must not be memory
+        evaluation.tensors, evaluation.out, evaluation.request.tensors = {}, {}, {}
+        evaluation.waiting, evaluation.arriving = [], {}
         evaluation.news.set()
         self._room.set()

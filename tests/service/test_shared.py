@@ -382,7 +382,7 @@ def test_a_server_that_is_killed_leaves_nothing(start_server: StartServer, tmp_p
     before = set(Path("/dev/shm").iterdir())
     server = start_server(listen=(address,))
     with connect(address, timeout=PATIENCE, retries=8) as client:
-        kept = [call(client) for _ in range(3)]
+        kept = [call(client) for _ in range(2)]
         assert is_shared(kept[-1])
         server.kill()
         assert set(Path("/dev/shm").iterdir()) <= before

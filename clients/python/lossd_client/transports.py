@@ -329,13 +329,14 @@ class _Stream:
                 if item is None:
                     return
                 active.append(item)
+                del item
             waiting = active.popleft()
-            if waiting.answer is not None:
-                continue  # failed or given up: the rest need not be sent
-            message = self._next(waiting)
+            # failed or given up: the rest need not be sent
+            message = self._next(waiting) if waiting.answer is None else None
             if message is not None:
                 yield message
                 active.append(waiting)
+            del waiting, message  # no answer is kept until the next call
 
     def _next(self, waiting: _Waiting) -> bytes | None:
         """The next message of an evaluation; what its pieces raise, its caller gets."""
