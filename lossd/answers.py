@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from lossd_client import wire
 from lossd_client.pieces import Pieces, Sink
-from lossd_client.wire import Request, Response
+from lossd_client.wire import Announcement, Request, Response, Shared
 
 from lossd.engine import Call, compute, needed, steps
 from lossd.plan import Result
@@ -18,7 +18,7 @@ Array = npt.NDArray[Any]
 
 def call_of(request: Request) -> Call:
     """What the engine is asked, of a request whose tensors are all there."""
-    arrays = {n: t for n, t in request.tensors.items() if isinstance(t, np.ndarray)}
+    arrays = {n: t for n, t in request.tensors.items() if not isinstance(t, Announcement | Shared)}
     upstream = arrays.pop("grad_output", None)
     return Call(
         request.loss, arrays, request.parameters, request.reduction, request.gradients, upstream

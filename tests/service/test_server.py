@@ -653,7 +653,7 @@ def becomes_free(address: str) -> None:
 
 
 def test_budget_counts() -> None:
-    budget = Budget(10)
+    budget = Budget(10, "--flag")
     budget.take(4)
     budget.take(6)
     with pytest.raises(errors.ResourceError, match="needs 1 bytes"):
