@@ -395,7 +395,7 @@ class _Templates:
                     template[-1] += part
             template[0] = template[0].removeprefix(head)
         filled: list[bytes | memoryview] = [head, template[0]]
-        arrays = [t for t in tensors.values() if isinstance(t, np.ndarray)]
+        arrays = [t for t in tensors.values() if not isinstance(t, Announcement | Shared)]
         for array, after in zip(arrays, template[1:], strict=True):
             filled += (array.tobytes() if array.nbytes <= _SMALL else as_bytes(array), after)
         return b"".join(filled)
