@@ -89,9 +89,14 @@ class _Evaluation:
 
     @property
     def behind(self) -> bool:
-        """Whether enough of every tensor waits that reading on can wait too."""
-        return bool(self.arriving) and all(
-            size > self.windows[name] for name, size in self.held().items()
+        """Whether enough of every tensor waits that reading on can wait too.
+
+        Not before it is begun: what it begins with may still have to be read.
+        """
+        return (
+            self.task is not None
+            and bool(self.arriving)
+            and all(size > self.windows[name] for name, size in self.held().items())
         )
 
 

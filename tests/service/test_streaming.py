@@ -132,6 +132,29 @@ def test_tensors_that_do_not_come_in_turn_count(start_server: StartServer) -> No
     np.testing.assert_array_equal(answer.tensors["grad.input"], expected.gradients["input"])
 
 
+@pytest.mark.parametrize("last", ["weight", "mask"])
+def test_what_the_mean_divides_by_may_come_last(stub: Stub, last: str) -> None:
+    """It is needed first: the others are taken in until it is there."""
+    x = RNG.standard_normal((3, 4096, 1024), np.float32)  # 16 MiB each
+    names = {
+        "weight": ("mse_loss", ["input", "target", "weight"]),
+        "mask": ("grpo_loss", ["log_probs", "old_log_probs", "mask"]),
+    }
+    loss, tensors = names[last]
+    given = dict(zip(tensors, [x[0], x[1], abs(x[2])], strict=True))
+    more = {"advantages": x[2, :, 0].copy()} if last == "mask" else {}
+    expected = evaluate(loss, given | more, gradients=tensors[:1])
+    message = request(loss, tensors[:1], **more)
+    message.tensors.extend(tensor(name, array, chunked=True) for name, array in given.items())
+    with stub.stream() as stream:
+        stream.say(begin(1, message))
+        for pieces in zip(*[chunks(1, n, a.tobytes()) for n, a in given.items()], strict=True):
+            stream.say(*pieces)
+        found = stream.hear_result(1)
+    assert found["loss"].tobytes() == expected.loss.tobytes()
+    assert found[f"grad.{tensors[0]}"].tobytes() == expected.gradients[tensors[0]].tobytes()
+
+
 def test_a_wrong_value_after_others_were_answered(stub: Stub) -> None:
     x = np.full(3 * MIB, 0.5, np.float32)
     x[-7] = 2
