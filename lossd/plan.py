@@ -464,15 +464,12 @@ class KernelPlan(Plan):
                 made[name] = gradient = _room(out, name, shape, self.dtype)
                 args[slot] = _address(gradient)
 
-        entry, address = self.kernel.entry, call.address
-        if begun.read or written:
-            around = halves.arguments(entry, address, begun.read, written)
-            entry, address = halves.ENTRY, around.ctypes.data
+        entry, words = self.entered(call, begun.read, written)
         threads = runtime.get_threads()
         if self.parallel and threads > 1:
-            runtime.run_parallel(entry, address, self.blocks, threads)
+            runtime.run_parallel(entry, _address(words), self.blocks, threads)
         else:
-            runtime.run_serial(entry, address, 0, self.blocks)
+            runtime.run_serial(entry, _address(words), 0, self.blocks)
 
         self.check_domains(call, arrays)
         if losses is None:
@@ -520,6 +517,14 @@ class KernelPlan(Plan):
         scale = self._scale(divisor, None if self.variant.upstream else upstream)
         call.floats[_SCALE] = scale
         return Begun(divisor, scale, factors, read, alive)
+
+    def entered(
+        self, call: "Arguments", read: list[halves.Place], write: list[halves.Place]
+    ) -> tuple[int, Array]:
+        """What is called for each block, and with what: the kernel, or one around it for halves."""
+        if not (read or write):
+            return self.kernel.entry, call.words
+        return halves.ENTRY, halves.arguments(self.kernel.entry, call.address, read, write)
 
     def reduced(self, call: "Arguments", divisor: float) -> Array:
         """The loss, once all blocks are computed."""

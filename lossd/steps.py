@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from lossd_client.dtypes import is_half
 
-from lossd.kernels import halves, runtime, slots
+from lossd.kernels import runtime, slots
 from lossd.plan import Arguments, KernelPlan, pool
 
 Array = npt.NDArray[Any]
@@ -165,11 +165,8 @@ class Steps:
                 args[slot] = place
             pieces.append(Piece(f"grad.{name}", offset, gradient))
 
-        entry, address = plan.kernel.entry, self._call.address
-        if read or write:
-            around = halves.arguments(entry, address, read, write)
-            entry, address = halves.ENTRY, around.ctypes.data
-        runtime.run_serial(entry, address, first, last)
+        entry, words = plan.entered(self._call, read, write)
+        runtime.run_serial(entry, words.ctypes.data, first, last)
         plan.check_domains(self._call, spans, starts)
         self._done = last
         for name, tensor in self._arriving.items():

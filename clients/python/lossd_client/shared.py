@@ -82,6 +82,14 @@ class Loan:
         self.pool.give_back(self.block, keep=not self._spoilt)
 
 
+def loan_of(array: Array) -> Loan | None:
+    """What an array in shared memory is based on; None of another array."""
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    return base if isinstance(base, Loan) else None
+
+
 class SharedPool:
     """A stream's shared memory: blocks that are free, and requests for more.
 
@@ -163,12 +171,10 @@ class SharedPool:
 
     def place_of(self, array: Array) -> Place | None:
         """Where an array is, if it is in this memory as it would be sent."""
-        base: Any = array
-        while isinstance(base, np.ndarray):
-            base = base.base
-        if not (isinstance(base, Loan) and base.pool is self and array.flags.c_contiguous):
+        loan = loan_of(array)
+        if loan is None or loan.pool is not self or not array.flags.c_contiguous:
             return None
-        return Place(base.block.segment, array.ctypes.data - base.block.address)
+        return Place(loan.block.segment, array.ctypes.data - loan.block.address)
 
     def place(self, request: Request) -> "Placed | None":
         """A request whose large tensors are in shared memory; None if it does not fit there."""
@@ -237,7 +243,6 @@ class Placed:
     def spoil(self) -> None:
         """Never use the memory again: the server may still do."""
         for array in (*self.loans, *self.results.values()):
-            base: Any = array
-            while isinstance(base, np.ndarray):
-                base = base.base
-            base.spoil()
+            loan = loan_of(array)
+            assert loan is not None
+            loan.spoil()

@@ -54,8 +54,8 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 @dataclass
-class Announcement:
-    """A tensor whose bytes come in chunks."""
+class _Described:
+    """A tensor whose bytes are elsewhere."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
@@ -64,6 +64,11 @@ class Announcement:
     def nbytes(self) -> int:
         """Bytes of the elements."""
         return math.prod(self.shape) * self.dtype.itemsize
+
+
+@dataclass
+class Announcement(_Described):
+    """A tensor whose bytes come in chunks."""
 
     def chunks(self, name: str) -> Iterator["Chunk"]:
         """The elements of a tensor of which there is more than its announcement (`Pieces`)."""
@@ -78,18 +83,11 @@ class Place:
     offset: int
 
 
-@dataclass(frozen=True)
-class Shared:
+@dataclass
+class Shared(_Described):
     """A tensor that is at such a place."""
 
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
     place: Place
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the elements."""
-        return math.prod(self.shape) * self.dtype.itemsize
 
 
 @dataclass(frozen=True)
