@@ -12,6 +12,7 @@ from typing import Final
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+from lossd_client import wire
 from lossd_client._gen.lossd.v1 import loss_service_pb2  # noqa: F401  registers the descriptors
 
 from lossd import __version__
@@ -49,6 +50,8 @@ class Server:
             options=[
                 ("grpc.max_receive_message_length", self.settings.max_message_bytes),
                 ("grpc.max_send_message_length", -1),
+                ("grpc.http2.bdp_probe", 0),
+                ("grpc.http2.lookahead_bytes", wire.WINDOW),
                 ("grpc.so_reuseport", 0),
                 ("grpc.http2.max_ping_strikes", 0),
             ]

@@ -34,10 +34,6 @@ from lossd.steps import Arriving, Steps
 REMEMBERED: Final = 4096
 """Ids of failed evaluations that are kept: chunks that were on their way are then let pass."""
 
-WINDOW: Final = 8 << 20
-"""Bytes of an evaluation that may wait to be computed; the stream is not read beyond them."""
-
-
 _FRAMES_GONE: Final = 0.5  # seconds until a stream's frames are left for sure
 
 
@@ -48,7 +44,8 @@ class _Evaluation:
     reserved: bytes of the budget that it holds; `allowance` of them are for chunks that wait to be
         computed, `extra` is what these take beyond.
     out: arrays in shared memory that gradients go to.
-    windows: bytes of each of those tensors that may wait: some whole rows.
+    windows: bytes of each of those tensors that may wait to be computed, some whole rows: beyond
+        them, the stream is not read.
     tensors: what is there, or being filled; `received`: bytes of those that come in chunks.
     arriving: those of them that are computed as they come; `waiting`: chunks not seen there yet.
     """
@@ -216,7 +213,7 @@ class Stream:
             if response is not None:
                 return wire.write_stream(id, response)
         needs = needed(request)
-        windows = {name: max(WINDOW, 2 * row) for name, row in needs.in_pieces.items()}
+        windows = {name: max(wire.WINDOW, 2 * row) for name, row in needs.in_pieces.items()}
         allowance = sum(min(announced[n].nbytes, w + wire.CHUNK) for n, w in windows.items())
         reserved = needs.size + allowance
         self._budget.take(reserved)

@@ -93,7 +93,11 @@ class Stub:
     def __init__(self, address: str) -> None:
         self.channel = grpc.insecure_channel(
             address,
-            [("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1)],
+            [
+                ("grpc.max_receive_message_length", -1),
+                ("grpc.http2.bdp_probe", 0),  # keeps little of what is not heard
+                ("grpc.use_local_subchannel_pool", 1),
+            ],
         )
         self._list = self.channel.unary_unary(
             SERVICE + "ListLosses",

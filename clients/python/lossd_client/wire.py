@@ -34,6 +34,10 @@ CHUNK: Final = 1 << 20
 """Bytes of a chunk, and of the largest tensor that travels inside its first message: messages of
 this size are the fastest that gRPC carries: one of 64 MiB takes four times as long."""
 
+WINDOW: Final = 8 << 20
+"""Bytes of a stream that either side keeps before they are read. gRPC's own estimate of a good window
+has no upper bound, and grows where processors are busy."""
+
 GRADIENT: Final = "grad."
 """What the names of gradients begin with in an answer."""
 
