@@ -35,8 +35,8 @@ CHUNK: Final = 1 << 20
 this size are the fastest that gRPC carries: one of 64 MiB takes four times as long."""
 
 WINDOW: Final = 8 << 20
-"""Bytes of a stream that either side keeps before they are read. gRPC's own estimate of what is good
-has no upper bound, and grows where processors are busy."""
+"""Bytes of a stream that either side keeps before they are read. What gRPC itself estimates to be
+good has no upper bound, and grows where processors are busy."""
 
 GRADIENT: Final = "grad."
 """What the names of gradients begin with in an answer."""
