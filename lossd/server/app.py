@@ -6,6 +6,7 @@ import gc
 import signal
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ from lossd.server.limits import Budget
 from lossd.server.logs import log, set_up
 from lossd.server.service import NAME, LossService
 from lossd.server.settings import Settings
+from lossd.server.workers import Workers
 
 _STATUS: Final = health_pb2.HealthCheckResponse
 
@@ -52,7 +54,7 @@ class Server:
                 ("grpc.max_send_message_length", -1),
                 ("grpc.http2.bdp_probe", 0),
                 ("grpc.http2.lookahead_bytes", wire.WINDOW),
-                ("grpc.so_reuseport", 0),
+                ("grpc.so_reuseport", int(self.settings.workers > 1)),
                 ("grpc.http2.max_ping_strikes", 0),
             ]
         )
@@ -131,10 +133,18 @@ def _answers(path: Path) -> bool:
     return True
 
 
-async def _serve(settings: Settings) -> None:
+async def serve_until(
+    stopped: asyncio.Event,
+    settings: Settings,
+    serving: Callable[[list[str]], object] = lambda addresses: None,
+) -> None:
+    """Serve in this process until SIGTERM, SIGINT or an event; `serving` is told its addresses.
+
+    Raises:
+        OSError: an address cannot be listened on.
+    """
     runtime.set_threads(settings.threads)
     server = Server(settings)
-    stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
@@ -143,6 +153,7 @@ async def _serve(settings: Settings) -> None:
     await asyncio.wait({starting, ending}, return_when=asyncio.FIRST_COMPLETED)
     if starting.done():
         starting.result()
+        serving(server.addresses)
         await ending
     else:
         starting.cancel()
@@ -155,6 +166,9 @@ def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     set_up(settings.log_level, settings.log_format)
     try:
-        asyncio.run(_serve(settings))
+        if settings.workers > 1:
+            asyncio.run(Workers(settings).run())
+        else:
+            asyncio.run(serve_until(asyncio.Event(), settings))
     except OSError as error:
         raise SystemExit(f"lossd serve: {error}") from error

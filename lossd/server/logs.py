@@ -11,10 +11,12 @@ log: Final = logging.getLogger("lossd")
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
-def set_up(level: str, style: str) -> None:
-    """Send lossd's logs to standard error."""
+def set_up(level: str, style: str, **always: Any) -> None:
+    """Send lossd's logs to standard error, each with the fields `always`."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if style == "json" else _Text())
+    if always:
+        handler.addFilter(lambda record: vars(record).update(always) or True)
     log.handlers[:] = [handler]
     log.propagate = False
     log.setLevel(level.upper())

@@ -50,6 +50,11 @@ class Settings(BaseSettings):
     config: Path | None = None
     """TOML file with any of these settings."""
 
+    workers: int = Field(default=1, ge=1, le=256)
+    """Processes that serve; threads, concurrency and memory are divided among them. Connections to
+    a host:port are spread over them. The first listens on unix:/path, others on unix:/path.1 and
+    so on. One that ends by itself is replaced."""
+
     threads: int = Field(default=runtime.get_threads(), ge=1, le=runtime.MAX_THREADS)
     """Threads that a large kernel runs on. Results do not depend on it."""
 
@@ -85,6 +90,21 @@ class Settings(BaseSettings):
 
     reflection: bool = True
     """Serve gRPC reflection, by which tools like grpcurl learn the methods."""
+
+    def of_worker(self, number: int) -> "Settings":
+        """The settings of one of several workers: its addresses, and its part of the rest."""
+        listen = [
+            f"{address}.{number}" if number and address.startswith("unix:") else address
+            for address in self.listen
+        ]
+        shares = {
+            name: max(getattr(self, name) // self.workers, 1) for name in ("threads", "concurrency")
+        }
+        shares |= {
+            name: max(getattr(self, name) // self.workers, 4096)
+            for name in ("max_inflight_bytes", "max_shared_bytes")
+        }
+        return self.model_copy(update={"listen": listen, **shares})
 
     @field_validator("listen", "warm", mode="before")
     @classmethod

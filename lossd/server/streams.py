@@ -3,7 +3,7 @@
 import asyncio
 import gc
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -135,8 +135,7 @@ class Stream:
         try:
             async with self._tasks:
                 async for message in messages:
-                    answer = self._receive(message)
-                    if answer is not None:
+                    for answer in self._answers(message):
                         await self._write(answer)
                     self._end_if_idle()
                     while any(e.behind for e in self._evaluations.values()):
@@ -166,6 +165,26 @@ class Stream:
         if self._draining and not self._evaluations and self._task:
             self._idle = True
             self._task.cancel()
+
+    def _answers(self, message: bytes) -> Iterator[bytes]:
+        """Take a message; what can be answered at once, together if that is how it was asked."""
+        try:
+            parts = wire.read_together(message)
+        except LossdError as error:
+            yield wire.write_stream(0, status_of(error))
+            return
+        ready, size = list[bytes](), 0
+        for part in parts:
+            answer = self._receive(part)
+            if answer is None:
+                continue
+            if ready and size + len(answer) > wire.TOGETHER:
+                yield wire.write_together(ready)
+                ready, size = [], 0
+            ready.append(answer)
+            size += len(answer)
+        if ready:
+            yield wire.write_together(ready)
 
     def _receive(self, message: bytes) -> bytes | None:
         """Take a message; an answer that can be given at once."""

@@ -4,21 +4,38 @@ import asyncio
 import functools
 import os
 import sys
-from collections.abc import Mapping, Sequence
+import types
+from collections import deque
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Generic, Self, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from lossd_client.arrays import ArrayLike
 from lossd_client.caution import warn
 from lossd_client.dtypes import known
 from lossd_client.errors import ParameterError
 from lossd_client.pieces import Pieces, Sink
-from lossd_client.transports import InProcess, Remote, Transport
+from lossd_client.transports import InProcess, Ongoing, Remote, Transport
 from lossd_client.wire import Array, Parameter, Request, Response
 
 DEFAULT_TARGET: Final = "localhost:50051"
+
+IN_FLIGHT: Final = 64 << 20
+"""Bytes of inputs beyond which `map` begins no other evaluation."""
+
+T = TypeVar("T")
 
 
 def connect(
@@ -115,6 +132,44 @@ class Client(_Base):
         seconds = self.timeout if timeout is None else timeout
         return _received(self._transport.evaluate(request, seconds, sink))
 
+    def map(
+        self, loss: Callable[..., T], *inputs: Iterable[ArrayLike], in_flight: int = 128
+    ) -> Iterator[T]:
+        """`map(loss, *inputs)` by this client, with several evaluations under way at a time.
+
+        Many small evaluations take a fraction of the time that calls one after another take.
+
+        Args:
+            loss: a loss of `lossd_client.nn`, wherever it is computed otherwise, or its
+                `value_and_grad`, or a `functools.partial` of it.
+            inputs: for each input of the loss as many arrays as there are evaluations; those of the
+                shortest, as with `map`. Taken as they are needed.
+            in_flight: evaluations under way at most; fewer where their inputs take over 64 MiB.
+
+        Yields what calls would return, in their order. The first that fails raises its error and
+        ends it, and so does closing the iterator; what is under way then is given up.
+
+        >>> from lossd_client import connect, nn
+        >>> with connect("inproc:") as client:
+        ...     [loss.item() for loss in client.map(nn.L1Loss(), [[1.0], [5.0]], [[0.0], [2.0]])]
+        [1.0, 3.0]
+        """
+        begin = _on(loss, _Pipeline(self))
+        ongoing: deque[_Ongoing[T]] = deque()
+        try:
+            for given in _bounded(inputs, in_flight, ongoing):
+                if given is None:
+                    yield ongoing.popleft().result()
+                else:
+                    ongoing.append(cast(_Ongoing[T], begin(*given)))
+        finally:
+            for evaluation in ongoing:
+                evaluation.cancel()
+
+    def compute(self, request: Request, finish: Callable[[Response], T]) -> T:
+        """What `finish` makes of the response to a request."""
+        return finish(self.send(request))
+
     def empty(self, shape: int | tuple[int, ...], dtype: npt.DTypeLike = np.float32) -> Array:
         """An array with undefined values, like `np.empty`, from where tensors are not copied.
 
@@ -178,6 +233,30 @@ class AsyncClient(_Base):
         seconds = self.timeout if timeout is None else timeout
         return _received(await self._transport.evaluate_async(request, seconds, sink))
 
+    async def map(
+        self, loss: Callable[..., Any], *inputs: Iterable[ArrayLike], in_flight: int = 128
+    ) -> AsyncIterator[Any]:
+        """`Client.map`, awaited: `async for value in client.map(loss, inputs, targets)`."""
+        begin = _on(loss, self)
+        ongoing: deque[asyncio.Task[Any]] = deque()
+        try:
+            for given in _bounded(inputs, in_flight, ongoing):
+                if given is None:
+                    yield await ongoing.popleft()
+                else:
+                    ongoing.append(asyncio.create_task(begin(*given)))
+        finally:
+            for task in ongoing:
+                task.cancel()
+
+    def compute(self, request: Request, finish: Callable[[Response], T]) -> Coroutine[Any, Any, T]:
+        """What `finish` makes of the response to a request, awaited."""
+
+        async def computed() -> T:
+            return finish(await self.send(request))
+
+        return computed()
+
     async def aclose(self) -> None:
         """Close the connection."""
         await asyncio.to_thread(self._transport.close)
@@ -192,6 +271,72 @@ class AsyncClient(_Base):
         traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
+
+
+class _Pipeline(Client):
+    """Begins the evaluations that a client is asked for; computes others as the client does."""
+
+    def __init__(self, client: Client) -> None:
+        self.target, self.timeout = client.target, client.timeout
+        self._transport = client._transport
+
+    def compute(self, request: Request, finish: Callable[[Response], T]) -> Any:
+        """An evaluation that is under way."""
+        return _Ongoing(self._transport.begin(request, self.timeout), finish)
+
+
+class _Ongoing(Generic[T]):
+    """An evaluation that is under way, and what is made of its response."""
+
+    def __init__(self, evaluation: Ongoing, finish: Callable[[Response], T]) -> None:
+        self._evaluation, self._finish = evaluation, finish
+
+    def result(self) -> T:
+        """What is made of the response, once that is there."""
+        return self._finish(_received(self._evaluation.result()))
+
+    def cancel(self) -> None:
+        """Give it up."""
+        self._evaluation.cancel()
+
+
+def _on(loss: Callable[..., T], client: Client | AsyncClient) -> Callable[..., T]:
+    """A loss, or a method of one, as computed by a client.
+
+    Raises:
+        TypeError: neither.
+    """
+    if isinstance(loss, functools.partial):
+        return functools.partial(_on(loss.func, client), *loss.args, **loss.keywords)
+    on = getattr(getattr(loss, "__self__", loss), "on", None)
+    if on is None:
+        message = f"map takes a loss of lossd_client.nn or its value_and_grad, not {loss!r}"
+        raise TypeError(message)
+    there = on(client)
+    return types.MethodType(loss.__func__, there) if hasattr(loss, "__func__") else there
+
+
+def _bounded(
+    inputs: Sequence[Iterable[ArrayLike]], in_flight: int, ongoing: Collection[Any]
+) -> Iterator[tuple[ArrayLike, ...] | None]:
+    """The inputs of each evaluation, and None where the first of those under way is to be awaited.
+
+    Raises:
+        ParameterError: `in_flight` is not positive.
+    """
+    if in_flight < 1:
+        raise ParameterError(f"in_flight = {in_flight} must be >= 1", field="in_flight")
+    sizes: deque[int] = deque()
+    total = 0
+    for given in zip(*inputs, strict=False):
+        sizes.append(sum(getattr(tensor, "nbytes", 0) for tensor in given))
+        total += sizes[-1]
+        while len(ongoing) >= in_flight or (ongoing and total > IN_FLIGHT):
+            total -= sizes.popleft()
+            yield None
+        yield given
+    while ongoing:
+        yield None
 
 
 def _received(response: Response) -> Response:

@@ -1,14 +1,15 @@
 """What every loss class is made of; `lossd_client.nn` holds the classes."""
 
+import copy
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, ClassVar, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 
 from lossd_client.arrays import Array, ArrayLike, Tensor, as_array
 from lossd_client.caution import warn
-from lossd_client.client import AnyClient, AsyncClient, Client, checked
+from lossd_client.client import AnyClient, Client, checked
 from lossd_client.dtypes import narrowed, widened
 from lossd_client.wire import Parameter, Request, Response
 
@@ -84,6 +85,12 @@ class Loss:
         """Where it is computed."""
         return checked(self._client)
 
+    def on(self, client: AnyClient | None) -> Self:
+        """The same loss, computed by another client."""
+        other = copy.copy(self)
+        other._client = client
+        return other
+
     def __repr__(self) -> str:
         changed = [
             f"{k}={getattr(self, k)!r}" for k, v in self.defaults.items() if getattr(self, k) != v
@@ -150,14 +157,7 @@ class Loss:
         """Send and finish: at once, or as a coroutine for an AsyncClient."""
         if self.reduction in self.advice:
             warn(self.advice[self.reduction])
-        client = self.client
-        if isinstance(client, AsyncClient):
-            return _finished(client.send(request), finish)
-        return finish(client.send(request))
-
-
-async def _finished(response: Awaitable[Response], finish: Callable[[Response], Any]) -> Any:
-    return finish(await response)
+        return self.client.compute(request, finish)
 
 
 class _Call:

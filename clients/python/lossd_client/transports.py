@@ -52,6 +52,16 @@ pool: Final = Pool()
 """Where large results come from."""
 
 
+class Ongoing(Protocol):
+    """An evaluation that was begun."""
+
+    def result(self) -> Response:
+        """Wait for its answer, which is raised if it is an error."""
+
+    def cancel(self) -> None:
+        """Give it up."""
+
+
 class Transport(Protocol):
     """What a client needs: a stand-in for tests is a class with these methods."""
 
@@ -59,6 +69,9 @@ class Transport(Protocol):
         self, request: Request, timeout: float | None, sink: Sink | None = None
     ) -> Response:
         """Compute a request, within `timeout` seconds; gradients go to `sink`, if there is one."""
+
+    def begin(self, request: Request, timeout: float | None) -> Ongoing:
+        """Send a request and do not wait: any number may be under way."""
 
     async def evaluate_async(
         self, request: Request, timeout: float | None, sink: Sink | None = None
@@ -70,6 +83,20 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Let go of connections; calls that are under way fail."""
+
+
+class _Later:
+    """An evaluation that is computed when its answer is asked for."""
+
+    def __init__(self, compute: Callable[[], Response]) -> None:
+        self._compute = compute
+
+    def result(self) -> Response:
+        """Compute it."""
+        return self._compute()
+
+    def cancel(self) -> None:
+        """Nothing is under way."""
 
 
 class InProcess:
@@ -92,6 +119,10 @@ class InProcess:
         if self._closed:
             raise CancelledError("the client was closed")
         return self._answer(request, sink)
+
+    def begin(self, request: Request, timeout: float | None) -> Ongoing:
+        """Compute a request when its answer is asked for: all cores work at it then."""
+        return _Later(lambda: self.evaluate(request, timeout))
 
     async def evaluate_async(
         self, request: Request, timeout: float | None, sink: Sink | None = None
@@ -253,16 +284,19 @@ class _Stream:
     def submit(
         self, request: Request, done: Callable[[], object], sink: Sink | None
     ) -> tuple[int, _Waiting]:
-        """Send a request; its id, and what holds the answer once `done` is called."""
+        """Send a request; its id, and what holds the answer once `done` was called."""
         id = next(self._ids)
         placed = self._shared.place(request) if sink is None else None
         asked = request if placed is None else placed.request
         waiting = _Waiting(id, messages_of(id, asked), done, sink, placed)
         with self._lock:
-            if self.error is not None:
-                raise self.error
-            self._pending[id] = waiting
-        self._queue.put(waiting)
+            error = self.error
+            if error is None:
+                self._pending[id] = waiting
+        if error is None:
+            self._queue.put(waiting)
+        else:
+            waiting.finish(error)
         return id, waiting
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array | None:
@@ -281,8 +315,6 @@ class _Stream:
                     pass
             finally:
                 self._reading.release()
-            if self._pending:
-                self.start_reader()
             return True
         self.start_reader()
         return done.acquire(timeout=-1 if timeout is None else max(timeout, 0))
@@ -323,22 +355,36 @@ class _Stream:
         self._call.cancel()
 
     def _messages(self) -> Iterator[bytes]:
-        """What gRPC sends, a message of each evaluation in turn."""
+        """What gRPC sends, a message of each evaluation in turn; small ones together."""
         active: deque[_Waiting] = deque()
+        small, size = list[bytes](), 0
         while True:
-            while not active or not self._queue.empty():
+            while not (active or small) or not self._queue.empty():
                 item = self._queue.get()
                 if item is None:
                     return
                 active.append(item)
                 del item
-            waiting = active.popleft()
-            # failed or given up: the rest need not be sent
-            message = self._next(waiting) if waiting.answer is None else None
-            if message is not None:
+            message = self._turn(active) if active else None
+            large = message is not None and len(message) > wire.TOGETHER
+            if small and (large or not active or size > wire.TOGETHER):
+                yield wire.write_together(small)
+                small, size = [], 0
+            if message is not None and large:
                 yield message
-                active.append(waiting)
-            del waiting, message  # no answer is kept until the next call
+            elif message is not None:
+                small.append(message)
+                size += len(message)
+            del message  # nothing is kept until the next call
+
+    def _turn(self, active: deque[_Waiting]) -> bytes | None:
+        """The next message of the first evaluation, which then is the last."""
+        waiting = active.popleft()
+        # failed or given up: the rest need not be sent
+        message = self._next(waiting) if waiting.answer is None else None
+        if message is not None:
+            active.append(waiting)
+        return message
 
     def _next(self, waiting: _Waiting) -> bytes | None:
         """The next message of an evaluation; what its pieces raise, its caller gets."""
@@ -363,7 +409,8 @@ class _Stream:
             if message is None:
                 self._fail(unavailable(self._target, "the server ended the stream"))
                 return False
-            self._take(*wire.read_stream_response(message))
+            for part in wire.read_together(message):
+                self._take(*wire.read_stream_response(part))
         except grpc.RpcError as error:
             self._fail(self._translated(error))
             return False
@@ -464,15 +511,11 @@ class Remote:
         self, request: Request, timeout: float | None, sink: Sink | None = None
     ) -> Response:
         """Send a request and wait for its answer; again, if the connection is lost."""
-        deadline = _Deadline(timeout)
-        for attempt in itertools.count():
-            try:
-                return self._try(request, deadline, sink)
-            except UnavailableError:
-                if _begun(request) or not self._again(attempt, deadline):
-                    raise
-                time.sleep(_pause(attempt))
-        raise AssertionError
+        return _Call(self, request, _Deadline(timeout), sink).result()
+
+    def begin(self, request: Request, timeout: float | None) -> Ongoing:
+        """Send a request; its answer is waited for later, in which it is sent again if need be."""
+        return _Call(self, request, _Deadline(timeout), None)
 
     async def evaluate_async(
         self, request: Request, timeout: float | None, sink: Sink | None = None
@@ -483,45 +526,31 @@ class Remote:
             try:
                 return await self._try_async(request, deadline, sink)
             except UnavailableError:
-                if _begun(request) or not self._again(attempt, deadline):
+                if not self.again(request, attempt, deadline):
                     raise
                 await asyncio.sleep(_pause(attempt))
         raise AssertionError
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         """An array with undefined values, in memory that is shared with the server if possible."""
-        found = self._connected().empty(shape, dtype)
+        found = self.connected().empty(shape, dtype)
         if found is None:
             # memory was asked for: the answer to that comes before the answer to this
             one = np.ones(1, np.float32)
             self.evaluate(Request("l1_loss", {"input": one, "target": one}), None)
-            found = self._connected().empty(shape, dtype)
+            found = self.connected().empty(shape, dtype)
         return pool.empty(shape, dtype) if found is None else found
 
-    def _again(self, attempt: int, deadline: "_Deadline") -> bool:
-        """Whether a lost connection is worth another try."""
+    def again(self, request: Request, attempt: int, deadline: "_Deadline") -> bool:
+        """Whether a request whose connection was lost is worth another try."""
         left = deadline.left()
         in_time = left is None or _pause(attempt) < left
-        return attempt < self._retries and in_time and not self._closed
-
-    def _try(self, request: Request, deadline: "_Deadline", sink: Sink | None) -> Response:
-        stream, done = self._connected(), threading.Lock()
-        done.acquire()
-        id, waiting = stream.submit(request, done.release, sink)
-        try:
-            in_time = stream.wait(waiting, done, deadline.left())
-        except BaseException:  # Ctrl-C
-            stream.cancel(id)
-            raise
-        if not in_time:
-            stream.cancel(id)
-            raise self._late(request)
-        return waiting.result()
+        return attempt < self._retries and in_time and not self._closed and not _begun(request)
 
     async def _try_async(
         self, request: Request, deadline: "_Deadline", sink: Sink | None
     ) -> Response:
-        stream, done, loop = self._connected(), asyncio.Event(), asyncio.get_running_loop()
+        stream, done, loop = self.connected(), asyncio.Event(), asyncio.get_running_loop()
         finish = functools.partial(loop.call_soon_threadsafe, done.set)
         id, waiting = stream.submit(request, finish, sink)
         stream.start_reader()
@@ -529,16 +558,18 @@ class Remote:
             await asyncio.wait_for(done.wait(), deadline.left())
         except TimeoutError as error:
             stream.cancel(id)
-            raise self._late(request) from error
+            raise self.late(request) from error
         except asyncio.CancelledError:
             stream.cancel(id)
             raise
         return waiting.result()
 
-    def _late(self, request: Request) -> DeadlineError:
+    def late(self, request: Request) -> DeadlineError:
+        """The error for a deadline that passed."""
         return DeadlineError(f"{request.loss}: no answer from {self._target} in time")
 
-    def _connected(self) -> _Stream:
+    def connected(self) -> _Stream:
+        """The stream, opened if there is none; not one that failed."""
         with self._lock:
             if self._closed:
                 raise CancelledError("the client was closed")
@@ -564,3 +595,46 @@ class Remote:
                 self._stream.close()
             if self._channel is not None:
                 self._channel.close()
+
+
+class _Call:
+    """An evaluation by a server, begun with its making."""
+
+    def __init__(
+        self, remote: Remote, request: Request, deadline: _Deadline, sink: Sink | None
+    ) -> None:
+        self._remote, self._request, self._deadline, self._sink = remote, request, deadline, sink
+        self._send()
+
+    def _send(self) -> None:
+        self._done = threading.Lock()
+        self._done.acquire()
+        self._stream = self._remote.connected()
+        self._id, self._waiting = self._stream.submit(self._request, self._done.release, self._sink)
+
+    def result(self) -> Response:
+        """Wait for the answer; send again, if the connection is lost."""
+        for attempt in itertools.count():
+            try:
+                return self._wait()
+            except UnavailableError:
+                if not self._remote.again(self._request, attempt, self._deadline):
+                    raise
+                time.sleep(_pause(attempt))
+                self._send()
+        raise AssertionError
+
+    def _wait(self) -> Response:
+        try:
+            in_time = self._stream.wait(self._waiting, self._done, self._deadline.left())
+        except BaseException:  # Ctrl-C
+            self.cancel()
+            raise
+        if not in_time:
+            self.cancel()
+            raise self._remote.late(self._request)
+        return self._waiting.result()
+
+    def cancel(self) -> None:
+        """Give it up."""
+        self._stream.cancel(self._id)

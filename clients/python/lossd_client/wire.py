@@ -38,6 +38,10 @@ WINDOW: Final = 8 << 20
 """Bytes of a stream that either side keeps before they are read. What gRPC itself estimates to be
 good has no upper bound, and grows where processors are busy."""
 
+TOGETHER: Final = 64 << 10
+"""Bytes up to which a message goes together with others, and of such messages at most: fewer
+messages are cheaper, and larger ones keep their reader from what comes after."""
+
 GRADIENT: Final = "grad."
 """What the names of gradients begin with in an answer."""
 
@@ -221,6 +225,7 @@ def _text_field(number: int, value: str) -> bytes:
 _PADDING: Final = [_bytes_field(14, bytes(n)) for n in range(ALIGNMENT)]
 _DATA: Final = _key(15, _BYTES)
 _TENSOR: Final = _key(15, _BYTES)
+_TOGETHER: Final = _key(10, _BYTES)
 
 
 def _payload(head: bytes, data: memoryview | bytes, offset: int) -> list[bytes | memoryview]:
@@ -362,6 +367,32 @@ def write_stream(id: int, message: StreamMessage) -> bytes:
         case bytes():
             parts = _enveloped(head, 15, lambda offset: [message])
     return b"".join(parts)
+
+
+def write_together(messages: Sequence[bytes]) -> bytes:
+    """Several stream messages as one."""
+    if len(messages) == 1:
+        return messages[0]
+    parts = [part for m in messages for part in (_TENSOR, _long(len(m)), m)]
+    return b"".join([_TOGETHER, _long(sum(map(len, parts))), *parts])
+
+
+def read_together(message: bytes) -> Sequence[bytes]:
+    """The stream messages in one that may be several.
+
+    Raises:
+        ProtocolError: the bytes are not a protobuf message.
+    """
+    _, after = _read_id(message)
+    if message[after : after + 1] != _TOGETHER:
+        return (message,)
+    data, found = memoryview(message), list[bytes]()
+    for number, kind, start, end in _fields(data, 0, len(data)):
+        if number == 10 and kind == _BYTES:
+            for part, part_kind, a, b in _fields(data, start, end):
+                if part == 15 and part_kind == _BYTES:
+                    found.append(message[a:b])
+    return found
 
 
 def _any_shared(message: Request | Response) -> bool:

@@ -50,20 +50,28 @@ class EvaluateResponse(_message.Message):
     def __init__(self, warning: _Optional[str] = ..., tensors: _Optional[_Iterable[_Union[_tensor_pb2.Tensor, _Mapping]]] = ...) -> None: ...
 
 class EvaluateStreamRequest(_message.Message):
-    __slots__ = ("id", "release", "lease", "evaluate", "chunk", "cancel")
+    __slots__ = ("id", "together", "release", "lease", "evaluate", "chunk", "cancel")
     ID_FIELD_NUMBER: _ClassVar[int]
+    TOGETHER_FIELD_NUMBER: _ClassVar[int]
     RELEASE_FIELD_NUMBER: _ClassVar[int]
     LEASE_FIELD_NUMBER: _ClassVar[int]
     EVALUATE_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FIELD_NUMBER: _ClassVar[int]
     CANCEL_FIELD_NUMBER: _ClassVar[int]
     id: int
+    together: EvaluateStreamRequests
     release: ReleaseMemory
     lease: LeaseMemory
     evaluate: EvaluateRequest
     chunk: _tensor_pb2.TensorChunk
     cancel: CancelEvaluation
-    def __init__(self, id: _Optional[int] = ..., release: _Optional[_Union[ReleaseMemory, _Mapping]] = ..., lease: _Optional[_Union[LeaseMemory, _Mapping]] = ..., evaluate: _Optional[_Union[EvaluateRequest, _Mapping]] = ..., chunk: _Optional[_Union[_tensor_pb2.TensorChunk, _Mapping]] = ..., cancel: _Optional[_Union[CancelEvaluation, _Mapping]] = ...) -> None: ...
+    def __init__(self, id: _Optional[int] = ..., together: _Optional[_Union[EvaluateStreamRequests, _Mapping]] = ..., release: _Optional[_Union[ReleaseMemory, _Mapping]] = ..., lease: _Optional[_Union[LeaseMemory, _Mapping]] = ..., evaluate: _Optional[_Union[EvaluateRequest, _Mapping]] = ..., chunk: _Optional[_Union[_tensor_pb2.TensorChunk, _Mapping]] = ..., cancel: _Optional[_Union[CancelEvaluation, _Mapping]] = ...) -> None: ...
+
+class EvaluateStreamRequests(_message.Message):
+    __slots__ = ("messages",)
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    messages: _containers.RepeatedCompositeFieldContainer[EvaluateStreamRequest]
+    def __init__(self, messages: _Optional[_Iterable[_Union[EvaluateStreamRequest, _Mapping]]] = ...) -> None: ...
 
 class LeaseMemory(_message.Message):
     __slots__ = ("size",)
@@ -94,15 +102,23 @@ class CancelEvaluation(_message.Message):
     def __init__(self) -> None: ...
 
 class EvaluateStreamResponse(_message.Message):
-    __slots__ = ("id", "leased", "result", "chunk", "error")
+    __slots__ = ("id", "together", "leased", "result", "chunk", "error")
     ID_FIELD_NUMBER: _ClassVar[int]
+    TOGETHER_FIELD_NUMBER: _ClassVar[int]
     LEASED_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     id: int
+    together: EvaluateStreamResponses
     leased: LeasedMemory
     result: EvaluateResponse
     chunk: _tensor_pb2.TensorChunk
     error: _status_pb2.Status
-    def __init__(self, id: _Optional[int] = ..., leased: _Optional[_Union[LeasedMemory, _Mapping]] = ..., result: _Optional[_Union[EvaluateResponse, _Mapping]] = ..., chunk: _Optional[_Union[_tensor_pb2.TensorChunk, _Mapping]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
+    def __init__(self, id: _Optional[int] = ..., together: _Optional[_Union[EvaluateStreamResponses, _Mapping]] = ..., leased: _Optional[_Union[LeasedMemory, _Mapping]] = ..., result: _Optional[_Union[EvaluateResponse, _Mapping]] = ..., chunk: _Optional[_Union[_tensor_pb2.TensorChunk, _Mapping]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
+
+class EvaluateStreamResponses(_message.Message):
+    __slots__ = ("messages",)
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    messages: _containers.RepeatedCompositeFieldContainer[EvaluateStreamResponse]
+    def __init__(self, messages: _Optional[_Iterable[_Union[EvaluateStreamResponse, _Mapping]]] = ...) -> None: ...
