@@ -18,12 +18,16 @@ from lossd_client._gen.lossd.v1 import loss_service_pb2  # noqa: F401  registers
 
 from lossd import __version__
 from lossd.kernels import runtime
+from lossd.registered import Registry
 from lossd.server.compute import Computer
 from lossd.server.limits import Budget
 from lossd.server.logs import log, set_up
 from lossd.server.service import NAME, LossService
 from lossd.server.settings import Settings
 from lossd.server.workers import Workers
+
+EXPIRY: Final = 1.0
+"""Seconds between two looks at which registered tensors are due."""
 
 _STATUS: Final = health_pb2.HealthCheckResponse
 
@@ -39,6 +43,8 @@ class Server:
         self.addresses: list[str] = []
         self._computer = Computer(settings.concurrency)
         self._budget = Budget(settings.max_inflight_bytes, "--max-inflight-bytes")
+        self._registry = Registry(settings.max_registered_bytes, settings.registered_seconds)
+        self._expiring: asyncio.Task[None] | None = None
         self._health = health.aio.HealthServicer()
 
     async def start(self) -> None:
@@ -63,7 +69,9 @@ class Server:
             self._budget,
             Budget(self.settings.max_shared_bytes, "--max-shared-bytes"),
             self.settings.share_memory,
+            self._registry,
         )
+        self._expiring = asyncio.create_task(self._expire())
         self._grpc.add_generic_rpc_handlers((self._service.handler(),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
         if self.settings.reflection:
@@ -93,6 +101,8 @@ class Server:
         self._service.drain()
         await self._grpc.stop(self.settings.drain_seconds)
         self._computer.close()
+        if self._expiring is not None:
+            self._expiring.cancel()
         for address in self.addresses:
             if address.startswith("unix:"):
                 Path(address.removeprefix("unix:")).unlink(missing_ok=True)
@@ -117,6 +127,12 @@ class Server:
         if self.settings.warm:
             seconds = f"{time.perf_counter() - start:.1f}"
             log.info("kernels ready", extra={"losses": len(self.settings.warm), "seconds": seconds})
+
+    async def _expire(self) -> None:
+        """Drop registered tensors when their time is over."""
+        while True:
+            self._registry.expire()
+            await asyncio.sleep(EXPIRY)
 
     async def _report(self, status: int) -> None:
         for name in ("", NAME):

@@ -11,6 +11,7 @@ from lossd_client.dtypes import BFLOAT16, FLOAT16
 from lossd_client.errors import LossdError, ProtocolError
 
 from lossd import __version__
+from lossd.registered import Registry
 from lossd.server.compute import Computer, needed
 from lossd.server.limits import Budget
 from lossd.server.shared import Segments
@@ -32,8 +33,9 @@ class LossService:
         budget: Budget,
         shared: Budget,
         share_with: Literal["unix", "any", "none"],
+        registered: Registry,
     ) -> None:
-        self._computer, self._budget = computer, budget
+        self._computer, self._budget, self._registered = computer, budget, registered
         self._shared, self._share_with = shared, share_with
         self._streams: set[Stream] = set()
 
@@ -67,6 +69,7 @@ class LossService:
         size = 0
         try:
             request = wire.read_request(memoryview(message))
+            request = self._registered.resolved(request)
             for name, tensor in request.tensors.items():
                 if not isinstance(tensor, np.ndarray):
                     raise ProtocolError(
@@ -90,7 +93,7 @@ class LossService:
             self._share_with == "unix" and context.peer().startswith("unix")
         )
         segments = Segments(self._shared) if offered else None
-        stream = Stream(self._computer, self._budget, context, segments)
+        stream = Stream(self._computer, self._budget, context, segments, self._registered)
         self._streams.add(stream)
         try:
             await stream.serve(messages)

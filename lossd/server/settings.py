@@ -75,6 +75,12 @@ class Settings(BaseSettings):
     max_shared_bytes: int = Field(default=4 << 30, ge=4096)
     """Memory that is shared with clients at most, in bytes; beyond it tensors are sent."""
 
+    max_registered_bytes: int = Field(default=1 << 30, ge=0)
+    """Memory for tensors that clients register, to name them later, in bytes; 0 for none."""
+
+    registered_seconds: float = Field(default=3600.0, gt=0)
+    """How long a registered tensor is kept after its last use, at most."""
+
     warm: Names = ["all"]
     """Losses whose kernels are compiled before the server reports SERVING: names, 'all' or
     'none', separated by commas."""
@@ -104,6 +110,7 @@ class Settings(BaseSettings):
             name: max(getattr(self, name) // self.workers, 4096)
             for name in ("max_inflight_bytes", "max_shared_bytes")
         }
+        shares["max_registered_bytes"] = self.max_registered_bytes // self.workers
         return self.model_copy(update={"listen": listen, **shares})
 
     @field_validator("listen", "warm", mode="before")

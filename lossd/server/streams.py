@@ -3,7 +3,7 @@
 import asyncio
 import gc
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -18,13 +18,17 @@ from lossd_client.wire import (
     Chunk,
     Lease,
     Leased,
+    Register,
+    Registered,
     Release,
     Request,
     Response,
     Shared,
+    Unregister,
 )
 
 from lossd.plan import pool
+from lossd.registered import Registry
 from lossd.server.compute import Computer, needed
 from lossd.server.limits import Budget
 from lossd.server.shared import Segments
@@ -39,8 +43,9 @@ _FRAMES_GONE: Final = 0.5  # seconds until a stream's frames are left for sure
 
 @dataclass
 class _Evaluation:
-    """An evaluation that is under way.
+    """An evaluation that is under way, or a tensor that is to be kept.
 
+    compute: what is to be done once all that it needs is there.
     reserved: bytes of the budget that it holds; `allowance` of them are for chunks that wait to be
         computed, `extra` is what these take beyond.
     out: arrays in shared memory that gradients go to.
@@ -50,7 +55,8 @@ class _Evaluation:
     arriving: those of them that are computed as they come; `waiting`: chunks not seen there yet.
     """
 
-    request: Request
+    request: Request | Register
+    compute: Callable[[int, "_Evaluation"], Coroutine[Any, Any, None]]
     reserved: int
     tensors: dict[str, Any]
     allowance: int
@@ -118,9 +124,10 @@ class Stream:
         budget: Budget,
         context: grpc.aio.ServicerContext[bytes, bytes],
         segments: Segments | None,
+        registered: Registry,
     ) -> None:
         self._computer, self._budget, self._context = computer, budget, context
-        self._segments = segments
+        self._segments, self._registered = segments, registered
         self._evaluations: dict[int, _Evaluation] = {}
         self._failed: deque[int] = deque(maxlen=REMEMBERED)
         self._room = asyncio.Event()  # set when an evaluation got on
@@ -152,6 +159,7 @@ class Stream:
         finally:
             for id in list(self._evaluations):
                 self._end(id)
+            self._registered.remove_all(self)
             if self._segments is not None and self._segments.close():
                 # a stream that broke off is kept, and what it maps, by its exception's frames
                 asyncio.get_running_loop().call_later(_FRAMES_GONE, gc.collect)
@@ -196,6 +204,10 @@ class Stream:
             match item:
                 case Request():
                     return self._begin(id, item)
+                case Register():
+                    return self._register(id, item)
+                case Unregister():
+                    self._registered.remove(item.token, self)
                 case Chunk():
                     self._add(id, item)
                 case Cancel():
@@ -221,12 +233,14 @@ class Stream:
     def _begin(self, id: int, request: Request) -> bytes | None:
         if id in self._evaluations:
             raise ProtocolError(f"evaluation {id} is under way already")
+        if request.handles:
+            request = self._registered.resolved(request, self)
         tensors = {
             name: self._shared().tensor(name, tensor) if isinstance(tensor, Shared) else tensor
             for name, tensor in request.tensors.items()
         }
         request.tensors = tensors
-        announced = {n: t for n, t in request.tensors.items() if isinstance(t, Announcement)}
+        announced = {n: t for n, t in tensors.items() if isinstance(t, Announcement)}
         if not announced:
             response = self._computer.evaluate_now(request)
             if response is not None:
@@ -236,7 +250,8 @@ class Stream:
         allowance = sum(min(announced[n].nbytes, w + wire.CHUNK) for n, w in windows.items())
         reserved = needs.size + allowance
         self._budget.take(reserved)
-        evaluation = _Evaluation(request, reserved, dict(request.tensors), allowance, windows)
+        compute = self._advance if needs.in_pieces else self._evaluate
+        evaluation = _Evaluation(request, compute, reserved, dict(tensors), allowance, windows)
         self._evaluations[id] = evaluation
         evaluation.out = self._rooms(request)
         evaluation.received = dict.fromkeys(announced, 0)
@@ -247,6 +262,36 @@ class Stream:
                 evaluation.tensors[name] = pool.empty(tensor.shape, tensor.dtype)
         self._start(id, evaluation)
         return None
+
+    def _register(self, id: int, request: Register) -> bytes | None:
+        if id in self._evaluations:
+            raise ProtocolError(f"evaluation {id} is under way already")
+        ((name, tensor),) = request.tensors.items()
+        if isinstance(tensor, Shared):
+            tensor = self._shared().room(name, tensor.place, tensor.dtype, tensor.shape)
+        if isinstance(tensor, np.ndarray):
+            return wire.write_stream(id, self._keep(request, tensor.copy()))
+        self._registered.require_room(tensor.nbytes)
+        self._budget.take(tensor.nbytes)
+        room = pool.empty(tensor.shape, tensor.dtype)
+        evaluation = _Evaluation(
+            request, self._finish_registering, tensor.nbytes, {name: room}, 0, {}
+        )
+        self._evaluations[id] = evaluation
+        evaluation.received = {name: 0}
+        self._start(id, evaluation)
+        return None
+
+    def _keep(self, request: Register, tensor: npt.NDArray[Any]) -> Registered:
+        owner = self if request.stream_only else None
+        return Registered(*self._registered.add(tensor, request.seconds, owner))
+
+    async def _finish_registering(self, id: int, evaluation: _Evaluation) -> None:
+        assert isinstance(evaluation.request, Register)
+        (tensor,) = evaluation.tensors.values()
+        evaluation.tensors = {}
+        answer = self._keep(evaluation.request, tensor)
+        await self._write_for(evaluation, id, [answer])
 
     def _rooms(self, request: Request) -> dict[str, npt.NDArray[Any]]:
         """The arrays that gradients go to."""
@@ -315,12 +360,11 @@ class Stream:
     def _start(self, id: int, evaluation: _Evaluation) -> None:
         """Begin to compute, once all that is needed for it is there."""
         if evaluation.may_start:
-            compute = self._advance if evaluation.arriving else self._evaluate
-            evaluation.task = self._tasks.create_task(self._guarded(id, evaluation, compute))
+            evaluation.task = self._tasks.create_task(self._guarded(id, evaluation))
 
-    async def _guarded(self, id: int, evaluation: _Evaluation, compute: Any) -> None:
+    async def _guarded(self, id: int, evaluation: _Evaluation) -> None:
         try:
-            await compute(id, evaluation)
+            await evaluation.compute(id, evaluation)
             self._end(id)
         except LossdError as error:
             if not evaluation.ended:
@@ -331,6 +375,7 @@ class Stream:
 
     async def _evaluate(self, id: int, evaluation: _Evaluation) -> None:
         """Compute an evaluation whose tensors are all there."""
+        assert isinstance(evaluation.request, Request)
         request = evaluation.request.with_tensors(evaluation.tensors)
         response = await self._computer.evaluate(request, evaluation.out)
         tensors: dict[str, wire.Content] = dict(response.tensors)
@@ -344,6 +389,7 @@ class Stream:
 
     async def _advance(self, id: int, evaluation: _Evaluation) -> None:
         """Compute an evaluation while its tensors come, and write what is ready."""
+        assert isinstance(evaluation.request, Request)
         request = evaluation.request.with_tensors(evaluation.tensors)
         steps = await self._computer.begin(request, evaluation.arriving)
         announced = {name: Announcement(*kind) for name, kind in steps.announced().items()}
@@ -384,7 +430,7 @@ class Stream:
             await evaluation.news.wait()
 
     async def _write_for(
-        self, evaluation: _Evaluation, id: int, items: Iterable[Response | Chunk]
+        self, evaluation: _Evaluation, id: int, items: Iterable[Response | Chunk | Registered]
     ) -> None:
         """Write messages of an evaluation, as long as somebody waits for it."""
         for item in items:
@@ -413,7 +459,8 @@ class Stream:
         self._budget.give_back(evaluation.reserved)
         evaluation.reserved, evaluation.ended = 0, True
         # what an exception's frames keep of it until the collector comes must not be memory
-        evaluation.tensors, evaluation.out, evaluation.request.tensors = {}, {}, {}
+        evaluation.tensors, evaluation.out = {}, {}
+        evaluation.request = evaluation.request.with_tensors({})
         evaluation.waiting, evaluation.arriving = [], {}
         evaluation.news.set()
         self._room.set()

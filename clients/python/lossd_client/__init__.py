@@ -16,6 +16,7 @@ from lossd_client import errors, functional, nn
 from lossd_client.arrays import Tensor, tensor
 from lossd_client.client import AsyncClient, Client, connect
 from lossd_client.errors import LossdError
+from lossd_client.handles import Handle
 from lossd_client.pieces import Pieces
 
 __version__ = "0.1.0"
@@ -23,6 +24,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AsyncClient",
     "Client",
+    "Handle",
     "LossdError",
     "Pieces",
     "Tensor",

@@ -7,9 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lossd_client.dtypes import is_float
+from lossd_client.handles import Handle
 
 Array = npt.NDArray[Any]
-ArrayLike = npt.ArrayLike
+ArrayLike = npt.ArrayLike | Handle
+"""What losses take: arrays and what becomes one, and tensors that the server keeps."""
 
 
 class Tensor:

@@ -22,13 +22,14 @@ from typing import Any, Final, Generic, Self, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from lossd_client.arrays import ArrayLike
+from lossd_client.arrays import ArrayLike, as_array
 from lossd_client.caution import warn
-from lossd_client.dtypes import known
+from lossd_client.dtypes import BFLOAT16, FLOAT16, known
 from lossd_client.errors import ParameterError
+from lossd_client.handles import Handle
 from lossd_client.pieces import Pieces, Sink
 from lossd_client.transports import InProcess, Ongoing, Remote, Transport
-from lossd_client.wire import Array, Parameter, Request, Response
+from lossd_client.wire import Array, Parameter, Register, Request, Response, dtype_number
 
 DEFAULT_TARGET: Final = "localhost:50051"
 
@@ -39,7 +40,11 @@ T = TypeVar("T")
 
 
 def connect(
-    target: str | None = None, *, timeout: float | None = None, retries: int = 4
+    target: str | None = None,
+    *,
+    timeout: float | None = None,
+    retries: int = 4,
+    wire_dtype: str | None = None,
 ) -> "Client":
     """A client of the server at `target`.
 
@@ -49,6 +54,9 @@ def connect(
             localhost:50051.
         timeout: seconds that one evaluation may take; None for no limit.
         retries: how often an evaluation is sent again after its connection was lost.
+        wire_dtype: "bfloat16" or "float16": float32 tensors are rounded to it on their way to the
+            server, and so are their gradients on the way back, which halves what travels. Losses
+            stay float32. Where nothing travels (`inproc:`, shared memory), nothing is rounded.
 
     Connections are opened by the first evaluation, not here.
 
@@ -57,27 +65,40 @@ def connect(
     ...     nn.MSELoss(client=client)([1.0, 2.0], [0.0, 0.0]).item()
     2.5
     """
-    return Client(target, timeout=timeout, retries=retries)
+    return Client(target, timeout=timeout, retries=retries, wire_dtype=wire_dtype)
 
 
-def _transport(target: str | None, retries: int) -> tuple[str, Transport]:
+def _transport(target: str | None, retries: int, wire_dtype: str | None) -> tuple[str, Transport]:
     target = target or os.environ.get("LOSSD_TARGET") or DEFAULT_TARGET
     if retries < 0:
         raise ParameterError(f"retries = {retries} must be >= 0", field="retries")
+    if wire_dtype not in (None, *_HALVES):
+        raise ParameterError(
+            f"wire_dtype = {wire_dtype!r} must be None, {' or '.join(map(repr, _HALVES))}",
+            field="wire_dtype",
+        )
     if target.startswith("inproc:"):
         return target, InProcess()
-    return target, Remote(target, retries)
+    return target, Remote(target, retries, _HALVES[wire_dtype] if wire_dtype else None)
+
+
+_HALVES: Final = {"bfloat16": BFLOAT16, "float16": FLOAT16}
 
 
 class _Base:
     """What both kinds of client have."""
 
     def __init__(
-        self, target: str | None = None, *, timeout: float | None = None, retries: int = 4
+        self,
+        target: str | None = None,
+        *,
+        timeout: float | None = None,
+        retries: int = 4,
+        wire_dtype: str | None = None,
     ) -> None:
         if timeout is not None and not timeout > 0:
             raise ParameterError(f"timeout = {timeout} must be > 0 seconds", field="timeout")
-        self.target, self._transport = _transport(target, retries)
+        self.target, self._transport = _transport(target, retries, wire_dtype)
         self.timeout = timeout
 
     def __repr__(self) -> str:
@@ -90,7 +111,7 @@ class Client(_Base):
     def evaluate(
         self,
         loss: str,
-        tensors: Mapping[str, Array | Pieces],
+        tensors: Mapping[str, Array | Pieces | Handle],
         *,
         parameters: Mapping[str, Parameter] | None = None,
         reduction: str = "mean",
@@ -117,12 +138,12 @@ class Client(_Base):
                 connection it is given them from the start again.
 
         A tensor may be `Pieces`, made while it is sent; pieces are not sent again when a
-        connection is lost.
+        connection is lost. It may be the `Handle` of one that the server keeps.
 
         Raises:
             LossdError: see `lossd_client.errors`.
         """
-        request = Request(loss, tensors, parameters or {}, reduction, gradients)
+        request = _request(loss, tensors, parameters, reduction, gradients)
         return self.send(request, timeout, sink)
 
     def send(
@@ -170,6 +191,32 @@ class Client(_Base):
         """What `finish` makes of the response to a request."""
         return finish(self.send(request))
 
+    def register(
+        self, tensor: ArrayLike, *, seconds: float | None = None, stream_only: bool = False
+    ) -> Handle:
+        """Have the server keep a tensor, and name it in later calls instead of sending it again.
+
+        The handle takes the tensor's place in calls of losses, also by other clients: who has its
+        token can compute losses against targets that never leave the server. Their values, and
+        even more their gradients, tell of the targets: a handle hides them from an honest party,
+        not from one that is after them.
+
+        Args:
+            tensor: any array-like, such as the targets of a data set; rows of it can be named.
+            seconds: how long it is kept after its last use; None: as long as the server keeps any
+                (`--registered-seconds`).
+            stream_only: whether it is for this client's connection alone, and gone with it.
+
+        Raises:
+            ResourceError: the server has no room for it (`--max-registered-bytes`).
+        """
+        kept = self._transport.register(_registration(tensor, seconds, stream_only), self.timeout)
+        return Handle(kept.token)
+
+    def unregister(self, handle: Handle) -> None:
+        """Have the server keep a tensor no longer: calls that name it fail with HandleError."""
+        self._transport.unregister(handle.token)
+
     def empty(self, shape: int | tuple[int, ...], dtype: npt.DTypeLike = np.float32) -> Array:
         """An array with undefined values, like `np.empty`, from where tensors are not copied.
 
@@ -180,8 +227,7 @@ class Client(_Base):
             shape: its shape.
             dtype: its type.
         """
-        sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-        return self._transport.empty(sizes, np.dtype(dtype))
+        return self._transport.empty(_sizes(shape), np.dtype(dtype))
 
     def close(self) -> None:
         """Close the connection. Evaluations that are under way fail with CancelledError."""
@@ -214,7 +260,7 @@ class AsyncClient(_Base):
     async def evaluate(
         self,
         loss: str,
-        tensors: Mapping[str, Array | Pieces],
+        tensors: Mapping[str, Array | Pieces | Handle],
         *,
         parameters: Mapping[str, Parameter] | None = None,
         reduction: str = "mean",
@@ -223,7 +269,7 @@ class AsyncClient(_Base):
         sink: Sink | None = None,
     ) -> Response:
         """`Client.evaluate`, awaited."""
-        request = Request(loss, tensors, parameters or {}, reduction, gradients)
+        request = _request(loss, tensors, parameters, reduction, gradients)
         return await self.send(request, timeout, sink)
 
     async def send(
@@ -257,6 +303,22 @@ class AsyncClient(_Base):
 
         return computed()
 
+    async def register(
+        self, tensor: ArrayLike, *, seconds: float | None = None, stream_only: bool = False
+    ) -> Handle:
+        """`Client.register`, awaited."""
+        request = _registration(tensor, seconds, stream_only)
+        kept = await asyncio.to_thread(self._transport.register, request, self.timeout)
+        return Handle(kept.token)
+
+    async def unregister(self, handle: Handle) -> None:
+        """`Client.unregister`, awaited."""
+        await asyncio.to_thread(self._transport.unregister, handle.token)
+
+    async def empty(self, shape: int | tuple[int, ...], dtype: npt.DTypeLike = np.float32) -> Array:
+        """`Client.empty`, awaited."""
+        return await asyncio.to_thread(self._transport.empty, _sizes(shape), np.dtype(dtype))
+
     async def aclose(self) -> None:
         """Close the connection."""
         await asyncio.to_thread(self._transport.close)
@@ -271,6 +333,30 @@ class AsyncClient(_Base):
         traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
+
+
+def _request(
+    loss: str,
+    tensors: Mapping[str, Array | Pieces | Handle],
+    parameters: Mapping[str, Parameter] | None,
+    reduction: str,
+    gradients: Sequence[str],
+) -> Request:
+    handles = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, Handle)}
+    sent = {name: tensor for name, tensor in tensors.items() if not isinstance(tensor, Handle)}
+    return Request(loss, sent, parameters or {}, reduction, gradients, handles=handles)
+
+
+def _sizes(shape: int | tuple[int, ...]) -> tuple[int, ...]:
+    return (shape,) if isinstance(shape, int) else tuple(shape)
+
+
+def _registration(tensor: ArrayLike, seconds: float | None, stream_only: bool) -> Register:
+    if seconds is not None and not seconds > 0:
+        raise ParameterError(f"seconds = {seconds} must be > 0", field="seconds")
+    array = as_array(tensor)
+    dtype_number("tensor", array.dtype)  # a type that can be kept
+    return Register({"tensor": array}, seconds, stream_only)
 
 
 class _Pipeline(Client):

@@ -9,6 +9,7 @@ LossdError
 ├── LabelError            (IndexError)       a class index out of range
 ├── DTypeError            (TypeError)        a type that the tensor cannot have
 ├── ProtocolError         (ValueError)       a message that cannot be read
+├── HandleError           (LookupError)      no tensor is registered under that handle
 ├── ResourceError         (MemoryError)      larger than the server's limits
 ├── UnavailableError      (ConnectionError)  no server there, or the connection was lost
 ├── DeadlineError         (TimeoutError)     not answered in time
@@ -27,6 +28,7 @@ __all__ = [
     "DTypeError",
     "DeadlineError",
     "DomainError",
+    "HandleError",
     "InternalError",
     "LabelError",
     "LossdError",
@@ -98,6 +100,12 @@ class ProtocolError(LossdError, ValueError):
     """A message that cannot be read, or bytes that contradict their shape."""
 
     reason, code = "MALFORMED_MESSAGE", 3
+
+
+class HandleError(LossdError, LookupError):
+    """No tensor is registered under that handle, or not any more."""
+
+    reason, code = "UNKNOWN_HANDLE", 5
 
 
 class ResourceError(LossdError, MemoryError):

@@ -11,6 +11,7 @@ from lossd_client.arrays import Array, ArrayLike, Tensor, as_array
 from lossd_client.caution import warn
 from lossd_client.client import AnyClient, Client, checked
 from lossd_client.dtypes import narrowed, widened
+from lossd_client.handles import Handle
 from lossd_client.wire import Parameter, Request, Response
 
 Named = str | Callable[..., Any] | None
@@ -147,7 +148,7 @@ class Loss:
 
         def finish(response: Response) -> Any:
             value = cast(Array, response.tensors["loss"])
-            gradients = tuple(_gradient(response, n).reshape(call.shapes[n]) for n in names)
+            gradients = tuple(call.shaped(n, _gradient(response, n)) for n in names)
             several = wrt is not None and not isinstance(wrt, str)
             return (value if value.ndim else value.item()), (gradients if several else gradients[0])
 
@@ -180,6 +181,8 @@ class _Call:
         if sample_weight is not None:
             given["sample_weight"] = sample_weight
         self.given: dict[str, Any] = given
+        self.handles = {n: v for n, v in given.items() if isinstance(v, Handle)}
+        given = {n: v for n, v in given.items() if n not in self.handles}
         torch = sys.modules.get("torch")
         self.torch: Any = None
         if torch is not None and any(isinstance(v, torch.Tensor) for v in given.values()):
@@ -207,7 +210,13 @@ class _Call:
         tensors = self.arrays
         if grad_output is not None:
             tensors = {**tensors, "grad_output": grad_output}
-        return Request(loss.name, tensors, parameters, self.reduction, gradients)
+        return Request(
+            loss.name, tensors, parameters, self.reduction, gradients, handles=self.handles
+        )
+
+    def shaped(self, name: str, gradient: Array) -> Array:
+        """A gradient in the shape that its tensor was given in."""
+        return gradient.reshape(self.shapes[name]) if name in self.shapes else gradient
 
     def finish(self, response: Response) -> Tensor:
         """A Tensor that knows the way back."""
@@ -236,7 +245,7 @@ class _Call:
                 raise RuntimeError(message)
             response = client.send(self.request(self.wanted, np.asarray(upstream, value.dtype)))
             upstream = None
-        found = {n: _gradient(response, n).reshape(self.shapes[n]) for n in self.wanted}
+        found = {n: self.shaped(n, _gradient(response, n)) for n in self.wanted}
         if upstream is None or upstream == 1:
             return found
         return {n: _times(g, upstream) for n, g in found.items()}

@@ -12,6 +12,7 @@ from lossd_client.arrays import Array, ArrayLike, Tensor, as_array
 from lossd_client.client import AnyClient
 from lossd_client.dtypes import widened
 from lossd_client.errors import ParameterError, ShapeError
+from lossd_client.handles import Handle
 from lossd_client.module import Loss
 from lossd_client.wire import Parameter
 
@@ -130,7 +131,9 @@ class LinearCrossEntropyLoss(Loss):
         cls, linear_weight: ArrayLike, *, linear_bias: ArrayLike | None = None, **more: Any
     ) -> Self:
         """The loss of a layer that there is: weight (C, d1, …, dK, D), bias without D."""
-        classes, *out, features = np.shape(linear_weight) or (0, 0)
+        # a handle's shape is known where it is kept
+        shape = () if isinstance(linear_weight, Handle) else np.shape(linear_weight)
+        classes, *out, features = shape or (0, 0)
         made = cls(0, 0, **more)
         made.in_features, made.num_classes, made.out_features = features, classes, tuple(out)
         made.linear.weight, made.linear.bias = linear_weight, linear_bias

@@ -3,18 +3,20 @@
 import asyncio
 import functools
 import itertools
+import math
 import os
 import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final, Protocol
 
 import numpy as np
 
 from lossd_client import wire
 from lossd_client.buffers import Pool
+from lossd_client.dtypes import narrowed, widened
 from lossd_client.errors import (
     CancelledError,
     DeadlineError,
@@ -30,10 +32,13 @@ from lossd_client.wire import (
     Chunk,
     Lease,
     Leased,
+    Register,
+    Registered,
     Release,
     Request,
     Response,
     Shared,
+    Unregister,
 )  # fmt: skip
 
 METHOD: Final = "/lossd.v1.LossService/EvaluateStream"
@@ -78,6 +83,12 @@ class Transport(Protocol):
     ) -> Response:
         """The same, awaited: any number may be under way."""
 
+    def register(self, tensor: Register, timeout: float | None) -> Registered:
+        """Have a tensor kept where it is computed."""
+
+    def unregister(self, token: str) -> None:
+        """Have it kept no longer."""
+
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         """An array with undefined values, from where tensors need not be copied if possible."""
 
@@ -105,11 +116,13 @@ class InProcess:
     def __init__(self) -> None:
         try:
             from lossd.answers import answer
+            from lossd.registered import Registry
         except ModuleNotFoundError as error:
             raise UnavailableError(
                 "'inproc:' computes in this process and needs the engine: pip install lossd"
             ) from error
-        self._answer = answer
+        self._answer, self._registry = answer, Registry(1 << 40, math.inf)
+        self._lock = threading.Lock()
         self._closed = False
 
     def evaluate(
@@ -118,7 +131,21 @@ class InProcess:
         """Compute a request; it ends when it has, whatever the timeout."""
         if self._closed:
             raise CancelledError("the client was closed")
+        if request.handles:
+            with self._lock:
+                request = self._registry.resolved(request)
         return self._answer(request, sink)
+
+    def register(self, tensor: Register, timeout: float | None) -> Registered:
+        """Keep a copy of a tensor."""
+        (array,) = tensor.tensors.values()
+        with self._lock:
+            return Registered(*self._registry.add(np.array(array), tensor.seconds))
+
+    def unregister(self, token: str) -> None:
+        """Keep it no longer."""
+        with self._lock:
+            self._registry.remove(token)
 
     def begin(self, request: Request, timeout: float | None) -> Ongoing:
         """Compute a request when its answer is asked for: all cores work at it then."""
@@ -143,18 +170,56 @@ class InProcess:
         self._closed = True
 
 
-class Pending:
-    """An evaluation that is under way: collects what comes until the answer is complete."""
+class _Incoming:
+    """A tensor that comes in chunks.
+
+    Args:
+        name: its name.
+        announced: its type and size.
+        put: takes the position of the first of some elements in C order, and these.
+    """
 
     def __init__(
-        self, messages: Iterator[bytes], sink: Sink | None = None, placed: Placed | None = None
+        self, name: str, announced: Announcement, put: Callable[[int, Array], object]
+    ) -> None:
+        self._name, self._put = name, put
+        self._size, self._dtype, self._filled = announced.nbytes, announced.dtype, 0
+
+    def add(self, chunk: Chunk) -> int:
+        """Take a chunk in; its bytes."""
+        start, size = chunk.offset, len(chunk.data)
+        if start != self._filled or size % self._dtype.itemsize:
+            raise ProtocolError(f"an unexpected chunk of {self._name!r} at byte {start}")
+        if start + size > self._size:
+            raise ProtocolError(f"a chunk of {self._name!r} goes beyond its {self._size} bytes")
+        self._filled += size
+        self._put(start // self._dtype.itemsize, np.frombuffer(chunk.data, self._dtype))
+        return size
+
+
+class Pending:
+    """An evaluation that is under way: collects what comes until the answer is complete.
+
+    Args:
+        messages: what is sent for it.
+        sink: takes gradients.
+        placed: the shared memory that it uses.
+        rounded: tensors that were sent in half precision: their gradients come in it, too.
+    """
+
+    def __init__(
+        self,
+        messages: Iterator[bytes],
+        sink: Sink | None = None,
+        placed: Placed | None = None,
+        rounded: Collection[str] = (),
     ) -> None:
         self.messages = messages
         self._sink, self.placed = sink, placed
-        self._sunk: dict[str, Announcement] = {}
+        self._rounded = {f"{wire.GRADIENT}{name}" for name in rounded}
         self._response: Response | None = None
         self._missing = 0
-        self._filled: dict[str, int] = {}
+        self._incoming: dict[str, _Incoming] = {}
 
     def take(self, item: Response | Chunk) -> Response | None:
         """Add a message; the response, once it is complete.
@@ -163,57 +228,78 @@ class Pending:
             ProtocolError: chunks that do not fit what was announced.
         """
         if isinstance(item, Response):
-            tensors = dict(item.tensors)
+            tensors: dict[str, wire.Content] = {}
             for name, tensor in item.tensors.items():
                 if isinstance(tensor, Shared):
                     if self.placed is None:
                         raise ProtocolError(f"{name!r} is in memory that was not offered")
                     tensors[name] = self.placed.result(name.removeprefix(wire.GRADIENT))
-                elif self._sink is not None and name.startswith(wire.GRADIENT):
-                    del tensors[name]
-                    self._announce(self._sink, name, tensor)
-                elif isinstance(tensor, Announcement):
-                    tensors[name] = pool.empty(tensor.shape, tensor.dtype)
-                    self._missing += tensor.nbytes
-                    self._filled[name] = 0
-                else:
-                    tensors[name] = tensor.copy()  # the message cannot be written to
+                elif (found := self._received(name, tensor)) is not None:
+                    tensors[name] = found
             self._response = Response(tensors, item.warning)
+        elif item.name in self._incoming:
+            self._missing -= self._incoming[item.name].add(item)
         else:
-            self._fill(item)
+            raise ProtocolError(f"an unexpected chunk of {item.name!r} at byte {item.offset}")
         return self._response if self._missing == 0 else None
 
-    def _announce(self, sink: Sink, name: str, tensor: Array | Announcement) -> None:
-        if isinstance(tensor, Announcement):
-            self._sunk[name] = tensor
-            self._missing += tensor.nbytes
-            self._filled[name] = 0
+    def _received(self, name: str, tensor: Array | Announcement) -> Array | None:
+        """A tensor that is there, or room for one that comes; None of one that the sink takes."""
+        whole, room = isinstance(tensor, np.ndarray), None
+        widen = widened if name in self._rounded else np.asarray
+        if self._sink is not None and name.startswith(wire.GRADIENT):
+            put = functools.partial(_pass_on, self._sink, name.removeprefix(wire.GRADIENT), widen)
         else:
-            sink(name.removeprefix(wire.GRADIENT), 0, tensor.reshape(-1))
-
-    def _fill(self, chunk: Chunk) -> None:
-        start, end = chunk.offset, chunk.offset + len(chunk.data)
-        sunk = self._sunk.get(chunk.name)
-        if self._sink is not None and sunk is not None:
-            if self._filled[chunk.name] != start or end > sunk.nbytes:
-                raise ProtocolError(f"an unexpected chunk of {chunk.name!r} at byte {start}")
-            self._filled[chunk.name] = end
-            self._missing -= len(chunk.data)
-            values = np.frombuffer(chunk.data, sunk.dtype)
-            self._sink(chunk.name.removeprefix(wire.GRADIENT), start // sunk.dtype.itemsize, values)
-            return
-        tensor = self._response.tensors.get(chunk.name) if self._response else None
-        if not isinstance(tensor, np.ndarray) or self._filled.get(chunk.name) != start:
-            raise ProtocolError(f"an unexpected chunk of {chunk.name!r} at byte {start}")
-        if end > tensor.nbytes:
-            raise ProtocolError(f"a chunk of {chunk.name!r} goes beyond its {tensor.nbytes} bytes")
-        flat: Array = tensor.reshape(-1).view(np.uint8)
-        flat[start:end] = np.frombuffer(chunk.data, np.uint8)
-        self._filled[chunk.name] = end
-        self._missing -= len(chunk.data)
+            dtype = np.dtype(np.float32) if name in self._rounded else tensor.dtype
+            room = np.empty(tensor.shape, dtype) if whole else pool.empty(tensor.shape, dtype)
+            put = functools.partial(_fill, room.reshape(-1), widen)
+        if isinstance(tensor, np.ndarray):  # the message cannot be written to
+            put(0, tensor.reshape(-1))
+        else:
+            self._missing += tensor.nbytes
+            self._incoming[name] = _Incoming(name, tensor, put)
+        return room
 
 
-def messages_of(id: int, request: Request) -> Iterator[bytes]:
+def _pass_on(
+    sink: Sink, name: str, widen: Callable[[Array], Array], at: int, values: Array
+) -> None:
+    sink(name, at, widen(values))
+
+
+def _fill(flat: Array, widen: Callable[[Array], Array], at: int, values: Array) -> None:
+    flat[at : at + values.size] = widen(values)
+
+
+class _Rounded(Announcement):
+    """A float32 tensor as it is sent in half precision: rounded chunk by chunk."""
+
+    def __init__(self, array: Array, dtype: np.dtype[Any]) -> None:
+        super().__init__(dtype, array.shape)
+        self._array = array
+
+    def chunks(self, name: str) -> Iterator[Chunk]:
+        """What is sent, made as it is asked for."""
+        flat = np.ascontiguousarray(self._array).reshape(-1)
+        row = self.shape[-1] if self.shape else 1
+        step = wire.CHUNK // self.dtype.itemsize
+        step -= step % row if 0 < row <= step else 0
+        for at in range(0, flat.size, step):
+            values = narrowed(flat[at : at + step], self.dtype)
+            yield from wire.chunks_of(name, values, at * self.dtype.itemsize)
+
+
+def rounded(request: Request, dtype: np.dtype[Any]) -> tuple[Request, list[str]]:
+    """A request whose float32 tensors are sent in half precision, and their names."""
+    found: dict[str, wire.Content] = {}
+    for name, tensor in request.tensors.items():
+        if isinstance(tensor, np.ndarray) and tensor.dtype == np.float32:
+            large = tensor.nbytes > wire.CHUNK
+            found[name] = _Rounded(tensor, dtype) if large else narrowed(tensor, dtype)
+    return request.with_tensors({**request.tensors, **found}), list(found)
+
+
+def messages_of(id: int, request: Request | Register) -> Iterator[bytes]:
     """The messages of one evaluation: the first is written here, chunks as they are asked for."""
     for tensor in request.tensors.values():
         if tensor.nbytes > wire.CHUNK or isinstance(tensor, Announcement):
@@ -244,31 +330,31 @@ class _Waiting(Pending):
         done: Callable[[], object],
         sink: Sink | None = None,
         placed: Placed | None = None,
+        rounded: Collection[str] = (),
     ) -> None:
-        super().__init__(messages, sink, placed)
+        super().__init__(messages, sink, placed, rounded)
         self.id, self._done = id, done
-        self.answer: Response | Exception | None = None
+        self.answer: Response | Registered | Exception | None = None
 
-    def finish(self, answer: Response | Exception) -> None:
+    def finish(self, answer: Response | Registered | Exception) -> None:
         """Give the answer, the first time."""
         if self.answer is None:
             self.answer = answer
             self.placed = None
             self._done()
 
-    def result(self) -> Response:
-        """The answer, raised if it is an error."""
+    def result(self) -> Any:
+        """The answer, raised if it is an error: a response, or what is registered."""
         if isinstance(self.answer, Exception):
             raise self.answer
-        assert self.answer is not None
         return self.answer
 
 
 class _Stream:
     """One open EvaluateStream, shared by the threads of a process."""
 
-    def __init__(self, channel: Any, target: str) -> None:
-        self._target = target
+    def __init__(self, channel: Any, target: str, wire_dtype: np.dtype[Any] | None) -> None:
+        self._target, self._wire_dtype = target, wire_dtype
         self._leases: dict[int, int] = {}  # sizes that were asked for
         self._shared = SharedPool(self._lease, self._release)
         self._shared.off = not _on_this_host(target)
@@ -282,13 +368,18 @@ class _Stream:
         self._reader: threading.Thread | None = None
 
     def submit(
-        self, request: Request, done: Callable[[], object], sink: Sink | None
+        self, request: Request | Register, done: Callable[[], object], sink: Sink | None
     ) -> tuple[int, _Waiting]:
         """Send a request; its id, and what holds the answer once `done` was called."""
         id = next(self._ids)
-        placed = self._shared.place(request) if sink is None else None
-        asked = request if placed is None else placed.request
-        waiting = _Waiting(id, messages_of(id, asked), done, sink, placed)
+        asked, placed, names = request, None, list[str]()
+        if isinstance(request, Request):
+            placed = self._shared.place(request) if sink is None else None
+            if placed is not None:
+                asked = placed.request
+            elif self._wire_dtype is not None:
+                asked, names = rounded(request, self._wire_dtype)
+        waiting = _Waiting(id, messages_of(id, asked), done, sink, placed, names)
         with self._lock:
             error = self.error
             if error is None:
@@ -329,6 +420,10 @@ class _Stream:
             )
         self._reader.start()
 
+    def unregister(self, token: str) -> None:
+        """Have a tensor kept no longer."""
+        self._say(Unregister(token))
+
     def cancel(self, id: int) -> None:
         """Give an evaluation up."""
         waiting = self._pending.pop(id, None)
@@ -336,17 +431,22 @@ class _Stream:
             if waiting.placed is not None:
                 waiting.placed.spoil()
             waiting.finish(CancelledError("the evaluation was given up"))  # stops its chunks
-            self._queue.put(_Waiting(id, iter([wire.write_stream(id, wire.Cancel())]), int))
+            self._say(wire.Cancel(), id)
+
+    def _say(self, message: wire.StreamMessage, id: int | None = None) -> int:
+        """Send a message that nobody waits for an answer to; its id."""
+        id = next(self._ids) if id is None else id
+        self._queue.put(_Waiting(id, iter([wire.write_stream(id, message)]), int))
+        return id
 
     def _lease(self, size: int) -> None:
         """Ask for shared memory; the answer comes whenever it does."""
         id = next(self._ids)
         self._leases[id] = size
-        self._queue.put(_Waiting(id, iter([wire.write_stream(id, Lease(size))]), int))
+        self._say(Lease(size), id)
 
     def _release(self, segment: int) -> None:
-        id = next(self._ids)
-        self._queue.put(_Waiting(id, iter([wire.write_stream(id, Release(segment))]), int))
+        self._say(Release(segment))
 
     def close(self) -> None:
         """End the stream; what is under way fails."""
@@ -436,7 +536,7 @@ class _Stream:
                 raise item
             return  # given up meanwhile
         try:
-            answer = item if isinstance(item, LossdError) else waiting.take(item)
+            answer = waiting.take(item) if isinstance(item, Response | Chunk) else item
         except LossdError:
             raise
         except Exception as error:  # noqa: BLE001  the caller's own code, whatever it raises
@@ -481,7 +581,7 @@ def _on_this_host(target: str) -> bool:
     return target.startswith("unix:") or host in ("localhost", "127.0.0.1", "[::1]")
 
 
-def _begun(request: Request) -> bool:
+def _begun(request: Request | Register) -> bool:
     """Whether a tensor's pieces were asked for, which cannot be done again."""
     return any(isinstance(t, Pieces) and t.begun for t in request.tensors.values())
 
@@ -497,10 +597,11 @@ class Remote:
     Args:
         target: host:port, unix:/path, or any gRPC name.
         retries: how often a lost connection is tried again; evaluations are pure functions.
+        wire_dtype: what float32 tensors are sent as, and their gradients; None: as they are.
     """
 
-    def __init__(self, target: str, retries: int) -> None:
-        self._target, self._retries = target, retries
+    def __init__(self, target: str, retries: int, wire_dtype: np.dtype[Any] | None = None) -> None:
+        self._target, self._retries, self._wire_dtype = target, retries, wire_dtype
         self._lock = threading.Lock()
         self._stream: _Stream | None = None
         self._channel: Any = None
@@ -511,7 +612,17 @@ class Remote:
         self, request: Request, timeout: float | None, sink: Sink | None = None
     ) -> Response:
         """Send a request and wait for its answer; again, if the connection is lost."""
-        return _Call(self, request, _Deadline(timeout), sink).result()
+        response: Response = _Call(self, request, _Deadline(timeout), sink).result()
+        return response
+
+    def register(self, tensor: Register, timeout: float | None) -> Registered:
+        """Send a tensor that the server keeps."""
+        registered: Registered = _Call(self, tensor, _Deadline(timeout), None).result()
+        return registered
+
+    def unregister(self, token: str) -> None:
+        """Tell the server to keep it no longer; it is not waited for."""
+        self.connected().unregister(token)
 
     def begin(self, request: Request, timeout: float | None) -> Ongoing:
         """Send a request; its answer is waited for later, in which it is sent again if need be."""
@@ -541,7 +652,7 @@ class Remote:
             found = self.connected().empty(shape, dtype)
         return pool.empty(shape, dtype) if found is None else found
 
-    def again(self, request: Request, attempt: int, deadline: "_Deadline") -> bool:
+    def again(self, request: Request | Register, attempt: int, deadline: "_Deadline") -> bool:
         """Whether a request whose connection was lost is worth another try."""
         left = deadline.left()
         in_time = left is None or _pause(attempt) < left
@@ -562,11 +673,13 @@ class Remote:
         except asyncio.CancelledError:
             stream.cancel(id)
             raise
-        return waiting.result()
+        response: Response = waiting.result()
+        return response
 
-    def late(self, request: Request) -> DeadlineError:
+    def late(self, request: Request | Register) -> DeadlineError:
         """The error for a deadline that passed."""
-        return DeadlineError(f"{request.loss}: no answer from {self._target} in time")
+        what = request.loss if isinstance(request, Request) else "register"
+        return DeadlineError(f"{what}: no answer from {self._target} in time")
 
     def connected(self) -> _Stream:
         """The stream, opened if there is none; not one that failed."""
@@ -582,7 +695,7 @@ class Remote:
                     import grpc
 
                     self._channel = grpc.insecure_channel(self._target, OPTIONS)
-                self._stream = _Stream(self._channel, self._target)
+                self._stream = _Stream(self._channel, self._target, self._wire_dtype)
             return self._stream
 
     def close(self) -> None:
@@ -601,7 +714,7 @@ class _Call:
     """An evaluation by a server, begun with its making."""
 
     def __init__(
-        self, remote: Remote, request: Request, deadline: _Deadline, sink: Sink | None
+        self, remote: Remote, request: Request | Register, deadline: _Deadline, sink: Sink | None
     ) -> None:
         self._remote, self._request, self._deadline, self._sink = remote, request, deadline, sink
         self._send()
@@ -612,7 +725,7 @@ class _Call:
         self._stream = self._remote.connected()
         self._id, self._waiting = self._stream.submit(self._request, self._done.release, self._sink)
 
-    def result(self) -> Response:
+    def result(self) -> Any:
         """Wait for the answer; send again, if the connection is lost."""
         for attempt in itertools.count():
             try:
@@ -624,7 +737,7 @@ class _Call:
                 self._send()
         raise AssertionError
 
-    def _wait(self) -> Response:
+    def _wait(self) -> Any:
         try:
             in_time = self._stream.wait(self._waiting, self._done, self._deadline.left())
         except BaseException:  # Ctrl-C

@@ -25,6 +25,7 @@ import numpy.typing as npt
 from lossd_client import errors
 from lossd_client.dtypes import BFLOAT16, is_bfloat16
 from lossd_client.errors import DTypeError, LossdError, ProtocolError
+from lossd_client.handles import Handle
 
 Array = npt.NDArray[Any]
 Parameter = float | int | bool | str
@@ -134,11 +135,40 @@ class Chunk:
 Content = Array | Announcement | Shared
 
 
+@dataclass(frozen=True)
+class Register:
+    """Keeps a tensor, the only one of `tensors`, for so long after its last use."""
+
+    tensors: Mapping[str, Content]
+    seconds: float | None = None
+    stream_only: bool = False
+
+    def with_tensors(self, tensors: Mapping[str, Content]) -> "Register":
+        """The same of another tensor."""
+        return dataclasses.replace(self, tensors=tensors)
+
+
+@dataclass(frozen=True)
+class Registered:
+    """What it is known by, and how long it is kept after its last use."""
+
+    token: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Unregister:
+    """Keeps it no longer."""
+
+    token: str
+
+
 @dataclass
 class Request:
     """One evaluation. A tensor is an array, an announcement of chunks to come, or shared.
 
     places: where gradients go that are not sent.
+    handles: tensors that the server keeps.
     """
 
     loss: str
@@ -147,6 +177,7 @@ class Request:
     reduction: str = "mean"
     gradients: Sequence[str] = ()
     places: Mapping[str, Place] = field(default_factory=dict)
+    handles: Mapping[str, Handle] = field(default_factory=dict)
 
     def with_tensors(self, tensors: Mapping[str, Content]) -> "Request":
         """The same of other tensors."""
@@ -250,6 +281,14 @@ def _place(place: Place) -> bytes:
     return _number(1, place.segment) + _number(2, place.offset)
 
 
+def _handle(handle: Handle) -> bytes:
+    body = _text_field(1, handle.token)
+    if handle.rows is not None:
+        return body + _bytes_field(4, handle.rows.astype("<i8").tobytes())
+    body += _number(2, handle.start)
+    return body if handle.stop is None else body + _number(3, handle.stop)
+
+
 def _tensors(tensors: Mapping[str, Content], offset: int) -> tuple[list[bytes | memoryview], int]:
     """The `tensors` field of a message, whose next byte is at `offset`; also its length."""
     parts: list[bytes | memoryview] = []
@@ -299,6 +338,8 @@ def _request_parts(request: Request, offset: int) -> list[bytes | memoryview]:
     head += b"".join(_text_field(4, name) for name in request.gradients)
     for name, place in request.places.items():
         head += _bytes_field(5, _text_field(1, name) + _bytes_field(2, _place(place)))
+    for name, handle in request.handles.items():
+        head += _bytes_field(15, _text_field(1, name) + _bytes_field(6, _handle(handle)))
     parts, _ = _tensors(request.tensors, offset + len(head))
     return [head, *parts]
 
@@ -334,16 +375,19 @@ def _enveloped(
     return [head, _long(sum(map(len, parts))), *parts]
 
 
-StreamMessage = Request | Response | Chunk | Cancel | Lease | Leased | Release | bytes
+StreamMessage = (
+    Request | Response | Chunk | Cancel | Lease | Leased | Release
+    | Register | Registered | Unregister | bytes
+)  # fmt: skip
 
 
 def write_stream(id: int, message: StreamMessage) -> bytes:
     """An `EvaluateStreamRequest` or `EvaluateStreamResponse`; bytes are a `google.rpc.Status`."""
     head = _id(id)
     match message:
-        case Request() if _any_shared(message):
+        case Request() if _any_elsewhere(message):
             parts = _enveloped(head, 13, lambda offset: _request_parts(message, offset))
-        case Response() if _any_shared(message):
+        case Response() if _any_elsewhere(message):
             parts = _enveloped(head, 13, lambda offset: _response_parts(message, offset))
         case Request():
             parameters = b"".join(_parameter(n, v) for n, v in message.parameters.items())
@@ -360,6 +404,17 @@ def write_stream(id: int, message: StreamMessage) -> bytes:
             parts = _enveloped(head, 12, lambda offset: [_number(1, size)])
         case Release(segment):
             parts = _enveloped(head, 11, lambda offset: [_number(1, segment)])
+        case Register(tensors, seconds, stream_only):
+            begin = b"" if seconds is None else _key(1, _FIXED64) + struct.pack("<d", seconds)
+            begin += _number(2, stream_only)
+            parts = _enveloped(
+                head, 9, lambda offset: [begin, *_tensors(tensors, offset + len(begin))[0]]
+            )
+        case Registered(token, kept):
+            body = _text_field(1, token) + _key(2, _FIXED64) + struct.pack("<d", kept)
+            parts = _enveloped(head, 9, lambda offset: [body])
+        case Unregister(token):
+            parts = _enveloped(head, 8, lambda offset: [_text_field(1, token)])
         case Leased(segment, size, path, token):
             body = _number(1, segment) + _number(2, size)
             body += _text_field(3, path) + _bytes_field(4, token)
@@ -395,8 +450,8 @@ def read_together(message: bytes) -> Sequence[bytes]:
     return found
 
 
-def _any_shared(message: Request | Response) -> bool:
-    if isinstance(message, Request) and message.places:
+def _any_elsewhere(message: Request | Response) -> bool:
+    if isinstance(message, Request) and (message.places or message.handles):
         return True
     return any(type(tensor) is Shared for tensor in message.tensors.values())
 
@@ -556,8 +611,62 @@ def _read_numbers(data: memoryview, start: int, end: int) -> dict[int, int]:
     return {n: a for n, kind, a, _ in _fields(data, start, end) if kind == _VARINT}
 
 
-def _read_tensor(data: memoryview, start: int, end: int) -> tuple[str, Content]:
-    name, number, chunked, place = "", 0, False, None
+def _read_handle(data: memoryview, start: int, end: int) -> Handle:
+    token, first, stop, rows = "", 0, None, None
+    for number, kind, a, b in _fields(data, start, end):
+        match number:
+            case 1:
+                _expect(kind, _BYTES, 1)
+                token = _text(data, a, b)
+            case 2:
+                _expect(kind, _VARINT, 2)
+                first = _signed(a)
+            case 3:
+                _expect(kind, _VARINT, 3)
+                stop = _signed(a)
+            case 4:
+                _expect(kind, _BYTES, 4)
+                if (b - a) % 8:
+                    raise ProtocolError(f"row numbers take 8 bytes each: there are {b - a}")
+                rows = np.frombuffer(bytes(data[a:b]), "<i8")
+    return Handle(token, first, stop, rows)
+
+
+def _read_register(data: memoryview, start: int, end: int) -> Register:
+    tensors: dict[str, Content] = {}
+    seconds, stream_only = None, False
+    for number, kind, a, b in _fields(data, start, end):
+        if number == 1:
+            _expect(kind, _FIXED64, 1)
+            seconds = struct.unpack_from("<d", data, a)[0]
+        elif number == 2:
+            _expect(kind, _VARINT, 2)
+            stream_only = bool(a)
+        elif number == 15:
+            _expect(kind, _BYTES, 15)
+            name, tensor = _read_tensor(data, a, b)
+            if isinstance(tensor, Handle):
+                raise ProtocolError("a tensor that is kept already cannot be registered")
+            tensors = {name: tensor}
+    if len(tensors) != 1:
+        raise ProtocolError("there is no tensor to register")
+    if seconds is not None and not seconds > 0:
+        raise ProtocolError(f"seconds = {seconds} must be > 0", field="seconds")
+    return Register(tensors, seconds, stream_only)
+
+
+def _read_registered(data: memoryview, start: int, end: int) -> Registered:
+    token, seconds = "", 0.0
+    for number, kind, a, b in _fields(data, start, end):
+        if number == 1 and kind == _BYTES:
+            token = _text(data, a, b)
+        elif number == 2 and kind == _FIXED64:
+            seconds = struct.unpack_from("<d", data, a)[0]
+    return Registered(token, seconds)
+
+
+def _read_tensor(data: memoryview, start: int, end: int) -> tuple[str, Content | Handle]:
+    name, number, chunked, place, handle = "", 0, False, None, None
     shape: list[int] = []
     content = (end, end)
     for field_number, kind, a, b in _fields(data, start, end):
@@ -582,9 +691,14 @@ def _read_tensor(data: memoryview, start: int, end: int) -> tuple[str, Content]:
             case 5:
                 _expect(kind, _BYTES, 5)
                 place = _read_place(data, a, b)
+            case 6:
+                _expect(kind, _BYTES, 6)
+                handle = (a, b)
             case 15:
                 _expect(kind, _BYTES, 15)
                 content = (a, b)
+    if handle is not None:
+        return name, _read_handle(data, *handle)
     if number not in DTYPES:
         raise DTypeError(
             f"tensor {name!r} has the unknown or unsupported type {number}", field=name
@@ -675,6 +789,8 @@ class _Forms:
         arrays = {n: t for n, t in found.tensors.items() if isinstance(t, np.ndarray) and t.size}
         if len(arrays) < len(found.tensors) or len(message) > 1 << 16:
             return  # empty or announced tensors, or enough else to do: nothing to gain
+        if isinstance(found, Request) and found.handles:
+            return  # rows differ from call to call
         base = _address(np.frombuffer(message, np.uint8)) + start
         tensors = tuple((n, t.dtype, _address(t) - base, t.shape) for n, t in arrays.items())
         edges = [0]
@@ -703,7 +819,9 @@ def read_request(data: memoryview, start: int = 0, end: int | None = None) -> Re
         ProtocolError: the bytes are not one.
         DTypeError: a tensor has a type that is unknown here.
     """
-    request = Request("", tensors := {}, parameters := {}, "mean", gradients := [], places := {})
+    request = Request(
+        "", tensors := {}, parameters := {}, "mean", gradients := [], places := {}, handles := {}
+    )
     for number, kind, a, b in _fields(data, start, len(data) if end is None else end):
         if number in (1, 2, 3, 4, 5, 15):
             _expect(kind, _BYTES, number)
@@ -730,9 +848,12 @@ def read_request(data: memoryview, start: int = 0, end: int | None = None) -> Re
                 places[name] = place
             case 15:
                 name, tensor = _read_tensor(data, a, b)
-                if name in tensors:
+                if name in tensors or name in handles:
                     raise ProtocolError(f"tensor {name!r} is there twice", field=name)
-                tensors[name] = tensor
+                if isinstance(tensor, Handle):
+                    handles[name] = tensor
+                else:
+                    tensors[name] = tensor
     return request
 
 
@@ -757,6 +878,8 @@ def read_response(data: memoryview, start: int = 0, end: int | None = None) -> R
             response.warning = _text(data, a, b)
         elif number == 15:
             name, tensor = _read_tensor(data, a, b)
+            if isinstance(tensor, Handle):
+                raise ProtocolError(f"{name!r} is a handle, which is no answer")
             tensors[name] = tensor
     return response
 
@@ -793,7 +916,7 @@ def _read_envelope(data: memoryview) -> tuple[int, int, int, int]:
         if number == 1:
             _expect(kind, _VARINT, 1)
             id = a
-        elif number in (11, 12, 13, 14, 15):
+        elif number in (8, 9, 11, 12, 13, 14, 15):
             _expect(kind, _BYTES, number)
             message = (number, a, b)
     return id, *message
@@ -806,8 +929,8 @@ def _read_id(message: bytes) -> tuple[int, int]:
     return _read_varint(message, 1, len(message))
 
 
-Asked = Request | Chunk | Cancel | Lease | Release | LossdError
-Answered = Response | Chunk | Leased | LossdError
+Asked = Request | Chunk | Cancel | Lease | Release | Register | Unregister | LossdError
+Answered = Response | Chunk | Leased | Registered | LossdError
 
 
 def read_stream_request(message: bytes) -> tuple[int, Asked]:
@@ -837,6 +960,10 @@ def read_stream_request(message: bytes) -> tuple[int, Asked]:
                 return id, Lease(_read_numbers(data, start, end).get(1, 0))
             case 11:
                 return id, Release(_read_numbers(data, start, end).get(1, 0))
+            case 9:
+                return id, _read_register(data, start, end)
+            case 8:
+                return id, Unregister(_first_text(data[start:end]))
     except LossdError as error:
         return id, error
     return id, ProtocolError("the message holds neither an evaluation, a chunk nor a cancellation")
@@ -862,6 +989,8 @@ def read_stream_response(message: bytes) -> tuple[int, Answered]:
             return id, read_status(message[start:end])
         case 12:
             return id, _read_leased(data, start, end)
+        case 9:
+            return id, _read_registered(data, start, end)
     raise ProtocolError("the message holds neither a result, a chunk nor an error")
 
 

@@ -50,8 +50,10 @@ class EvaluateResponse(_message.Message):
     def __init__(self, warning: _Optional[str] = ..., tensors: _Optional[_Iterable[_Union[_tensor_pb2.Tensor, _Mapping]]] = ...) -> None: ...
 
 class EvaluateStreamRequest(_message.Message):
-    __slots__ = ("id", "together", "release", "lease", "evaluate", "chunk", "cancel")
+    __slots__ = ("id", "unregister", "register", "together", "release", "lease", "evaluate", "chunk", "cancel")
     ID_FIELD_NUMBER: _ClassVar[int]
+    UNREGISTER_FIELD_NUMBER: _ClassVar[int]
+    REGISTER_FIELD_NUMBER: _ClassVar[int]
     TOGETHER_FIELD_NUMBER: _ClassVar[int]
     RELEASE_FIELD_NUMBER: _ClassVar[int]
     LEASE_FIELD_NUMBER: _ClassVar[int]
@@ -59,19 +61,45 @@ class EvaluateStreamRequest(_message.Message):
     CHUNK_FIELD_NUMBER: _ClassVar[int]
     CANCEL_FIELD_NUMBER: _ClassVar[int]
     id: int
+    unregister: UnregisterTensor
+    register: RegisterTensor
     together: EvaluateStreamRequests
     release: ReleaseMemory
     lease: LeaseMemory
     evaluate: EvaluateRequest
     chunk: _tensor_pb2.TensorChunk
     cancel: CancelEvaluation
-    def __init__(self, id: _Optional[int] = ..., together: _Optional[_Union[EvaluateStreamRequests, _Mapping]] = ..., release: _Optional[_Union[ReleaseMemory, _Mapping]] = ..., lease: _Optional[_Union[LeaseMemory, _Mapping]] = ..., evaluate: _Optional[_Union[EvaluateRequest, _Mapping]] = ..., chunk: _Optional[_Union[_tensor_pb2.TensorChunk, _Mapping]] = ..., cancel: _Optional[_Union[CancelEvaluation, _Mapping]] = ...) -> None: ...
+    def __init__(self, id: _Optional[int] = ..., unregister: _Optional[_Union[UnregisterTensor, _Mapping]] = ..., register: _Optional[_Union[RegisterTensor, _Mapping]] = ..., together: _Optional[_Union[EvaluateStreamRequests, _Mapping]] = ..., release: _Optional[_Union[ReleaseMemory, _Mapping]] = ..., lease: _Optional[_Union[LeaseMemory, _Mapping]] = ..., evaluate: _Optional[_Union[EvaluateRequest, _Mapping]] = ..., chunk: _Optional[_Union[_tensor_pb2.TensorChunk, _Mapping]] = ..., cancel: _Optional[_Union[CancelEvaluation, _Mapping]] = ...) -> None: ...
 
 class EvaluateStreamRequests(_message.Message):
     __slots__ = ("messages",)
     MESSAGES_FIELD_NUMBER: _ClassVar[int]
     messages: _containers.RepeatedCompositeFieldContainer[EvaluateStreamRequest]
     def __init__(self, messages: _Optional[_Iterable[_Union[EvaluateStreamRequest, _Mapping]]] = ...) -> None: ...
+
+class RegisterTensor(_message.Message):
+    __slots__ = ("seconds", "stream_only", "tensor")
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    STREAM_ONLY_FIELD_NUMBER: _ClassVar[int]
+    TENSOR_FIELD_NUMBER: _ClassVar[int]
+    seconds: float
+    stream_only: bool
+    tensor: _tensor_pb2.Tensor
+    def __init__(self, seconds: _Optional[float] = ..., stream_only: _Optional[bool] = ..., tensor: _Optional[_Union[_tensor_pb2.Tensor, _Mapping]] = ...) -> None: ...
+
+class UnregisterTensor(_message.Message):
+    __slots__ = ("token",)
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    def __init__(self, token: _Optional[str] = ...) -> None: ...
+
+class RegisteredTensor(_message.Message):
+    __slots__ = ("token", "seconds")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    seconds: float
+    def __init__(self, token: _Optional[str] = ..., seconds: _Optional[float] = ...) -> None: ...
 
 class LeaseMemory(_message.Message):
     __slots__ = ("size",)
@@ -102,20 +130,22 @@ class CancelEvaluation(_message.Message):
     def __init__(self) -> None: ...
 
 class EvaluateStreamResponse(_message.Message):
-    __slots__ = ("id", "together", "leased", "result", "chunk", "error")
+    __slots__ = ("id", "registered", "together", "leased", "result", "chunk", "error")
     ID_FIELD_NUMBER: _ClassVar[int]
+    REGISTERED_FIELD_NUMBER: _ClassVar[int]
     TOGETHER_FIELD_NUMBER: _ClassVar[int]
     LEASED_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     id: int
+    registered: RegisteredTensor
     together: EvaluateStreamResponses
     leased: LeasedMemory
     result: EvaluateResponse
     chunk: _tensor_pb2.TensorChunk
     error: _status_pb2.Status
-    def __init__(self, id: _Optional[int] = ..., together: _Optional[_Union[EvaluateStreamResponses, _Mapping]] = ..., leased: _Optional[_Union[LeasedMemory, _Mapping]] = ..., result: _Optional[_Union[EvaluateResponse, _Mapping]] = ..., chunk: _Optional[_Union[_tensor_pb2.TensorChunk, _Mapping]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
+    def __init__(self, id: _Optional[int] = ..., registered: _Optional[_Union[RegisteredTensor, _Mapping]] = ..., together: _Optional[_Union[EvaluateStreamResponses, _Mapping]] = ..., leased: _Optional[_Union[LeasedMemory, _Mapping]] = ..., result: _Optional[_Union[EvaluateResponse, _Mapping]] = ..., chunk: _Optional[_Union[_tensor_pb2.TensorChunk, _Mapping]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
 
 class EvaluateStreamResponses(_message.Message):
     __slots__ = ("messages",)

@@ -40,12 +40,13 @@ DTYPE_UINT32: DType
 DTYPE_UINT64: DType
 
 class Tensor(_message.Message):
-    __slots__ = ("name", "dtype", "shape", "chunked", "place", "padding", "data")
+    __slots__ = ("name", "dtype", "shape", "chunked", "place", "handle", "padding", "data")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DTYPE_FIELD_NUMBER: _ClassVar[int]
     SHAPE_FIELD_NUMBER: _ClassVar[int]
     CHUNKED_FIELD_NUMBER: _ClassVar[int]
     PLACE_FIELD_NUMBER: _ClassVar[int]
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
     PADDING_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     name: str
@@ -53,9 +54,22 @@ class Tensor(_message.Message):
     shape: _containers.RepeatedScalarFieldContainer[int]
     chunked: bool
     place: MemoryPlace
+    handle: TensorHandle
     padding: bytes
     data: bytes
-    def __init__(self, name: _Optional[str] = ..., dtype: _Optional[_Union[DType, str]] = ..., shape: _Optional[_Iterable[int]] = ..., chunked: _Optional[bool] = ..., place: _Optional[_Union[MemoryPlace, _Mapping]] = ..., padding: _Optional[bytes] = ..., data: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., dtype: _Optional[_Union[DType, str]] = ..., shape: _Optional[_Iterable[int]] = ..., chunked: _Optional[bool] = ..., place: _Optional[_Union[MemoryPlace, _Mapping]] = ..., handle: _Optional[_Union[TensorHandle, _Mapping]] = ..., padding: _Optional[bytes] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class TensorHandle(_message.Message):
+    __slots__ = ("token", "start", "stop", "rows")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    STOP_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    start: int
+    stop: int
+    rows: bytes
+    def __init__(self, token: _Optional[str] = ..., start: _Optional[int] = ..., stop: _Optional[int] = ..., rows: _Optional[bytes] = ...) -> None: ...
 
 class MemoryPlace(_message.Message):
     __slots__ = ("segment", "offset")
