@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from lossd_client import AsyncClient, Client, connect, errors, functional, nn, owning, tensor
+from lossd_client import AsyncClient, Client, connect, errors, functional, nn, owning, tensor, wire
 from lossd_client.client import default_client
 from lossd_client.wire import CHUNK
 
@@ -307,8 +307,9 @@ class Silent(grpc.GenericRpcHandler):  # type: ignore[misc]
 
     def _take(self, messages: Iterator[bytes], _: grpc.ServicerContext) -> Iterator[bytes]:
         for message in messages:
-            self.messages.append(message)
-            self.taken.release()
+            for part in wire.read_together(message):
+                self.messages.append(part)
+                self.taken.release()
         return iter(())
 
 
