@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -19,10 +19,11 @@ START: Final = 300.0  # seconds that a server may take to start; kernels may hav
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where a server listens."""
+    """Where a server listens, and which process it is."""
 
     unix: str
     tcp: str
+    process: int = 0
 
 
 @contextmanager
@@ -34,7 +35,7 @@ def lossd_server(losses: Sequence[str], threads: int, log: Path) -> Iterator[Add
         with _process(command, log) as process, grpc.insecure_channel(addresses.unix) as channel:
             _ready(process, channel, log)
             _serving(channel, log)
-            yield addresses
+            yield replace(addresses, process=process.pid)
 
 
 @contextmanager

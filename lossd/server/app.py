@@ -22,6 +22,7 @@ from lossd.registered import Registry
 from lossd.server.compute import Computer
 from lossd.server.limits import Budget
 from lossd.server.logs import log, set_up
+from lossd.server.malloc import keep_freed
 from lossd.server.service import NAME, LossService
 from lossd.server.settings import Settings
 from lossd.server.workers import Workers
@@ -159,6 +160,7 @@ async def serve_until(
     Raises:
         OSError: an address cannot be listened on.
     """
+    keep_freed()
     runtime.set_threads(settings.threads)
     server = Server(settings)
     loop = asyncio.get_running_loop()
