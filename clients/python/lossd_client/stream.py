@@ -1,0 +1,294 @@
+"""One open EvaluateStream: any number of evaluations under way, for the threads of a process."""
+
+import itertools
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, Final
+
+import numpy as np
+
+from lossd_client import wire
+from lossd_client.errors import (
+    CancelledError,
+    LossdError,
+    ProtocolError,
+    UnavailableError,
+)
+from lossd_client.pending import Pending, messages_of, rounded
+from lossd_client.pieces import Sink
+from lossd_client.shared import Placed, SharedPool
+from lossd_client.wire import (
+    Array,
+    Chunk,
+    Lease,
+    Leased,
+    Register,
+    Registered,
+    Release,
+    Request,
+    Response,
+    Unregister,
+)  # fmt: skip
+
+METHOD: Final = "/lossd.v1.LossService/EvaluateStream"
+
+
+def unavailable(target: str, details: str) -> UnavailableError:
+    """The error for a server that is not there, with what to do about it."""
+    address = target if target.startswith("unix:") else target.removeprefix("dns:///")
+    return UnavailableError(
+        f"no lossd server answers at {target} ({details}); start one with "
+        f"`lossd serve --listen {address}`, or compute in this process with connect('inproc:')"
+    )
+
+
+class Waiting(Pending):
+    """A pending evaluation that somebody waits for: `done` is called when it has its answer."""
+
+    def __init__(
+        self,
+        id: int,
+        messages: Iterator[bytes],
+        done: Callable[[], object],
+        sink: Sink | None = None,
+        placed: Placed | None = None,
+        rounded: Collection[str] = (),
+    ) -> None:
+        super().__init__(messages, sink, placed, rounded)
+        self.id, self._done = id, done
+        self.answer: Response | Registered | Exception | None = None
+
+    def finish(self, answer: Response | Registered | Exception) -> None:
+        """Give the answer, the first time."""
+        if self.answer is None:
+            self.answer = answer
+            self.placed = None
+            self._done()
+
+    def result(self) -> Any:
+        """The answer, raised if it is an error: a response, or what is registered."""
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+class Stream:
+    """One open EvaluateStream, shared by the threads of a process."""
+
+    def __init__(self, channel: Any, target: str, wire_dtype: np.dtype[Any] | None) -> None:
+        self._target, self._wire_dtype = target, wire_dtype
+        self._leases: dict[int, int] = {}  # sizes that were asked for
+        self._shared = SharedPool(self._lease, self._release)
+        self._shared.off = not _on_this_host(target)
+        self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
+        self._pending: dict[int, Waiting] = {}
+        self._lock = threading.Lock()
+        self._ids = itertools.count(1)
+        self.error: LossdError | None = None
+        self._call = channel.stream_stream(METHOD)(self._messages())
+        self._reading = threading.Lock()
+        self._reader: threading.Thread | None = None
+
+    def submit(
+        self, request: Request | Register, done: Callable[[], object], sink: Sink | None
+    ) -> tuple[int, Waiting]:
+        """Send a request; its id, and what holds the answer once `done` was called."""
+        id = next(self._ids)
+        asked, placed, names = request, None, list[str]()
+        if isinstance(request, Request):
+            placed = self._shared.place(request) if sink is None else None
+            if placed is not None:
+                asked = placed.request
+            elif self._wire_dtype is not None:
+                asked, names = rounded(request, self._wire_dtype)
+        waiting = Waiting(id, messages_of(id, asked), done, sink, placed, names)
+        with self._lock:
+            error = self.error
+            if error is None:
+                self._pending[id] = waiting
+        if error is None:
+            self._queue.put(waiting)
+        else:
+            waiting.finish(error)
+        return id, waiting
+
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array | None:
+        """An array in shared memory, if there is room at once; else more is asked for."""
+        return self._shared.array(shape, dtype)
+
+    def wait(self, waiting: Waiting, done: threading.Lock, timeout: float | None) -> bool:
+        """Wait for an answer; whether it came in time.
+
+        A thread that waits alone and without a deadline reads the stream itself, which saves a
+        hop between threads. Otherwise a thread of its own reads, from then on.
+        """
+        if timeout is None and self._reader is None and self._reading.acquire(blocking=False):
+            try:
+                while waiting.answer is None and self._read_one():
+                    pass
+            finally:
+                self._reading.release()
+            return True
+        self.start_reader()
+        return done.acquire(timeout=-1 if timeout is None else max(timeout, 0))
+
+    def start_reader(self) -> None:
+        """Have a thread of its own read the stream."""
+        with self._lock:
+            if self._reader is not None:
+                return
+            self._reader = threading.Thread(
+                target=self._read, name="lossd-client-reader", daemon=True
+            )
+        self._reader.start()
+
+    def unregister(self, token: str) -> None:
+        """Have a tensor kept no longer."""
+        self._say(Unregister(token))
+
+    def cancel(self, id: int) -> None:
+        """Give an evaluation up."""
+        waiting = self._pending.pop(id, None)
+        if waiting is not None:
+            if waiting.placed is not None:
+                waiting.placed.spoil()
+            waiting.finish(CancelledError("the evaluation was given up"))  # stops its chunks
+            self._say(wire.Cancel(), id)
+
+    def _say(self, message: wire.StreamMessage, id: int | None = None) -> int:
+        """Send a message that nobody waits for an answer to; its id."""
+        id = next(self._ids) if id is None else id
+        self._queue.put(Waiting(id, iter([wire.write_stream(id, message)]), int))
+        return id
+
+    def _lease(self, size: int) -> None:
+        """Ask for shared memory; the answer comes whenever it does."""
+        id = next(self._ids)
+        self._leases[id] = size
+        self._say(Lease(size), id)
+
+    def _release(self, segment: int) -> None:
+        self._say(Release(segment))
+
+    def close(self) -> None:
+        """End the stream; what is under way fails."""
+        self._fail(CancelledError("the client was closed"))
+        self._queue.put(None)
+        self._call.cancel()
+
+    def _messages(self) -> Iterator[bytes]:
+        """What gRPC sends, a message of each evaluation in turn; small ones together."""
+        active: deque[Waiting] = deque()
+        small, size = list[bytes](), 0
+        while True:
+            while not (active or small) or not self._queue.empty():
+                item = self._queue.get()
+                if item is None:
+                    return
+                active.append(item)
+                del item
+            message = self._turn(active) if active else None
+            large = message is not None and len(message) > wire.TOGETHER
+            if small and (large or not active or size > wire.TOGETHER):
+                yield wire.write_together(small)
+                small, size = [], 0
+            if message is not None and large:
+                yield message
+            elif message is not None:
+                small.append(message)
+                size += len(message)
+            del message  # nothing is kept until the next call
+
+    def _turn(self, active: deque[Waiting]) -> bytes | None:
+        """The next message of the first evaluation, which then is the last."""
+        waiting = active.popleft()
+        # failed or given up: the rest need not be sent
+        message = self._next(waiting) if waiting.answer is None else None
+        if message is not None:
+            active.append(waiting)
+        return message
+
+    def _next(self, waiting: Waiting) -> bytes | None:
+        """The next message of an evaluation; what its pieces raise, its caller gets."""
+        try:
+            return next(waiting.messages, None)
+        except Exception as error:  # noqa: BLE001  the caller's own code, whatever it raises
+            self._pending.pop(waiting.id, None)
+            waiting.finish(error)
+            return wire.write_stream(waiting.id, wire.Cancel())
+
+    def _read(self) -> None:
+        with self._reading:
+            while self._read_one():
+                pass
+
+    def _read_one(self) -> bool:
+        """Read a message and give it to whom it is for; False at the stream's end."""
+        import grpc
+
+        try:
+            message = next(self._call, None)
+            if message is None:
+                self._fail(unavailable(self._target, "the server ended the stream"))
+                return False
+            for part in wire.read_together(message):
+                self._take(*wire.read_stream_response(part))
+        except grpc.RpcError as error:
+            self._fail(self._translated(error))
+            return False
+        except LossdError as error:
+            self._fail(error)
+            self._call.cancel()
+            return False
+        return True
+
+    def _take(self, id: int, item: wire.Answered) -> None:
+        size = self._leases.pop(id, None)
+        if size is not None and isinstance(item, Leased):
+            self._shared.attach(item, size)
+            return
+        if size is not None:
+            self._shared.refused(size)
+            return
+        if isinstance(item, Leased):
+            raise ProtocolError("memory is leased that was not asked for")
+        waiting = self._pending.get(id)
+        if waiting is None:
+            if id == 0 and isinstance(item, LossdError):
+                raise item
+            return  # given up meanwhile
+        try:
+            answer = waiting.take(item) if isinstance(item, Response | Chunk) else item
+        except LossdError:
+            raise
+        except Exception as error:  # noqa: BLE001  the caller's own code, whatever it raises
+            waiting.finish(error)
+            self.cancel(id)
+            return
+        if answer is not None:
+            self._pending.pop(id, None)
+            waiting.finish(answer)
+
+    def _translated(self, error: Any) -> LossdError:
+        code, details = error.code().value[0], error.details()
+        if code == UnavailableError.code:
+            return unavailable(self._target, details)
+        if code == CancelledError.code:
+            return UnavailableError(f"the connection to {self._target} was lost: {details}")
+        return wire.error_for(code, f"{self._target}: {details}")
+
+    def _fail(self, error: LossdError) -> None:
+        self._shared.close()
+        with self._lock:
+            self.error = self.error or error
+            pending, self._pending = self._pending, {}
+        for waiting in pending.values():
+            waiting.finish(error)
+
+
+def _on_this_host(target: str) -> bool:
+    """Whether a target may be on this host; what the server leases tells for sure."""
+    host = target.removeprefix("dns:///").rpartition(":")[0]
+    return target.startswith("unix:") or host in ("localhost", "127.0.0.1", "[::1]")
