@@ -8,6 +8,7 @@
 (2.5, [1.0, 2.0])
 """
 
+import functools
 import warnings
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
@@ -114,17 +115,25 @@ class Call(NamedTuple):
     def key(self) -> "_Key":
         """What a plan depends on."""
         types = tuple([(name, a.dtype, a.shape) for name, a in self.arrays.items()])
-        for name, value in self.parameters.items():
-            if not isinstance(value, int | float | str | np.number | np.bool_):
-                raise DTypeError(
-                    f"{self.loss}: {name} = {value!r} must be a number or a name, not "
-                    f"{type(value).__name__}",
-                    field=name,
-                )
         upstream = self.grad_output is not None and self.reduction in ("none", "sample")
-        # True and 1 are equal, and yet one of them may be an error
-        parameters = tuple([(name, value, type(value)) for name, value in self.parameters.items()])
+        parameters = _typed(self.loss, self.parameters)
         return self.loss, types, parameters, self.reduction, tuple(self.gradients), upstream
+
+
+def _typed(loss: str, parameters: Mapping[str, Any]) -> "_Parameters":
+    """Parameters to tell calls apart by: True and 1 are equal, and yet one may be an error.
+
+    Raises:
+        DTypeError: one that is neither a number nor a name.
+    """
+    for name, value in parameters.items():
+        if not isinstance(value, int | float | str | np.number | np.bool_):
+            raise DTypeError(
+                f"{loss}: {name} = {value!r} must be a number or a name, not "
+                f"{type(value).__name__}",
+                field=name,
+            )
+    return tuple([(name, value, type(value)) for name, value in parameters.items()])
 
 
 def compute(call: Call) -> Result:
@@ -160,14 +169,9 @@ def compile_kernels(name: str) -> None:
         compute(Call(name, tensors, {}, "mean", gradients))
 
 
-_Key = tuple[
-    str,
-    tuple[tuple[str, np.dtype[Any], Shape], ...],
-    tuple[tuple[str, Any, type], ...],
-    str,
-    tuple[str, ...],
-    bool,
-]
+_Types = tuple[tuple[str, np.dtype[Any], Shape], ...]
+_Parameters = tuple[tuple[str, Any, type], ...]
+_Key = tuple[str, _Types, _Parameters, str, tuple[str, ...], bool]
 _plans: Final[dict[_Key, Plan]] = {}
 
 
@@ -184,8 +188,8 @@ def _array(loss: str, name: str, value: npt.ArrayLike) -> Array:
 
 def _plan(
     name: str,
-    types: tuple[tuple[str, np.dtype[Any], Shape], ...],
-    parameters: tuple[tuple[str, Any, type], ...],
+    types: _Types,
+    parameters: _Parameters,
     reduction: str,
     gradients: tuple[str, ...],
     upstream: bool,
@@ -215,8 +219,17 @@ def needed(
     Raises:
         LossdError: as `evaluate`, for names, types, shapes and parameters.
     """
-    given = {name: TensorType(*kind) for name, kind in types.items()}
-    form = _form(loss, given, parameters, reduction, tuple(gradients))
+    kinds = tuple([(name, *kind) for name, kind in types.items()])
+    return _needed(loss, kinds, _typed(loss, parameters), reduction, tuple(gradients))
+
+
+@functools.lru_cache(_PLANS)
+def _needed(
+    loss: str, types: _Types, parameters: _Parameters, reduction: str, gradients: tuple[str, ...]
+) -> tuple[int, dict[str, int], int]:
+    given = {name: TensorType(dtype, shape) for name, dtype, shape in types}
+    values = {name: value for name, value, _ in parameters}
+    form = _form(loss, given, values, reduction, gradients)
     return footprint(form), streamed(form), footprint(form, in_pieces=True)
 
 
