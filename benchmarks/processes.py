@@ -27,10 +27,12 @@ class Addresses:
 
 
 @contextmanager
-def lossd_server(losses: Sequence[str], threads: int, log: Path) -> Iterator[Addresses]:
-    """A server process with the kernels of these losses ready."""
+def lossd_server(
+    losses: Sequence[str], threads: int, log: Path, module: str = "lossd.cli"
+) -> Iterator[Addresses]:
+    """A server process with the kernels of these losses ready: `module` run with its arguments."""
     with _addresses() as addresses:
-        command = ["lossd.cli", "serve", "--listen", addresses.tcp, "--listen", addresses.unix]
+        command = [module, "serve", "--listen", addresses.tcp, "--listen", addresses.unix]
         command += ["--threads", str(threads), "--warm", ",".join(losses)]
         with _process(command, log) as process, grpc.insecure_channel(addresses.unix) as channel:
             _ready(process, channel, log)

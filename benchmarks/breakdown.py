@@ -1,0 +1,173 @@
+"""Where the time of one call goes: what each part takes in the client and in the server.
+
+Functions of both are wrapped in timers; a part's time is without that of parts within it. What is
+left of the whole is gRPC, the operating system, and waiting.
+
+    python -m benchmarks.breakdown
+"""
+
+import atexit
+import functools
+import json
+import os
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from lossd_client import Client, connect, pending, shared, wire
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.processes import Addresses, lossd_server
+
+FILE: Final = "BREAKDOWN_FILE"
+WARM: Final = 100
+
+Work = Callable[[Client], Callable[[], object]]
+
+CLIENT: Final = {
+    "encode": [(wire, "write_stream")],
+    "decode": [(wire, "read_stream_response"), (pending.Pending, "take")],
+    "copy to shared memory": [(shared.SharedPool, "place")],
+}
+
+
+def server_parts() -> dict[str, list[tuple[Any, str]]]:
+    """What is timed in a server."""
+    from lossd import plan, steps
+    from lossd.kernels import runtime
+    from lossd.server import streams
+
+    return {
+        "decode": [(wire, "read_stream_request")],
+        "receive": [(streams.Stream, "_receive")],
+        "engine": [(plan.KernelPlan, "run"), (steps.Steps, "step")],
+        "kernel": [(runtime, "run_serial"), (runtime, "run_parallel")],
+        "encode": [(wire, "write_stream")],
+    }
+
+
+class Timers:
+    """Time spent in parts, each without those within it."""
+
+    def __init__(self, parts: Mapping[str, list[tuple[Any, str]]]) -> None:
+        self.total: defaultdict[str, float] = defaultdict(float)
+        self._local = threading.local()
+        for part, functions in parts.items():
+            for owner, name in functions:
+                setattr(owner, name, self._timed(part, getattr(owner, name)))
+
+    def _timed(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def timed(*args: Any, **more: Any) -> Any:
+            within = vars(self._local).setdefault("within", [])
+            within.append(0.0)
+            start = time.perf_counter()
+            try:
+                return function(*args, **more)
+            finally:
+                took = time.perf_counter() - start
+                self.total[part] += took - within.pop()
+                if within:
+                    within[-1] += took
+
+        return timed
+
+
+def _small(client: Client) -> Callable[[], object]:
+    return _cross_entropy(client, (64, 10), in_place=False)
+
+
+def _large(client: Client) -> Callable[[], object]:
+    return _cross_entropy(client, (4096, 1000), in_place=False)
+
+
+def _in_place(client: Client) -> Callable[[], object]:
+    return _cross_entropy(client, (4096, 1000), in_place=True)
+
+
+def _cross_entropy(
+    client: Client, shape: tuple[int, int], *, in_place: bool
+) -> Callable[[], object]:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(shape, np.float32)
+    if in_place:
+        room = client.empty(shape, np.float32)
+        room[...] = x
+        x = room
+    tensors = {"input": x, "target": rng.integers(0, shape[1], shape[0])}
+    return lambda: client.evaluate("cross_entropy", tensors, gradients=["input"])
+
+
+PATHS: Final[dict[str, tuple[str, Work, int]]] = {
+    "64x10, unix socket": ("unix", _small, 3000),
+    "4096x1000, shared memory": ("unix", _large, 400),
+    "4096x1000, in place": ("unix", _in_place, 400),
+    "4096x1000, TCP": ("tcp", _large, 100),
+}
+
+
+def measure(path: str, timers: Timers) -> dict[str, float]:
+    """Parts of a call in µs, by "client PART" and "server PART"; "whole" is the median call."""
+    kind, work, count = PATHS[path]
+    with tempfile.TemporaryDirectory(prefix="lossd-breakdown-") as name:
+        file = Path(name) / "totals"
+        os.environ[FILE] = str(file)
+        server = lossd_server(["cross_entropy"], 2, Path(name) / "log", "benchmarks.breakdown")
+        with server as addresses, connect(_target(addresses, kind)) as client:
+            call = work(client)
+            for _ in range(WARM):
+                call()
+            timers.total.clear()
+            times = []
+            for _ in range(count):
+                start = time.perf_counter()
+                call()
+                times.append(time.perf_counter() - start)
+            found = {f"client {part}": t / count for part, t in timers.total.items()}
+        totals = json.loads(file.read_text())
+    found |= {f"server {part}": t / (count + WARM) for part, t in totals.items()}
+    return {"whole": statistics.median(times)} | found
+
+
+def _target(addresses: Addresses, kind: str) -> str:
+    return addresses.unix if kind == "unix" else addresses.tcp
+
+
+def _serve() -> None:
+    """`lossd serve` with timers, which are written to a file in the end."""
+    from lossd.cli import main as cli
+
+    timers = Timers(server_parts())
+    atexit.register(lambda: Path(os.environ[FILE]).write_text(json.dumps(timers.total)))
+    cli(sys.argv[1:])
+
+
+def main() -> None:
+    """Measure and print."""
+    if sys.argv[1:2] == ["serve"]:
+        return _serve()
+    timers = Timers(CLIENT)
+    found = {path: measure(path, timers) for path in PATHS}
+    names = list(dict.fromkeys(name for row in found.values() for name in row))
+    table = Table("part, µs", *found, box=None, pad_edge=False)
+    for name in [*names[:1], *sorted(names[1:])]:
+        table.add_row(name, *[_text(row.get(name)) for row in found.values()])
+    rest = [row["whole"] - sum(t for n, t in row.items() if n != "whole") for row in found.values()]
+    table.add_row("the rest", *map(_text, rest))
+    return Console(width=140).print(table)
+
+
+def _text(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds * 1e6:,.0f}"
+
+
+if __name__ == "__main__":
+    main()
