@@ -21,7 +21,9 @@ Call = Callable[[], Any]
 class Peer(Protocol):
     """What a worker measures."""
 
-    versions: Mapping[str, str]
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Of what is measured, by package."""
 
     def contenders(
         self, folder: Path, loss: str, answer: int

@@ -3,7 +3,7 @@
 import json
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -38,10 +38,8 @@ class Worker:
             PeerError: it failed.
         """
         assert self._process.stdin is not None
-        try:
+        with suppress(BrokenPipeError):  # it ended: what it said last tells why
             print(json.dumps(order), file=self._process.stdin, flush=True)
-        except BrokenPipeError:
-            pass  # there is an answer that tells why, or none
         return self._take()
 
     def _take(self) -> dict[str, Any]:
