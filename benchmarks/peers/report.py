@@ -70,7 +70,7 @@ MEANINGS: Final = """\
 Times are medians of one call: the loss and the gradient of its input; in brackets how many times
 lossd's in the same table. Everybody is on one host and computes with the same number of threads.
 
-- **lossd**: `value_and_grad` of `lossd_client.nn`: over TCP; over a unix socket with arrays of NumPy,
+- **lossd**: `value_and_grad` of `lossd_client.nn`: over TCP; over a unix socket with NumPy arrays,
   which the client copies to shared memory; and there with arrays of `client.empty`. Small tensors
   go in the message all the same.
 - **gRPC echo**, **Arrow Flight echo**: as many bytes as lossd sends over TCP, answered with as many

@@ -34,6 +34,7 @@ OPTIONS: Final = (
 )
 """Of the client's channel: lossd's window, with which large answers come a fifth faster."""
 START: Final = 120.0  # seconds that the server may take to start
+RELEASE: Final = 10.0  # seconds that it may hold shared memory after its last answer
 LIBRARIES: Final = ("torch", "numpy")
 POOL: Final = 1 << 28  # bytes that the server and a model share from the start: for all workloads
 REGION: Final = "lossd-bench"
@@ -139,9 +140,23 @@ def _region(client: Any, tensors: dict[str, Any]) -> Iterator[Any]:
             shared_memory.set_shared_memory_region(region, [array], places[name])
         client.register_system_shared_memory(REGION, key, size)
         yield region
-        client.unregister_system_shared_memory(REGION)
+        _unregister(client)
     finally:
         shared_memory.destroy_shared_memory_region(region)
+
+
+def _unregister(client: Any) -> None:
+    """Let go of the region: the server holds it for a moment after its last answer."""
+    deadline = time.monotonic() + RELEASE
+    while True:
+        try:
+            client.unregister_system_shared_memory(REGION)
+        except grpc.InferenceServerException:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
 
 
 def _repository(folder: Path, losses: list[str], threads: str) -> None:
