@@ -168,6 +168,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
         times = [row.seconds(contender) * 1e3 for contender, _, _ in bars]
         panel.barh(range(len(bars)), times, color=[_colour(label) for _, label, _ in bars])
         panel.set_xscale("log")
+        panel.minorticks_off()
         least, most = min(times), max(times)
         panel.set_xlim(least / 2, most * 4)
         for at, time in enumerate(times):

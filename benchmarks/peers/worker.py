@@ -92,6 +92,7 @@ def started(module: str, python: Path, arguments: Sequence[str], log: Path) -> I
             stderr=output,
             text=True,
             cwd=REPOSITORY,
+            start_new_session=True,  # Ctrl-C is for the driver, which ends its workers
         )
     try:
         yield Worker(process, log)
@@ -112,7 +113,5 @@ def contenders(
     """A worker's contenders for a workload whose tensors and request are in a folder."""
     order = {"folder": str(folder), "loss": workload.loss, "answer": answer}
     names = worker.order(do="begin", **order)["contenders"]
-    try:
-        yield {name: Remote(worker, name, folder) for name in names}
-    finally:
-        worker.order(do="end")
+    yield {name: Remote(worker, name, folder) for name in names}
+    worker.order(do="end")  # after an error the worker is not asked for more
