@@ -18,6 +18,12 @@ from benchmarks.report import line, write_csv, write_json
 from benchmarks.suite import Row, WrongResultError
 
 QUICK: Final = ("64x10", "4096x1000", "1M")
+DESCRIPTION: Final = """\
+Measure lossd beside others that carry tensors between processes, in one run over loopback: torch
+in the caller's process, lossd over TCP and through shared memory, echoes of the same bytes by
+grpcio and Arrow Flight, and Triton Inference Server with the same losses in torch and NumPy, by
+gRPC and through shared memory. Results are compared with torch's before anything is timed.
+"""
 EPILOG: Final = """\
 examples:
   make bench-peers                              environments, the whole run, the page and the chart
@@ -68,11 +74,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     sizes = list(dict.fromkeys(workload.size for workload in WORKLOADS))
     parser = argparse.ArgumentParser(
         "python -m benchmarks.peers",
-        description="Measure lossd beside others that carry tensors between processes, in one run "
-        "over loopback: torch in the caller's process, lossd over TCP and through shared memory, "
-        "echoes of the same bytes by grpcio and Arrow Flight, and Triton Inference Server with the "
-        "same losses in torch and NumPy, by gRPC and through shared memory. Results are compared "
-        "with torch's before anything is timed.",
+        description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
