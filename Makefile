@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 RUN    := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-libraries bench bench-quick lint types fmt gen plots conformance check-gen serve container-test lock clean
+.PHONY: help demo test test-slow test-libraries bench bench-quick bench-peers lint types fmt gen plots conformance check-gen serve container-test lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,20 @@ bench: $(VENV)/.dev ## the benchmark against torch, raw gRPC and the memory limi
 
 bench-quick: $(VENV)/.dev ## a minute of the benchmark, nothing written to docs
 	$(RUN) -m benchmarks --quick --out build/bench
+
+# Peers have packages that do not fit with ours: an environment each. Triton's models need the
+# system's own Python, in whose library their processes run.
+PEERS         := build/peers
+SYSTEM_PYTHON ?= /usr/bin/python3
+
+$(PEERS)/%/.done: benchmarks/peers/requirements-%.txt
+	$(if $(filter triton,$*),$(SYSTEM_PYTHON),$(PYTHON)) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+bench-peers: $(VENV)/.dev $(PEERS)/flight/.done $(PEERS)/triton/.done ## the benchmark against Arrow Flight and Triton; downloads them; writes docs/benchmarks-peers.md
+	$(RUN) -m benchmarks.peers --out build/bench-peers --markdown docs/benchmarks-peers.md --chart docs/img/benchmarks-peers.svg
 
 lint: $(VENV)/.dev ## ruff: style and mistakes
 	$(RUN) -m ruff format --check .

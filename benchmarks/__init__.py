@@ -10,4 +10,5 @@ timing      how: contenders take turns, medians over rounds
 suite       the loop over losses and sizes, with a check of the results before each timing
 targets     what must be reached, against what was measured
 report      tables, CSV, JSON, Markdown
+peers       lossd beside Arrow Flight and Triton: python -m benchmarks.peers --help
 """

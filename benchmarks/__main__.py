@@ -10,11 +10,11 @@ from typing import Final
 from rich.console import Console
 
 from benchmarks import machine, report, targets
+from benchmarks.arguments import names_of, positive
 from benchmarks.suite import GROUPS, Row, Setting, WrongResultError, run
 from benchmarks.workloads import QUICK, all_sizes, chosen
 from lossd.spec import registry
 
-BUSY: Final = 0.15  # cores that others use, from which figures are noise
 EPILOG: Final = """\
 examples:
   python -m benchmarks --quick
@@ -33,9 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not console.is_terminal:
         console.width = 140
     about = machine.description(given.threads, given.rounds)
-    busy = about["busy before"]
-    if float(busy.split()[0]) > BUSY:
-        log.print(f"[yellow]{busy} are busy with something else: torch suffers most from that[/]")
+    machine.warn(about, log)
     start, count = time.monotonic(), 0
 
     def done(row: Row) -> None:
@@ -81,10 +79,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="part of the contenders, separated by commas: inprocess (lossd, torch, copy), "
         "service (lossd over a unix socket and TCP), raw (grpcio alone)",
     )
-    add("--rounds", type=_positive, help="samples of each contender at least (5; quick: 1)")
+    add("--rounds", type=positive, help="samples of each contender at least (5; quick: 1)")
     add(
         "--threads",
-        type=_positive,
+        type=positive,
         default=2,
         help="of lossd, torch and the copy kernel, each (default: 2)",
     )
@@ -106,29 +104,15 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _losses(text: str) -> list[str]:
-    return _names(text, list(registry))
+    return names_of(text, list(registry))
 
 
 def _sizes(text: str) -> frozenset[str]:
-    return frozenset(_names(text, all_sizes()))
+    return frozenset(names_of(text, all_sizes()))
 
 
 def _groups(text: str) -> list[str]:
-    return _names(text, list(GROUPS))
-
-
-def _names(text: str, known: list[str]) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    for name in names:
-        if name not in known:
-            raise argparse.ArgumentTypeError(f"{name!r} is none of: {', '.join(known)}")
-    return names
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number above 0")
-    return int(text)
+    return names_of(text, list(GROUPS))
 
 
 if __name__ == "__main__":

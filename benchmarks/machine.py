@@ -5,19 +5,23 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Final
 
 import llvmlite
+from rich.console import Console
 
+BUSY: Final = 0.15  # cores that others use, from which figures are noise
 PACKAGES = ("numpy", "numba", "torch", "grpcio", "lossd", "lossd-client")
 
 
-def description(threads: int, rounds: int) -> dict[str, str]:
+def description(threads: int, rounds: int, module: str = "benchmarks") -> dict[str, str]:
     """Machine, versions and circumstances, by name."""
     return {
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "command": " ".join(["python -m benchmarks", *sys.argv[1:]]),
+        "command": " ".join(["python -m", module, *sys.argv[1:]]),
         "cpu": _field("/proc/cpuinfo", "model name") or platform.processor(),
         "cores": str(len(os.sched_getaffinity(0))),
         "memory": _memory(),
@@ -28,6 +32,13 @@ def description(threads: int, rounds: int) -> dict[str, str]:
         "python": platform.python_version(),
         "llvm": ".".join(map(str, llvmlite.binding.llvm_version_info)),
     } | {name: version(name) for name in PACKAGES}
+
+
+def warn(about: Mapping[str, str], log: Console) -> None:
+    """Say when the machine is busy."""
+    busy = about["busy before"]
+    if float(busy.split()[0]) > BUSY:
+        log.print(f"[yellow]{busy} are busy with something else: torch suffers most from that[/]")
 
 
 def busy_cores() -> float:

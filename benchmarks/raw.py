@@ -39,12 +39,13 @@ class Exchange:
             self._messages(), metadata=sizes
         )
 
-    def __call__(self) -> None:
-        """Send a request and take its answer in."""
+    def __call__(self) -> int:
+        """Send a request and take its answer in: how many bytes."""
         self._queue.put(self._blocks)
         missing = self._answer
         while missing > 0:
             missing -= len(next(self._answers))
+        return self._answer - missing
 
     def close(self) -> None:
         """End the stream."""

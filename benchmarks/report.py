@@ -179,19 +179,19 @@ def markdown(rows: Sequence[Row], found: Sequence[Verdict], about: Mapping[str, 
         "with torch's. The figures with minima and quartiles are in `build/bench/bench.csv` and "
         "`bench.json`.",
         "## What it must reach",
-        _grid(["target", "measured", ""], [[v.target, v.measured, word(v)] for v in found], 2),
+        grid(["target", "measured", ""], [[v.target, v.measured, word(v)] for v in found], 2),
         "## The machine",
-        _grid(["", ""], [[name, value] for name, value in about.items()], 2),
+        grid(["", ""], [[name, value] for name, value in about.items()], 2),
     ]
     for name in _tables(rows):
         header = ["loss", "size", *COLUMNS[name]]
-        parts += [f"## {TITLES[name]}", _grid(header, [cells(row, name) for row in rows], 2)]
+        parts += [f"## {TITLES[name]}", grid(header, [cells(row, name) for row in rows], 2)]
         if name == "inprocess":
             parts.insert(-1, MEANINGS)
     return "\n\n".join(parts) + "\n"
 
 
-def _grid(header: list[str], lines: list[list[str]], left: int) -> str:
+def grid(header: list[str], lines: list[list[str]], left: int) -> str:
     """A Markdown table; columns from `left` on are aligned to the right."""
     marks = ["---" if i < left else "--:" for i in range(len(header))]
     return "\n".join(f"| {' | '.join(cell)} |" for cell in [header, marks, *lines])

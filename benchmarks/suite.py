@@ -99,7 +99,7 @@ def _measure(
     tensors = workload.tensors()
     calls = {name: contenders.lossd_call(workload, tensors, c) for name, c in clients.items()}
     in_torch = contenders.torch_call(workload, tensors)
-    answer = _checked(workload, calls, in_torch)
+    answer = checked(workload, calls, in_torch)
     moved = sum(array.nbytes for array in tensors.values()) + answer[1].nbytes
     request, returned = contenders.wire_bytes(workload, tensors, answer)
     del answer  # its memory goes back to the pool
@@ -135,29 +135,45 @@ def _exchanges(
             exchange.close()
 
 
-def _checked(
+def checked(
     workload: Workload, calls: Mapping[str, Contender], in_torch: Contender
 ) -> tuple[float, Array]:
-    """The answer, once it is torch's in-process and the same bits over gRPC."""
+    """The answer, once it is torch's in-process and the same bits over gRPC.
+
+    Raises:
+        WrongResultError: it is not.
+    """
     value, gradient = _answer(calls["lossd"])
-    expected, expected_gradient = _answer(in_torch)
+    compare(workload, "lossd", (value, gradient), _answer(in_torch))
+    for name in calls.keys() - {"lossd"}:
+        served, served_gradient = _answer(calls[name])
+        if served != value or not np.array_equal(served_gradient, gradient):
+            where = f"{workload.loss} {workload.size}"
+            raise WrongResultError(f"{where}: over {name} the answer has other bits than inproc:")
+    return value, gradient
+
+
+def compare(
+    workload: Workload, who: str, answer: tuple[float, Array], torchs: tuple[float, Array]
+) -> None:
+    """Hold a loss and its gradient against torch's.
+
+    Raises:
+        WrongResultError: they are not torch's.
+    """
+    (value, gradient), (expected, expected_gradient) = answer, torchs
     where = f"{workload.loss} {workload.size}"
     times = INEXACT.get(workload.loss, 1)
     if not math.isclose(value, expected, rel_tol=2e-5 * times, abs_tol=1e-7):
-        raise WrongResultError(f"{where}: the loss is {value}, torch's {expected}")
+        raise WrongResultError(f"{where}: {who}'s loss is {value}, torch's {expected}")
     step = max(1, gradient.size >> 22 | 1)  # at most 4M of the gradient's elements
     ours, theirs = gradient.reshape(-1)[::step], expected_gradient.reshape(-1)[::step]
     largest = float(np.abs(theirs).max())
     if not np.allclose(ours, theirs, rtol=1e-4 * times, atol=1e-5 * times * largest):
         worst = int(np.nanargmax(np.abs(ours - theirs)))
         raise WrongResultError(
-            f"{where}: the gradient at {worst * step} is {ours[worst]}, torch's {theirs[worst]}"
+            f"{where}: {who}'s gradient at {worst * step} is {ours[worst]}, torch's {theirs[worst]}"
         )
-    for name in calls.keys() - {"lossd"}:
-        served, served_gradient = _answer(calls[name])
-        if served != value or not np.array_equal(served_gradient, gradient):
-            raise WrongResultError(f"{where}: over {name} the answer has other bits than inproc:")
-    return value, gradient
 
 
 def _answer(call: Contender) -> tuple[float, Array]:

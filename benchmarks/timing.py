@@ -7,9 +7,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 Contender = Callable[[], object]
+
+
+class Elsewhere(Protocol):
+    """A contender in a process of its own, which takes the time there."""
+
+    def seconds(self, calls: int) -> float:
+        """How long this many calls take."""
+
 
 SAMPLE: Final = 2e-3  # seconds that a sample lasts at least: a call is repeated until then
 CHEAP: Final = 1.0  # seconds: rows that take less get more rounds, up to MORE times as many
@@ -34,7 +42,7 @@ class Timing:
     calls: int
 
 
-def interleaved(contenders: Mapping[str, Contender], rounds: int) -> dict[str, Timing]:
+def interleaved(contenders: Mapping[str, Contender | Elsewhere], rounds: int) -> dict[str, Timing]:
     """Time contenders in turns, A B C A B C …, after a warm-up.
 
     There are at least `rounds` rounds, more where they are cheap; 1 means exactly one.
@@ -55,9 +63,9 @@ def interleaved(contenders: Mapping[str, Contender], rounds: int) -> dict[str, T
     return {name: _timing(samples[name], calls[name]) for name in contenders}
 
 
-def _estimate(call: Contender) -> float:
+def _estimate(call: Contender | Elsewhere) -> float:
     """Seconds of a call, when warm."""
-    call()
+    _repeated(call, 1)
     best, spent = math.inf, 0.0
     for _ in range(5):
         seconds = _repeated(call, 1)
@@ -67,7 +75,9 @@ def _estimate(call: Contender) -> float:
     return best
 
 
-def _repeated(call: Contender, times: int) -> float:
+def _repeated(call: Contender | Elsewhere, times: int) -> float:
+    if not callable(call):
+        return call.seconds(times)
     start = time.perf_counter()
     for _ in range(times):
         call()
