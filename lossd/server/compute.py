@@ -86,14 +86,17 @@ class Computer:
         future = self._pool.submit(job.run)
         result = asyncio.wrap_future(future)
         try:
-            return await asyncio.shield(result)
+            await asyncio.wait([result])
         except asyncio.CancelledError:
             if future.cancel():
                 job.drop()
             while not result.done():
                 with contextlib.suppress(asyncio.CancelledError):
                     await asyncio.wait([result])
+            if not result.cancelled():
+                result.exception()  # nobody asks for it any more
             raise
+        return result.result()
 
     def evaluate_now(self, request: Request) -> Response | None:
         """The answer to a small request whose kernel is at hand; None for others.

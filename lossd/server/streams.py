@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import itertools
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -144,6 +145,7 @@ class Stream:
         self._writing = asyncio.Lock()  # gRPC takes one message at a time
         self._task: asyncio.Task[Any] | None = None
         self._tasks = asyncio.TaskGroup()
+        self._running = 0  # tasks of evaluations, also of those that have ended
         self._draining = self._idle = False
 
     async def serve(self, messages: AsyncIterator[bytes]) -> None:
@@ -180,7 +182,7 @@ class Stream:
         self._end_if_idle()
 
     def _end_if_idle(self) -> None:
-        if self._draining and not self._evaluations and self._task:
+        if self._draining and not (self._evaluations or self._running) and self._task:
             self._idle = True
             self._task.cancel()
 
@@ -302,7 +304,7 @@ class Stream:
         (tensor,) = evaluation.tensors.values()
         evaluation.tensors = {}
         answer = self._keep(evaluation.request, tensor)
-        await self._write_for(evaluation, id, [answer])
+        await self._write_for(evaluation, id, [answer], last=True)
 
     def _rooms(self, request: Request) -> dict[str, npt.NDArray[Any]]:
         """The arrays that gradients go to."""
@@ -377,20 +379,18 @@ class Stream:
             evaluation.task = self._tasks.create_task(self._guarded(id, evaluation))
 
     async def _guarded(self, id: int, evaluation: _Evaluation) -> None:
-        failed = None
+        self._running += 1
         try:
             await evaluation.compute(id, evaluation)
         except LossdError as error:
-            failed = error
+            if not evaluation.ended:  # else another may have its id
+                await self._write(self._failure(id, error))
         except (_GivenUp, grpc.aio.BaseError):  # the latter: the client is gone
-            pass
-        if evaluation.ended:  # another may have its id
-            return
-        if failed is None:
-            self._end(id)
-        else:
-            await self._write(self._failure(id, failed))
-        self._end_if_idle()
+            if not evaluation.ended:
+                self._end(id)
+        finally:
+            self._running -= 1
+            self._end_if_idle()
 
     async def _computed(self, evaluation: _Evaluation, result: Awaitable[T]) -> T:
         """Wait for what is computed of an evaluation."""
@@ -414,8 +414,9 @@ class Stream:
             tensors[f"{wire.GRADIENT}{name}"] = Shared(room.dtype, room.shape, place)
         evaluation.tensors = request.tensors = {}
         first, chunks = wire.split(tensors)
-        await self._write_for(evaluation, id, [response.with_tensors(first)])
-        await self._write_for(evaluation, id, chunks)
+        head: list[Response | Chunk] = [response.with_tensors(first)]
+        items = itertools.chain(head, chunks)
+        await self._write_for(evaluation, id, items, last=True)
 
     async def _advance(self, id: int, evaluation: _Evaluation) -> None:
         """Compute an evaluation while its tensors come, and write what is ready."""
@@ -442,10 +443,9 @@ class Stream:
             else:
                 items = [Response(announced, steps.warning)]
             begun = True
-            await self._write_for(evaluation, id, items)
-            for piece in pieces:
-                chunks = wire.chunks_of(piece.name, piece.data, piece.offset)
-                await self._write_for(evaluation, id, chunks)
+            chunks = [wire.chunks_of(piece.name, piece.data, piece.offset) for piece in pieces]
+            items = itertools.chain(items, *chunks)
+            await self._write_for(evaluation, id, items, last=steps.finished)
 
     async def _await_news(self, evaluation: _Evaluation, steps: Steps) -> None:
         """Wait until there is something to compute."""
@@ -462,15 +462,29 @@ class Stream:
             await evaluation.news.wait()
 
     async def _write_for(
-        self, evaluation: _Evaluation, id: int, items: Iterable[Response | Chunk | Registered]
+        self,
+        evaluation: _Evaluation,
+        id: int,
+        items: Iterable[Response | Chunk | Registered],
+        *,
+        last: bool,
     ) -> None:
-        """Write messages of an evaluation, as long as somebody waits for it."""
-        for item in items:
+        """Write messages of an evaluation, as long as somebody waits for it.
+
+        It has ended before the last is written: who has that may use its id, and its memory.
+        """
+        rest = iter(items)
+        item = next(rest, None)
+        while item is not None:
+            following = next(rest, None)
             message = wire.write_stream(id, item)
             async with self._writing:
                 if evaluation.ended:
                     raise _GivenUp
+                if last and following is None:
+                    self._end(id)
                 await self._context.write(message)
+            item = following
 
     async def _write(self, message: bytes) -> None:
         """Write a message, when the client has room for it, and those before have left."""
