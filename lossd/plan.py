@@ -50,6 +50,9 @@ _PARTIAL: Final = slots.COUNT + 1
 _SPARE: Final = 2  # argument blocks that a plan keeps
 _SPARE_BLOCKS: Final = 512  # blocks of a kernel up to which it keeps them: 8 KiB
 
+_BLOCK_BYTES: Final = 16  # what a kernel's arguments take for each block
+_BLOCK_LEAST: Final = 4096  # elements that a block of a streamed kernel has at least on average
+
 _NOWHERE: Final[Mapping[str, Array]] = MappingProxyType({})
 
 pool: Final = Pool()
@@ -766,6 +769,8 @@ def _footprint(form: Form, layout: Layout, in_pieces: bool = False) -> int:
     full = {n: math.prod(layout.shapes.get(n, ())) * size for n in given}
     total = layout.rows * size * (form.reduction in ("none", "sample") and not in_pieces)
     total += layout.rows * size * (form.sample_weight is not None)
+    if in_pieces:  # a shape alone makes these, before anything has come
+        total += _BLOCK_BYTES * (layout.rows * layout.width // _BLOCK_LEAST + 1)
     total += loss.scratch if isinstance(loss, Composed) else 0
     for name, kind in given.items():
         half = is_half(kind.dtype)

@@ -1,6 +1,7 @@
 """Tensors that are kept for later evaluations, which name them by a handle."""
 
 import dataclasses
+import math
 import secrets
 import time
 from collections.abc import Callable
@@ -85,7 +86,9 @@ class Registry:
         kept.ends = self._clock() + kept.seconds
         if handle.rows is None and handle.start == 0 and handle.stop is None:
             return kept.array
-        count = kept.array.shape[0] if kept.array.ndim else 0
+        if not kept.array.ndim:
+            raise ShapeError(f"{name} has 0 rows at the server: it is a scalar", field=name)
+        count = kept.array.shape[0]
         stop = count if handle.stop is None else handle.stop
         rows = handle.rows
         first, last = (handle.start, stop) if rows is None else (0, 0)
@@ -98,8 +101,20 @@ class Registry:
             )
         return kept.array[first:last] if rows is None else kept.array[rows]
 
-    def resolved(self, request: Request, owner: object = None) -> Request:
-        """A request with tensors in place of handles; raises as `find`."""
+    def resolved(
+        self,
+        request: Request,
+        owner: object = None,
+        require: Callable[[int], object] = lambda size: None,
+    ) -> Request:
+        """A request with tensors in place of handles; raises as `find`.
+
+        Args:
+            request: names tensors by handles.
+            owner: who asks.
+            require: raises if there is no room for so many bytes, of the rows that are copied.
+        """
+        require(sum(self._copied(name, h, owner) for name, h in request.handles.items()))
         found = {name: self.find(name, h, owner) for name, h in request.handles.items()}
         return dataclasses.replace(request, tensors={**request.tensors, **found}, handles={})
 
@@ -122,6 +137,13 @@ class Registry:
         now = self._clock()
         for token in [token for token, kept in self._kept.items() if kept.ends <= now]:
             self._drop(token)
+
+    def _copied(self, name: str, handle: Handle, owner: object) -> int:
+        """Bytes of the rows that a handle names one by one."""
+        if handle.rows is None:
+            return 0
+        array = self._at(handle.token, owner, name).array
+        return handle.rows.size * math.prod(array.shape[1:]) * array.itemsize
 
     def _at(self, token: str, owner: object, name: str) -> _Kept:
         kept = self._kept.get(token)

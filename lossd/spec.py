@@ -208,7 +208,7 @@ class Loss:
         if "name" in declared:
             registry[cls.name] = cls
 
-    def __init__(self, **given: Any) -> None:
+    def __init__(self, /, **given: Any) -> None:
         unknown = given.keys() - self.params.keys()
         if unknown:
             name = min(unknown)

@@ -21,6 +21,12 @@ RUN: Final = 1 << 20
 """Bytes of the first tensor that are computed at once at most, or one block."""
 
 
+SMALL: Final = 4096
+"""Bytes below which pieces of a tensor are copied together, `GATHERED` at most."""
+
+GATHERED: Final = 1 << 16
+
+
 class Piece(NamedTuple):
     """A part of a result: its bytes from `offset` on."""
 
@@ -41,12 +47,34 @@ class Arriving:
         self.dtype, self.size = dtype, size
         self.received = self.held = 0
         self._pieces: deque[tuple[int, Array]] = deque()
+        self._gathered = np.empty(0, np.uint8)
+        self._filled = 0  # bytes of it
 
     def add(self, data: Array) -> None:
-        """Take the next bytes, uint8; they are kept, not copied."""
-        self._pieces.append((self.received, data))
+        """Take the next bytes, uint8; they are kept, not copied unless they are few."""
+        if data.size < SMALL:
+            self._gather(data)
+        else:
+            self._pieces.append((self.received, data))
         self.received += data.size
         self.held += data.size
+
+    def _gather(self, data: Array) -> None:
+        """Put a few bytes behind those before: each alone would take far more than its bytes."""
+        if not data.size:
+            return
+        begin, piece = self._pieces[-1] if self._pieces else (0, data)
+        end = self._filled + data.size
+        if piece.base is not self._gathered or end > self._gathered.size:
+            self._gathered = np.empty(GATHERED, np.uint8)
+            begin, start = self.received, self.received % self.dtype.itemsize
+            end = start + data.size
+        else:
+            start = end - data.size - piece.size
+            self._pieces.pop()
+        self._gathered[end - data.size : end] = data
+        self._filled = end
+        self._pieces.append((begin, self._gathered[start:end]))
 
     def together(self, start: int) -> int:
         """Where the piece ends that `start` is in, `start` itself if its elements lie askew."""

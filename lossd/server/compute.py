@@ -1,12 +1,13 @@
 """From a request to its answer, on the event loop or in the compute pool."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import numpy.typing as npt
-from lossd_client.errors import InternalError, LossdError
+from lossd_client.errors import InternalError, LossdError, ResourceError
 from lossd_client.wire import Announcement, Request, Response
 
 from lossd import engine
@@ -80,8 +81,22 @@ class Computer:
         return await self._run(request, steps.step)
 
     async def _run(self, request: Request, compute: Callable[[], T]) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, _guarded, request, compute)
+        """Compute in the pool. Cancelled, it ends once nothing of it is held there any more."""
+        job = _Job(request.loss, compute)
+        future = self._pool.submit(job.run)
+        result = asyncio.wrap_future(future)
+        try:
+            await asyncio.wait([result])
+        except asyncio.CancelledError:
+            if future.cancel():
+                job.drop()
+            while not result.done():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait([result])
+            if not result.cancelled():
+                result.exception()  # nobody asks for it any more
+            raise
+        return result.result()
 
     def evaluate_now(self, request: Request) -> Response | None:
         """The answer to a small request whose kernel is at hand; None for others.
@@ -93,7 +108,7 @@ class Computer:
         plan = engine.planned(call)
         if plan is None or plan.size > INLINE:
             return None
-        return _guarded(request, lambda: response_of(plan.run(call.arrays, call.grad_output)))
+        return response_of(plan.run(call.arrays, call.grad_output))
 
     async def warm(self, name: str) -> None:
         """Compile a loss's kernels."""
@@ -104,12 +119,29 @@ class Computer:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _guarded(request: Request, compute: Callable[[], T]) -> T:
+class _Job(Generic[T]):
+    """What waits for a thread of the pool: its tensors can be let go of before it has one."""
+
+    def __init__(self, loss: str, compute: Callable[[], T]) -> None:
+        self._loss, self._compute = loss, compute
+
+    def run(self) -> T:
+        """Compute it."""
+        return guarded(self._loss, self._compute)
+
+    def drop(self) -> None:
+        """Let go of its tensors."""
+        del self._compute
+
+
+def guarded(what: str, compute: Callable[[], T]) -> T:
     """What `compute` gives; a fault of ours is logged and becomes an InternalError."""
     try:
         return compute()
     except LossdError:
         raise
+    except MemoryError as error:
+        raise ResourceError(f"{what}: the server has no memory for it now") from error
     except Exception as error:
-        log.exception("evaluation failed", extra={"loss": request.loss})
-        raise InternalError(f"{request.loss}: {type(error).__name__}; the log has more") from error
+        log.exception("evaluation failed", extra={"loss": what})
+        raise InternalError(f"{what}: {type(error).__name__}; the log has more") from error

@@ -16,7 +16,12 @@ class Budget:
         self.used = 0
 
     def take(self, size: int) -> None:
-        """Reserve `size` bytes.
+        """Reserve `size` bytes; raises as `require`."""
+        self.require(size)
+        self.used += size
+
+    def require(self, size: int) -> None:
+        """Make sure that `size` bytes are free.
 
         Raises:
             ResourceError: they would go over the limit.
@@ -27,7 +32,6 @@ class Budget:
                 f"of the server's {self.limit:,} are free ({self._flag}): send less at "
                 "a time, or again later"
             )
-        self.used += size
 
     def give_back(self, size: int) -> None:
         """End a reservation."""

@@ -15,7 +15,7 @@ from lossd.registered import Registry
 from lossd.server.compute import Computer, needed
 from lossd.server.limits import Budget
 from lossd.server.shared import Segments
-from lossd.server.status import LONGEST, status_of
+from lossd.server.status import status_of, text_of
 from lossd.server.streams import Stream
 from lossd.spec import FLOATS, Loss, Param, Tensor, registry
 
@@ -69,7 +69,7 @@ class LossService:
         size = 0
         try:
             request = wire.read_request(memoryview(message))
-            request = self._registered.resolved(request)
+            request = self._registered.resolved(request, require=self._budget.require)
             for name, tensor in request.tensors.items():
                 if not isinstance(tensor, np.ndarray):
                     raise ProtocolError(
@@ -82,7 +82,7 @@ class LossService:
             return wire.write_response(await self._computer.evaluate(request))
         except LossdError as error:
             context.set_trailing_metadata((("grpc-status-details-bin", status_of(error)),))
-            await context.abort(_CODES[error.code], str(error)[:LONGEST])
+            await context.abort(_CODES[error.code], text_of(error))
             raise AssertionError("abort raises") from error
         finally:
             self._budget.give_back(size)

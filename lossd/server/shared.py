@@ -5,9 +5,11 @@ has no name in any file system: a client of the same user opens it as a file of 
 is gone when the last end that maps it is, however that ended.
 """
 
+import errno
 import fcntl
 import mmap
 import os
+import resource
 import secrets
 from typing import Any, Final
 
@@ -23,6 +25,28 @@ Array = npt.NDArray[Any]
 AVAILABLE: Final = hasattr(os, "memfd_create")
 MOST: Final = 256
 """Segments of a stream."""
+
+_FILES: Final = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
+"""Segments are files: the other half of those that may be open is for connections."""
+
+
+def _made(size: int) -> tuple[int, Array]:
+    """A new segment: its file and its bytes.
+
+    Raises:
+        OSError: the system has no memory or no file for it.
+    """
+    file = os.memfd_create("lossd", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        if file >= _FILES:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        os.ftruncate(file, size)
+        seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+        fcntl.fcntl(file, fcntl.F_ADD_SEALS, seals)
+        return file, np.frombuffer(mmap.mmap(file, size), np.uint8)
+    except OSError:
+        os.close(file)
+        raise
 
 
 class Segments:
@@ -46,11 +70,13 @@ class Segments:
         if not AVAILABLE or not 0 < size <= self._budget.limit or len(self._memory) >= MOST:
             raise ResourceError(f"{size:,} bytes of shared memory cannot be leased")
         self._budget.take(size)
-        file = os.memfd_create("lossd", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        os.ftruncate(file, size)
-        seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
-        fcntl.fcntl(file, fcntl.F_ADD_SEALS, seals)
-        memory = np.frombuffer(mmap.mmap(file, size), np.uint8)
+        try:
+            file, memory = _made(size)
+        except OSError as error:
+            self._budget.give_back(size)
+            raise ResourceError(
+                f"{size:,} bytes of shared memory cannot be leased: {error.strerror}"
+            ) from error
         token = secrets.token_bytes(16)[:size]
         memory[: len(token)] = np.frombuffer(token, np.uint8)
         self._last += 1

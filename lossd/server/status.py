@@ -11,14 +11,20 @@ LONGEST: Final = 800
 """Characters of a message: gRPC limits the metadata that it travels in, three times, to 8 KiB."""
 
 
+def text_of(error: LossdError) -> str:
+    """The message of an error, as much of it as can travel."""
+    text = str(error)
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
 def status_of(error: LossdError) -> bytes:
     """A serialised `google.rpc.Status` with ErrorInfo, and BadRequest for an argument at fault."""
-    text = str(error)
-    if len(text) > LONGEST:
-        text = text[: LONGEST - 1] + "…"
+    text = text_of(error)
     details = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)]
     if error.field:
-        violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=text)
+        violation = error_details_pb2.BadRequest.FieldViolation(
+            field=error.field[:LONGEST], description=text
+        )
         details.append(error_details_pb2.BadRequest(field_violations=[violation]))
     packed = []
     for detail in details:

@@ -2,10 +2,11 @@
 
 import asyncio
 import gc
+import itertools
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import grpc
 import numpy as np
@@ -29,14 +30,19 @@ from lossd_client.wire import (
 
 from lossd.plan import pool
 from lossd.registered import Registry
-from lossd.server.compute import Computer, needed
+from lossd.server.compute import Computer, guarded, needed
 from lossd.server.limits import Budget
 from lossd.server.shared import Segments
 from lossd.server.status import status_of
 from lossd.steps import Arriving, Steps
 
+T = TypeVar("T")
+
 REMEMBERED: Final = 4096
 """Ids of failed evaluations that are kept: chunks that were on their way are then let pass."""
+
+_WAITING: Final = 4096
+"""Chunks that wait to be seen: small ones take far more than their bytes."""
 
 _FRAMES_GONE: Final = 0.5  # seconds until a stream's frames are left for sure
 
@@ -53,6 +59,7 @@ class _Evaluation:
         them, the stream is not read.
     tensors: what is there, or being filled; `received`: bytes of those that come in chunks.
     arriving: those of them that are computed as they come; `waiting`: chunks not seen there yet.
+    computing: whether a thread may use its tensors: what it holds is counted as long.
     """
 
     request: Request | Register
@@ -68,6 +75,7 @@ class _Evaluation:
     news: asyncio.Event = field(default_factory=asyncio.Event)
     out: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     task: asyncio.Task[None] | None = None
+    computing: bool = False
     ended: bool = False
 
     def missing(self) -> str | None:
@@ -99,7 +107,10 @@ class _Evaluation:
         return (
             self.task is not None
             and bool(self.arriving)
-            and all(size > self.windows[name] for name, size in self.held().items())
+            and (
+                len(self.waiting) > _WAITING
+                or all(size > self.windows[name] for name, size in self.held().items())
+            )
         )
 
 
@@ -134,6 +145,7 @@ class Stream:
         self._writing = asyncio.Lock()  # gRPC takes one message at a time
         self._task: asyncio.Task[Any] | None = None
         self._tasks = asyncio.TaskGroup()
+        self._running = 0  # tasks of evaluations, also of those that have ended
         self._draining = self._idle = False
 
     async def serve(self, messages: AsyncIterator[bytes]) -> None:
@@ -170,7 +182,7 @@ class Stream:
         self._end_if_idle()
 
     def _end_if_idle(self) -> None:
-        if self._draining and not self._evaluations and self._task:
+        if self._draining and not (self._evaluations or self._running) and self._task:
             self._idle = True
             self._task.cancel()
 
@@ -203,9 +215,9 @@ class Stream:
         try:
             match item:
                 case Request():
-                    return self._begin(id, item)
+                    return guarded(item.loss, lambda: self._begin(id, item))
                 case Register():
-                    return self._register(id, item)
+                    return guarded("register", lambda: self._register(id, item))
                 case Unregister():
                     self._registered.remove(item.token, self)
                 case Chunk():
@@ -234,11 +246,12 @@ class Stream:
         if id in self._evaluations:
             raise ProtocolError(f"evaluation {id} is under way already")
         if request.handles:
-            request = self._registered.resolved(request, self)
-        tensors = {
-            name: self._shared().tensor(name, tensor) if isinstance(tensor, Shared) else tensor
-            for name, tensor in request.tensors.items()
-        }
+            request = self._registered.resolved(request, self, self._budget.require)
+        tensors: dict[str, Any] = dict(request.tensors)
+        shared = {name: t for name, t in tensors.items() if isinstance(t, Shared)}
+        if shared:
+            self._budget.require(sum(t.nbytes for t in shared.values()))  # some are copied
+            tensors |= {name: self._shared().tensor(name, t) for name, t in shared.items()}
         request.tensors = tensors
         announced = {n: t for n, t in tensors.items() if isinstance(t, Announcement)}
         if not announced:
@@ -269,11 +282,11 @@ class Stream:
         ((name, tensor),) = request.tensors.items()
         if isinstance(tensor, Shared):
             tensor = self._shared().room(name, tensor.place, tensor.dtype, tensor.shape)
+        self._registered.require_room(tensor.nbytes)
         if isinstance(tensor, np.ndarray):
             return wire.write_stream(id, self._keep(request, tensor.copy()))
-        self._registered.require_room(tensor.nbytes)
-        self._budget.take(tensor.nbytes)
         room = pool.empty(tensor.shape, tensor.dtype)
+        self._budget.take(tensor.nbytes)
         evaluation = _Evaluation(
             request, self._finish_registering, tensor.nbytes, {name: room}, 0, {}
         )
@@ -291,7 +304,7 @@ class Stream:
         (tensor,) = evaluation.tensors.values()
         evaluation.tensors = {}
         answer = self._keep(evaluation.request, tensor)
-        await self._write_for(evaluation, id, [answer])
+        await self._write_for(evaluation, id, [answer], last=True)
 
     def _rooms(self, request: Request) -> dict[str, npt.NDArray[Any]]:
         """The arrays that gradients go to."""
@@ -328,9 +341,12 @@ class Stream:
             )
         data = np.frombuffer(chunk.data, np.uint8)
         if name in evaluation.arriving:
-            evaluation.waiting.append((name, data))
+            if evaluation.task is None:
+                evaluation.arriving[name].add(data)
+            else:
+                evaluation.waiting.append((name, data))
+                evaluation.news.set()
             self._reserve_extra(evaluation)
-            evaluation.news.set()
         else:
             evaluation.tensors[name].reshape(-1).view(np.uint8)[start:end] = data
         evaluation.received[name] = end
@@ -363,40 +379,56 @@ class Stream:
             evaluation.task = self._tasks.create_task(self._guarded(id, evaluation))
 
     async def _guarded(self, id: int, evaluation: _Evaluation) -> None:
+        self._running += 1
         try:
             await evaluation.compute(id, evaluation)
-            self._end(id)
         except LossdError as error:
-            if not evaluation.ended:
+            if not evaluation.ended:  # else another may have its id
                 await self._write(self._failure(id, error))
         except (_GivenUp, grpc.aio.BaseError):  # the latter: the client is gone
-            self._end(id)
-        self._end_if_idle()
+            if not evaluation.ended:
+                self._end(id)
+        finally:
+            self._running -= 1
+            self._end_if_idle()
+
+    async def _computed(self, evaluation: _Evaluation, result: Awaitable[T]) -> T:
+        """Wait for what is computed of an evaluation."""
+        evaluation.computing = True
+        try:
+            return await result
+        finally:
+            evaluation.computing = False
+            if evaluation.ended:
+                self._give_back(evaluation)
 
     async def _evaluate(self, id: int, evaluation: _Evaluation) -> None:
         """Compute an evaluation whose tensors are all there."""
         assert isinstance(evaluation.request, Request)
         request = evaluation.request.with_tensors(evaluation.tensors)
-        response = await self._computer.evaluate(request, evaluation.out)
+        result = self._computer.evaluate(request, evaluation.out)
+        response = await self._computed(evaluation, result)
         tensors: dict[str, wire.Content] = dict(response.tensors)
         for name, room in evaluation.out.items():
             place = request.places[name]
             tensors[f"{wire.GRADIENT}{name}"] = Shared(room.dtype, room.shape, place)
         evaluation.tensors = request.tensors = {}
         first, chunks = wire.split(tensors)
-        await self._write_for(evaluation, id, [response.with_tensors(first)])
-        await self._write_for(evaluation, id, chunks)
+        head: list[Response | Chunk] = [response.with_tensors(first)]
+        items = itertools.chain(head, chunks)
+        await self._write_for(evaluation, id, items, last=True)
 
     async def _advance(self, id: int, evaluation: _Evaluation) -> None:
         """Compute an evaluation while its tensors come, and write what is ready."""
         assert isinstance(evaluation.request, Request)
         request = evaluation.request.with_tensors(evaluation.tensors)
-        steps = await self._computer.begin(request, evaluation.arriving)
+        begin = self._computer.begin(request, evaluation.arriving)
+        steps = await self._computed(evaluation, begin)
         announced = {name: Announcement(*kind) for name, kind in steps.announced().items()}
         begun = False
         while not steps.finished:
             await self._await_news(evaluation, steps)
-            pieces = await self._computer.step(request, steps)
+            pieces = await self._computed(evaluation, self._computer.step(request, steps))
             if not evaluation.ended:
                 self._reserve_extra(evaluation)
                 self._room.set()
@@ -411,10 +443,9 @@ class Stream:
             else:
                 items = [Response(announced, steps.warning)]
             begun = True
-            await self._write_for(evaluation, id, items)
-            for piece in pieces:
-                chunks = wire.chunks_of(piece.name, piece.data, piece.offset)
-                await self._write_for(evaluation, id, chunks)
+            chunks = [wire.chunks_of(piece.name, piece.data, piece.offset) for piece in pieces]
+            items = itertools.chain(items, *chunks)
+            await self._write_for(evaluation, id, items, last=steps.finished)
 
     async def _await_news(self, evaluation: _Evaluation, steps: Steps) -> None:
         """Wait until there is something to compute."""
@@ -422,6 +453,7 @@ class Stream:
             for name, data in evaluation.waiting:
                 evaluation.arriving[name].add(data)
             evaluation.waiting.clear()
+            self._room.set()
             if evaluation.ended:
                 raise _GivenUp
             if steps.ready:
@@ -430,15 +462,29 @@ class Stream:
             await evaluation.news.wait()
 
     async def _write_for(
-        self, evaluation: _Evaluation, id: int, items: Iterable[Response | Chunk | Registered]
+        self,
+        evaluation: _Evaluation,
+        id: int,
+        items: Iterable[Response | Chunk | Registered],
+        *,
+        last: bool,
     ) -> None:
-        """Write messages of an evaluation, as long as somebody waits for it."""
-        for item in items:
+        """Write messages of an evaluation, as long as somebody waits for it.
+
+        It has ended before the last is written: who has that may use its id, and its memory.
+        """
+        rest = iter(items)
+        item = next(rest, None)
+        while item is not None:
+            following = next(rest, None)
             message = wire.write_stream(id, item)
             async with self._writing:
                 if evaluation.ended:
                     raise _GivenUp
+                if last and following is None:
+                    self._end(id)
                 await self._context.write(message)
+            item = following
 
     async def _write(self, message: bytes) -> None:
         """Write a message, when the client has room for it, and those before have left."""
@@ -451,13 +497,21 @@ class Stream:
         self._failed.append(id)
         return wire.write_stream(id, status_of(error))
 
+    def _give_back(self, evaluation: _Evaluation) -> None:
+        self._budget.give_back(evaluation.reserved)
+        evaluation.reserved = 0
+
     def _end(self, id: int) -> None:
         """Forget an evaluation, whatever it is at, and give its memory back."""
         evaluation = self._evaluations.pop(id, None)
         if evaluation is None:
             return
-        self._budget.give_back(evaluation.reserved)
-        evaluation.reserved, evaluation.ended = 0, True
+        evaluation.ended = True
+        if evaluation.computing:
+            assert evaluation.task is not None
+            evaluation.task.cancel()  # it gives back once no thread uses anything of it
+        else:
+            self._give_back(evaluation)
         # what an exception's frames keep of it until the collector comes must not be memory
         evaluation.tensors, evaluation.out = {}, {}
         evaluation.request = evaluation.request.with_tensors({})
