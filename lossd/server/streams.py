@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import itertools
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
@@ -58,7 +58,8 @@ class _Evaluation:
     windows: bytes of each of those tensors that may wait to be computed, some whole rows: beyond
         them, the stream is not read.
     tensors: what is there, or being filled; `received`: bytes of those that come in chunks.
-    arriving: those of them that are computed as they come; `waiting`: chunks not seen there yet.
+    arriving: those of them that are computed as they come; `waiting`: chunks not seen there yet,
+        `unseen`: their bytes.
     computing: whether a thread may use its tensors: what it holds is counted as long.
     """
 
@@ -72,6 +73,7 @@ class _Evaluation:
     received: dict[str, int] = field(default_factory=dict)
     arriving: dict[str, Arriving] = field(default_factory=dict)
     waiting: list[tuple[str, npt.NDArray[Any]]] = field(default_factory=list)
+    unseen: Counter[str] = field(default_factory=Counter)
     news: asyncio.Event = field(default_factory=asyncio.Event)
     out: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     task: asyncio.Task[None] | None = None
@@ -93,10 +95,7 @@ class _Evaluation:
 
     def held(self) -> dict[str, int]:
         """Bytes that wait to be computed, of each tensor that is computed as it comes."""
-        held = {name: tensor.held for name, tensor in self.arriving.items()}
-        for name, data in self.waiting:
-            held[name] += data.size
-        return held
+        return {name: tensor.held + self.unseen[name] for name, tensor in self.arriving.items()}
 
     @property
     def behind(self) -> bool:
@@ -345,6 +344,7 @@ class Stream:
                 evaluation.arriving[name].add(data)
             else:
                 evaluation.waiting.append((name, data))
+                evaluation.unseen[name] += data.size
                 evaluation.news.set()
             self._reserve_extra(evaluation)
         else:
@@ -453,6 +453,7 @@ class Stream:
             for name, data in evaluation.waiting:
                 evaluation.arriving[name].add(data)
             evaluation.waiting.clear()
+            evaluation.unseen.clear()
             self._room.set()
             if evaluation.ended:
                 raise _GivenUp
