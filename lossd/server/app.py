@@ -25,10 +25,11 @@ from lossd.server.logs import log, set_up
 from lossd.server.malloc import keep_freed
 from lossd.server.service import NAME, LossService
 from lossd.server.settings import Settings
+from lossd.server.shared import collect_released
 from lossd.server.workers import Workers
 
 EXPIRY: Final = 1.0
-"""Seconds between two looks at which registered tensors are due."""
+"""Seconds between two looks at what is to be dropped."""
 
 _STATUS: Final = health_pb2.HealthCheckResponse
 
@@ -130,9 +131,10 @@ class Server:
             log.info("kernels ready", extra={"losses": len(self.settings.warm), "seconds": seconds})
 
     async def _expire(self) -> None:
-        """Drop registered tensors when their time is over."""
+        """Drop registered tensors when their time is over, and memory that is let go of."""
         while True:
             self._registry.expire()
+            collect_released()
             await asyncio.sleep(EXPIRY)
 
     async def _report(self, status: int) -> None:

@@ -7,10 +7,12 @@ is gone when the last end that maps it is, however that ended.
 
 import errno
 import fcntl
+import gc
 import mmap
 import os
 import resource
 import secrets
+import weakref
 from typing import Any, Final
 
 import numpy as np
@@ -30,8 +32,22 @@ _FILES: Final = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
 """Segments are files: the other half of those that may be open is for connections."""
 
 
-def _made(size: int) -> tuple[int, Array]:
-    """A new segment: its file and its bytes.
+_released: Final[weakref.WeakSet[mmap.mmap]] = weakref.WeakSet()
+"""What was let go of and is still mapped."""
+
+
+def collect_released() -> None:
+    """Have memory unmapped that only what broke off still refers to: exceptions and their frames.
+
+    They refer to each other, so that without this they would stay until the collector comes, which
+    it does not while a server is idle.
+    """
+    if len(_released):
+        gc.collect()
+
+
+def _made(size: int) -> tuple[int, mmap.mmap]:
+    """A new segment: its file and its memory.
 
     Raises:
         OSError: the system has no memory or no file for it.
@@ -43,7 +59,7 @@ def _made(size: int) -> tuple[int, Array]:
         os.ftruncate(file, size)
         seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
         fcntl.fcntl(file, fcntl.F_ADD_SEALS, seals)
-        return file, np.frombuffer(mmap.mmap(file, size), np.uint8)
+        return file, mmap.mmap(file, size)
     except OSError:
         os.close(file)
         raise
@@ -58,7 +74,7 @@ class Segments:
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
-        self._memory: dict[int, tuple[int, Array]] = {}  # file and bytes
+        self._memory: dict[int, tuple[int, mmap.mmap, Array]] = {}  # file, and its bytes twice
         self._last = 0
 
     def lease(self, size: int) -> Leased:
@@ -71,16 +87,17 @@ class Segments:
             raise ResourceError(f"{size:,} bytes of shared memory cannot be leased")
         self._budget.take(size)
         try:
-            file, memory = _made(size)
+            file, mapped = _made(size)
         except OSError as error:
             self._budget.give_back(size)
             raise ResourceError(
                 f"{size:,} bytes of shared memory cannot be leased: {error.strerror}"
             ) from error
+        memory = np.frombuffer(mapped, np.uint8)
         token = secrets.token_bytes(16)[:size]
         memory[: len(token)] = np.frombuffer(token, np.uint8)
         self._last += 1
-        self._memory[self._last] = file, memory
+        self._memory[self._last] = file, mapped, memory
         return Leased(self._last, size, f"/proc/{os.getpid()}/fd/{file}", token)
 
     def release(self, segment: int) -> None:
@@ -91,16 +108,15 @@ class Segments:
         """
         if segment not in self._memory:
             raise ProtocolError(f"segment {segment} is not leased to this stream")
-        file, memory = self._memory.pop(segment)
+        file, mapped, memory = self._memory.pop(segment)
         os.close(file)
+        _released.add(mapped)
         self._budget.give_back(memory.size)
 
-    def close(self) -> bool:
-        """Let go of all; whether there was any."""
-        held = list(self._memory)
-        for segment in held:
+    def close(self) -> None:
+        """Let go of all."""
+        for segment in list(self._memory):
             self.release(segment)
-        return bool(held)
 
     def tensor(self, name: str, shared: Shared) -> Array:
         """The tensor at a place; whole numbers are copied, so that they stay as they are checked.
@@ -118,7 +134,7 @@ class Segments:
                 f"{name!r} is in segment {place.segment}, which is not leased to this stream",
                 field=name,
             )
-        memory = self._memory[place.segment][1]
+        memory = self._memory[place.segment][2]
         size = Shared(dtype, shape, place).nbytes
         if place.offset + size > memory.size or place.offset % dtype.itemsize:
             raise ProtocolError(

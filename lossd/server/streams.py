@@ -1,7 +1,6 @@
 """One EvaluateStream: many evaluations, each in whatever pieces it comes."""
 
 import asyncio
-import gc
 import itertools
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
@@ -43,8 +42,6 @@ REMEMBERED: Final = 4096
 
 _WAITING: Final = 4096
 """Chunks that wait to be seen: small ones take far more than their bytes."""
-
-_FRAMES_GONE: Final = 0.5  # seconds until a stream's frames are left for sure
 
 
 @dataclass
@@ -171,9 +168,8 @@ class Stream:
             for id in list(self._evaluations):
                 self._end(id)
             self._registered.remove_all(self)
-            if self._segments is not None and self._segments.close():
-                # a stream that broke off is kept, and what it maps, by its exception's frames
-                asyncio.get_running_loop().call_later(_FRAMES_GONE, gc.collect)
+            if self._segments is not None:
+                self._segments.close()
 
     def drain(self) -> None:
         """End as soon as no evaluation is under way."""
