@@ -20,17 +20,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-from lossd_client import Client, connect, pending, shared, wire
+from lossd_client import connect, pending, shared, wire
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.processes import Addresses, lossd_server
+from benchmarks.workloads import Workload, evaluation
 
 FILE: Final = "BREAKDOWN_FILE"
 WARM: Final = 100
-
-Work = Callable[[Client], Callable[[], object]]
 
 CLIENT: Final = {
     "encode": [(wire, "write_stream")],
@@ -81,48 +79,26 @@ class Timers:
         return timed
 
 
-def _small(client: Client) -> Callable[[], object]:
-    return _cross_entropy(client, (64, 10), in_place=False)
+SMALL: Final = Workload("cross_entropy", (64, 10))
+LARGE: Final = Workload("cross_entropy", (4096, 1000))
 
-
-def _large(client: Client) -> Callable[[], object]:
-    return _cross_entropy(client, (4096, 1000), in_place=False)
-
-
-def _in_place(client: Client) -> Callable[[], object]:
-    return _cross_entropy(client, (4096, 1000), in_place=True)
-
-
-def _cross_entropy(
-    client: Client, shape: tuple[int, int], *, in_place: bool
-) -> Callable[[], object]:
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal(shape, np.float32)
-    if in_place:
-        room = client.empty(shape, np.float32)
-        room[...] = x
-        x = room
-    tensors = {"input": x, "target": rng.integers(0, shape[1], shape[0])}
-    return lambda: client.evaluate("cross_entropy", tensors, gradients=["input"])
-
-
-PATHS: Final[dict[str, tuple[str, Work, int]]] = {
-    "64x10, unix socket": ("unix", _small, 3000),
-    "4096x1000, shared memory": ("unix", _large, 400),
-    "4096x1000, in place": ("unix", _in_place, 400),
-    "4096x1000, TCP": ("tcp", _large, 100),
+PATHS: Final[dict[str, tuple[str, Workload, bool, int]]] = {
+    "64x10, unix socket": ("unix", SMALL, False, 3000),
+    "4096x1000, shared memory": ("unix", LARGE, False, 400),
+    "4096x1000, in place": ("unix", LARGE, True, 400),
+    "4096x1000, TCP": ("tcp", LARGE, False, 100),
 }
 
 
 def measure(path: str, timers: Timers) -> dict[str, float]:
     """Parts of a call in µs, by "client PART" and "server PART"; "whole" is the median call."""
-    kind, work, count = PATHS[path]
+    kind, workload, in_place, count = PATHS[path]
     with tempfile.TemporaryDirectory(prefix="lossd-breakdown-") as name:
         file = Path(name) / "totals"
         os.environ[FILE] = str(file)
         server = lossd_server(["cross_entropy"], 2, Path(name) / "log", "benchmarks.breakdown")
         with server as addresses, connect(_target(addresses, kind)) as client:
-            call = work(client)
+            call = evaluation(workload, client, in_place=in_place)
             for _ in range(WARM):
                 call()
             timers.total.clear()

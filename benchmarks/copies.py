@@ -19,15 +19,16 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from lossd_client import Client, connect
+from lossd_client import connect
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.processes import Addresses, lossd_server
+from benchmarks.workloads import Workload, evaluation
 
 WARM: Final = 20
 CALLS: Final = 20
-SHAPE: Final = (4096, 1000)
+WORKLOAD: Final = Workload("cross_entropy", (4096, 1000))
 COUNTS: Final = "COPIES_COUNTS"
 SERVER: Final = "COPIES_SERVERS_COUNTS"
 KINDS: Final = ("copied", "sent", "received")
@@ -73,18 +74,6 @@ def measure(call: Callable[[], object], server: int) -> dict[str, float]:
     return found
 
 
-def _calls(client: Client, in_place: bool) -> Callable[[], object]:
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal(SHAPE, np.float32)
-    labels = rng.integers(0, SHAPE[1], SHAPE[0]).astype(np.int64)
-    if in_place:
-        room = client.empty(SHAPE, np.float32)
-        room[...] = x
-        x = room
-    tensors = {"input": x, "target": labels}
-    return lambda: client.evaluate("cross_entropy", tensors, gradients=["input"])
-
-
 def run(addresses: Addresses, server: int) -> dict[str, dict[str, float]]:
     """Measure every path."""
     paths = {
@@ -96,20 +85,21 @@ def run(addresses: Addresses, server: int) -> dict[str, dict[str, float]]:
     found = {}
     for name, (target, in_place) in paths.items():
         with connect(target) as client:
-            found[name] = measure(_calls(client, in_place), server)
+            found[name] = measure(evaluation(WORKLOAD, client, in_place=in_place), server)
     return found
 
 
 def show(found: dict[str, dict[str, float]]) -> None:
     """Print a table: bytes in multiples of the predictions' and gradients'."""
-    size = 2 * 4 * SHAPE[0] * SHAPE[1]
+    rows, classes = WORKLOAD.shape
+    size = 2 * 4 * rows * classes
     columns = list(next(iter(found.values())))
     table = Table("path", *columns, box=None, pad_edge=False)
     for path, row in found.items():
         table.add_row(path, *[f"{row[column] / size:.2f}" for column in columns])
     console = Console(width=160)
     console.print(
-        f"Cross entropy with gradient on {SHAPE[0]} x {SHAPE[1]} float32, in multiples of the "
+        f"Cross entropy with gradient on {rows} x {classes} float32, in multiples of the "
         f"{size / 1e6:.0f} MB of predictions and gradient:\n"
     )
     console.print(table)

@@ -7,12 +7,13 @@ lossd's results with torch's before it measures.
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from lossd_client.client import Client
 
 import lossd.losses  # noqa: F401  fills the registry
 from lossd.spec import Classes, Elementwise, Loss, Shape, Tensor, Vectors, registry
@@ -303,3 +304,30 @@ def chosen(losses: list[str] | None, sizes: frozenset[str] | None) -> list[Workl
         for shape in shapes_of(loss)
         if sizes is None or size_name(shape) in sizes
     ]
+
+
+def in_shared_memory(tensors: Mapping[str, Array], client: Client) -> dict[str, Array]:
+    """Tensors in memory that a client shares with its server."""
+    placed = {name: client.empty(array.shape, array.dtype) for name, array in tensors.items()}
+    for name, array in tensors.items():
+        placed[name][...] = array
+    return placed
+
+
+def evaluation(
+    workload: Workload, client: Client, *, in_place: bool = False
+) -> Callable[[], object]:
+    """A call for a loss and its first tensor's gradient, beneath `lossd_client.nn`.
+
+    Args:
+        workload: what is computed.
+        client: where.
+        in_place: whether the tensors are in memory that it shares with its server.
+    """
+    tensors = workload.tensors()
+    if in_place:
+        tensors = in_shared_memory(tensors, client)
+    first = next(iter(tensors))
+    return lambda: client.evaluate(
+        workload.loss, tensors, reduction=workload.reduction, gradients=[first]
+    )

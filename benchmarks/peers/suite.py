@@ -18,7 +18,7 @@ from benchmarks.peers.worker import Worker
 from benchmarks.raw import Exchange
 from benchmarks.suite import Row, WrongResultError, checked, compare
 from benchmarks.timing import Contender, Elsewhere, interleaved
-from benchmarks.workloads import Array, Workload
+from benchmarks.workloads import Array, Workload, in_shared_memory
 from lossd.kernels import runtime
 
 WORKLOADS: Final = (
@@ -109,7 +109,7 @@ def _parties(stack: ExitStack, losses: list[str], setting: Setting) -> _Parties:
 
 def _measure(workload: Workload, rounds: int, parties: _Parties) -> Row:
     tensors = workload.tensors()
-    placed = _placed(tensors, parties.clients["place"])
+    placed = in_shared_memory(tensors, parties.clients["place"])
     calls = {
         name: contenders.lossd_call(workload, placed if name == "place" else tensors, client)
         for name, client in parties.clients.items()
@@ -133,14 +133,6 @@ def _measure(workload: Workload, rounds: int, parties: _Parties) -> Row:
             turns |= remote
         timings = interleaved(turns, rounds)
     return Row(workload, moved, len(request), returned, timings)
-
-
-def _placed(tensors: Mapping[str, Array], client: Client) -> dict[str, Array]:
-    """The tensors in memory that the client shares with its server."""
-    placed = {name: client.empty(array.shape, array.dtype) for name, array in tensors.items()}
-    for name, array in tensors.items():
-        placed[name][...] = array
-    return placed
 
 
 @contextmanager

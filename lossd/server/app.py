@@ -6,9 +6,9 @@ import gc
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -185,10 +185,12 @@ async def serve_until(
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     set_up(settings.log_level, settings.log_format)
+    run(Workers(settings).run() if settings.workers > 1 else serve_until(asyncio.Event(), settings))
+
+
+def run(serving: Coroutine[Any, Any, None]) -> None:
+    """Serve to the end; exits with a message where an address cannot be listened on."""
     try:
-        if settings.workers > 1:
-            asyncio.run(Workers(settings).run())
-        else:
-            asyncio.run(serve_until(asyncio.Event(), settings))
+        asyncio.run(serving)
     except OSError as error:
         raise SystemExit(f"lossd serve: {error}") from error

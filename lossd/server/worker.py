@@ -6,7 +6,7 @@ import os
 import sys
 from typing import Final
 
-from lossd.server.app import serve_until
+from lossd.server.app import run, serve_until
 from lossd.server.logs import set_up
 from lossd.server.settings import Settings
 
@@ -35,10 +35,7 @@ def main() -> None:
     given = json.loads(sys.stdin.readline())
     settings = Settings(**given["settings"])
     set_up(settings.log_level, settings.log_format, worker=given["number"])
-    try:
-        asyncio.run(_serve(settings))
-    except OSError as error:
-        raise SystemExit(f"lossd serve: {error}") from error
+    run(_serve(settings))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import grpc
@@ -24,6 +25,14 @@ def environment(given: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process's environment without settings of lossd, and with those given."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("LOSSD_")}
     return kept | dict(given or {})
+
+
+def eventually(succeeds: Callable[[], bool]) -> None:
+    """Wait until something is so: nothing tells a client when a server noticed a disconnect."""
+    deadline = time.monotonic() + PATIENCE
+    while not succeeds():
+        assert time.monotonic() < deadline, "it never came to be so"
+        time.sleep(0.05)
 
 
 class Server:

@@ -7,8 +7,7 @@ import resource
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from lossd_client.shared import loan_of
 from lossd.engine import evaluate
 
 from .conftest import StartServer, answers
-from .servers import PATIENCE, Server, environment
+from .servers import PATIENCE, Server, environment, eventually
 from .stubs import Conversation, Message, Stub, begin, cancel, chunk, chunks, reason_of, request
 from .stubs import tensor as described
 from .test_errors import WRONG, Wrong
@@ -51,14 +50,6 @@ def awaiting(id: int) -> Asked:
     message = request("l1_loss", target=0 * X)
     message.tensors.append(described("input", X, chunked=True))
     return Asked(id=id, evaluate=message)
-
-
-def eventually(succeeds: Callable[[], bool]) -> None:
-    """Wait until something is so: nothing tells a client when a server noticed a disconnect."""
-    deadline = time.monotonic() + PATIENCE
-    while not succeeds():
-        assert time.monotonic() < deadline, "it never came to be so"
-        time.sleep(0.05)
 
 
 def opened(server: Server) -> int:

@@ -15,7 +15,7 @@ from lossd.engine import evaluate
 from lossd.registered import LEAST, Registry
 
 from .conftest import StartServer, answers
-from .servers import PATIENCE
+from .servers import PATIENCE, eventually
 from .stubs import Answer, Message, Stub, array, begin, chunks, reason_of, request
 from .stubs import tensor as described
 
@@ -236,6 +236,15 @@ def test_for_one_stream_alone(remote_target: str) -> None:
         assert criterion(X, labels).item() == loss_of(slice(None))
 
 
+def registers(client: Client, array: npt.NDArray[Any]) -> bool:
+    """Whether there is room for it."""
+    try:
+        client.register(array)
+    except errors.ResourceError:
+        return False
+    return True
+
+
 def test_room_comes_back(start_server: StartServer) -> None:
     """64 KiB of 100: one fits, and another only once the first is gone."""
     flags = ("--max-registered-bytes", "100000")
@@ -249,16 +258,8 @@ def test_room_comes_back(start_server: StartServer) -> None:
         client.register(big, stream_only=True)
         with pytest.raises(errors.ResourceError):
             client.register(np.zeros(2 * MIB, np.uint8))
-    deadline = time.monotonic() + PATIENCE
     with connect(address) as client:
-        while True:
-            try:
-                client.register(big)
-            except errors.ResourceError:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
-            else:
-                break
+        eventually(lambda: registers(client, big))
         answers(address)
 
 
@@ -420,12 +421,4 @@ def test_a_registration_that_breaks_off_leaves_nothing(
             stream.say(begin(2, request("l1_loss", input=X[:3], target=X[:3])))
             assert stream.hear().id == 2
     with connect(address, timeout=PATIENCE) as client:
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                client.register(big)
-            except errors.ResourceError:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
-            else:
-                break
+        eventually(lambda: registers(client, big))

@@ -286,14 +286,17 @@ def test_health_is_serving_once_the_kernels_are_compiled(tmp_path: Path) -> None
         server.kill()
 
 
-def test_sigterm_while_the_kernels_compile(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 3])
+def test_sigterm_while_the_kernels_compile(tmp_path: Path, workers: int) -> None:
     nothing_compiled = {"NUMBA_CACHE_DIR": str(tmp_path)}
-    server = Server("--listen", FREE, "--warm", "all", env=nothing_compiled)
+    flags = ("--listen", FREE, "--warm", "all", "--workers", str(workers))
+    server = Server(*flags, env=nothing_compiled)
     try:
         server.addresses()
         assert server.stop() == 0
         assert "Traceback" not in server.text
         assert "kernels ready" not in server.text
+        assert "all workers serve" not in server.text
     finally:
         server.kill()
 

@@ -3,8 +3,7 @@
 import contextlib
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from lossd_client import connect
 from lossd.server.settings import Settings
 
 from .conftest import StartServer, answers, still_correct
-from .servers import PATIENCE, Server
+from .servers import Server, eventually
 from .stubs import Stub, begin, chunks, request, tensor
 
 FREE = "127.0.0.1:0"
@@ -38,14 +37,6 @@ def sockets(pid: int) -> int:
         with contextlib.suppress(FileNotFoundError):
             count += str(entry.readlink()).startswith("socket:")
     return count
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    """Wait until something is so."""
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "it never came to be so"
-        time.sleep(0.05)
 
 
 def alive(pid: int) -> bool:
@@ -132,18 +123,6 @@ def test_ctrl_c_reaches_all_at_once(three: Server) -> None:
     assert three.wait() == 0
     assert "Traceback" not in three.text
     assert "replaced" not in three.text
-
-
-def test_sigterm_before_all_are_there(tmp_path: Path) -> None:
-    nothing_compiled = {"NUMBA_CACHE_DIR": str(tmp_path)}
-    server = Server("--workers", "3", "--listen", FREE, env=nothing_compiled)
-    try:
-        server.addresses()
-        assert server.stop() == 0
-        assert "Traceback" not in server.text
-        assert "all workers serve" not in server.text
-    finally:
-        server.kill()
 
 
 def test_port_in_use(server: Server) -> None:
