@@ -19,6 +19,17 @@ from rich.table import Table
 
 Array = npt.NDArray[np.float32]
 
+LOSSES: Final = (
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "hinge_embedding_loss",
+    "kl_div",
+    "l1_loss",
+    "mse_loss",
+)
+"""Those that are shown: the first time, only their kernels need be compiled."""
+
 EPOCHS: Final = 30
 BATCH: Final = 64
 HIDDEN: Final = 64
@@ -198,7 +209,7 @@ def main(out: Path) -> None:
     console = Console(width=None if sys.stdout.isatty() else 110, highlight=False)
     start = time.perf_counter()
     console.print("starting a server (the first time, kernels are compiled) …")
-    with running_server() as address, connect(address) as client:
+    with running_server("--warm", ",".join(LOSSES)) as address, connect(address) as client:
         console.print(f"[bold]lossd serves on {address}[/], process {os.getpid()} is its client\n")
         show_examples(client, console)
         console.print()
