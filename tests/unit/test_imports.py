@@ -17,7 +17,7 @@ GENERATED = "_gen"
 
 LAYERS = (
     {"lossd.cli", "lossd.demo", "lossd.healthcheck"},
-    {"lossd.server"},
+    {"lossd.server", "lossd.scoring"},
     {"lossd.answers", "lossd.registered"},
     {"lossd.engine"},
     {"lossd.steps"},
