@@ -223,6 +223,21 @@ def needed(
     return _needed(loss, kinds, _typed(loss, parameters), reduction, tuple(gradients))
 
 
+def outline(
+    loss: str,
+    types: Mapping[str, tuple[np.dtype[Any], Shape]],
+    parameters: Mapping[str, Any],
+    reduction: str = "mean",
+) -> Plan:
+    """What the types of a call tell: its declaration, its layout, its divisor. It cannot be run.
+
+    Raises:
+        LossdError: as `evaluate`, for names, types, shapes and parameters.
+    """
+    given = {name: TensorType(dtype, shape) for name, (dtype, shape) in types.items()}
+    return Plan(_form(loss, given, parameters, reduction, ()))
+
+
 @functools.lru_cache(_PLANS)
 def _needed(
     loss: str, types: _Types, parameters: _Parameters, reduction: str, gradients: tuple[str, ...]

@@ -133,6 +133,20 @@ class Plan:
         """
         raise NotImplementedError
 
+    def divided_by(self, arrays: Mapping[str, Array]) -> float:
+        """What the reduction divides the losses' sum by.
+
+        Args:
+            arrays: the call's tensors; the first may be left out unless the divisor depends on it.
+
+        Raises:
+            LabelError: a class index out of range.
+        """
+        if self.divisor is not None:
+            return self.divisor
+        rows, kept = self._labels(arrays["target"]) if self.labelled else (None, 0)
+        return self._sum_divided_by(arrays, rows, kept, self._factors(arrays))
+
     def _check_sample_weight(self) -> None:
         kind, output = self.form.sample_weight, self.layout.output
         if kind is None:

@@ -19,6 +19,7 @@ from lossd_client.errors import DTypeError, ParameterError, ShapeError, UnknownL
 
 Shape = tuple[int, ...]
 Role = Literal["element", "multiplier", "vector", "scalar", "label", "class", "whole", "index"]
+Predicts = Literal["", "value", "probability", "logit", "logits", "log-probabilities", "scores"]
 Pieces = Callable[..., Any]
 
 FLOATS: Final = (np.dtype(np.float32), np.dtype(np.float64))
@@ -178,6 +179,9 @@ class Loss:
         reference: where the definition stands.
         advice: what a client warns of, by reduction.
         counted: tensors whose values `count` looks at.
+        predicts: what the first tensor foretells: "value", of the kind that the target is;
+            "probability" or "logit" of class 1; "logits", "log-probabilities" or "scores" of
+            classes; "" for anything else.
         plain_mean: whether the mean of labelled losses divides by their number, not by the sum of
             the weights at the labels.
         owned: tensors that the client's class holds, as torch.nn's holds its parameters; such a
@@ -192,6 +196,7 @@ class Loss:
     aliases: ClassVar[tuple[str, ...]] = ()
     divisor: ClassVar[str] = ""
     counted: ClassVar[tuple[str, ...]] = ()
+    predicts: ClassVar[Predicts] = ""
     reductions: ClassVar[tuple[str, ...]] = ("none", "mean", "sum")
     reference: ClassVar[str] = ""
     formula: ClassVar[str] = ""

@@ -7,6 +7,7 @@ import os
 import sys
 import sysconfig
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -61,6 +62,7 @@ LAYER: Final[str] = nb.threading_layer()
 MAX_THREADS: Final[int] = nb.config.NUMBA_NUM_THREADS
 
 _count = min(MAX_THREADS, len(os.sched_getaffinity(0)))
+_own: Final = threading.local()
 
 # workqueue aborts the process when two threads enter a parallel kernel
 _turn: Final = threading.Lock() if LAYER == "workqueue" else contextlib.nullcontext()
@@ -83,7 +85,17 @@ def set_threads(count: int) -> None:
 
 def get_threads() -> int:
     """How many threads large kernels run on."""
-    return _count
+    return getattr(_own, "count", None) or _count
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Run kernels on the calling thread alone, as callers that are many do."""
+    _own.count = 1
+    try:
+        yield
+    finally:
+        _own.count = None
 
 
 def run_parallel(kernel: int, args: int, blocks: int, threads: int) -> None:

@@ -33,6 +33,7 @@ class CrossEntropyLoss(Classes):
     )  # fmt: skip
     formula = r"\ell = -w_y \log \frac{e^{x_y}}{\sum_c e^{x_c}}"
     reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.CrossEntropyLoss.html"
+    predicts = "logits"
 
     input = tensor("vector", "Logits x, (C), (N, C) or (N, C, d1, …, dK).", grad=True)
     target = tensor(
@@ -159,6 +160,7 @@ class NLLLoss(Classes):
     signature = ("weight", "size_average", "ignore_index", "reduce", "reduction")
     formula = r"\ell = -w_y x_y"
     reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.NLLLoss.html"
+    predicts = "log-probabilities"
 
     input = tensor("vector", "Log-probabilities x, (C), (N, C) or (N, C, d1, …, dK).", grad=True)
     target = tensor("label", "Class indices in [0, C), the input's shape without C.")
@@ -252,6 +254,7 @@ class SoftmaxFocalLoss(_Rivals):
     reference = (
         "Lin et al., Focal loss for dense object detection, https://arxiv.org/abs/1708.02002"
     )
+    predicts = "logits"
 
     gamma: float = param(2.0, "How little easy rows count.", ge=0)
 
@@ -294,6 +297,7 @@ class Poly1CrossEntropyLoss(_Rivals):
         "Leng et al., PolyLoss: a polynomial expansion perspective of classification loss "
         "functions, https://arxiv.org/abs/2204.12511"
     )
+    predicts = "logits"
 
     epsilon: float = param(2.0, "What is added to the first term's weight, 1.", ge=-1)
 
@@ -332,6 +336,7 @@ class SymmetricCrossEntropyLoss(_Rivals):
         "Wang et al., Symmetric cross entropy for robust learning with noisy labels, "
         "https://arxiv.org/abs/1908.06112"
     )
+    predicts = "logits"
 
     alpha: float = param(0.1, "Weight of the cross entropy.", ge=0)
     beta: float = param(1.0, "Weight of the reverse cross entropy.", ge=0)

@@ -51,6 +51,7 @@ class SigmoidFocalLoss(Elementwise):
     reference = (
         "Lin et al., Focal loss for dense object detection, https://arxiv.org/abs/1708.02002"
     )
+    predicts = "logit"
     broadcast = "refuse"
 
     input = tensor("element", "Logits x, (*).", grad=True)

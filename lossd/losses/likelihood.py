@@ -110,6 +110,7 @@ class GaussianNLLLoss(Elementwise):
         r"\ell = \tfrac{1}{2}\left(\log v + (x - y)^2 / v\right),\ v = \max(\sigma^2, \varepsilon)"
     )
     reference = "Nix and Weigend, 1994, doi:10.1109/ICNN.1994.374138"
+    predicts = "value"
 
     input = tensor("element", "Expected values x, (*).", grad=True)
     target = tensor("element", "True values y, (*).", grad=True)

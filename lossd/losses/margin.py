@@ -121,6 +121,7 @@ class MultiMarginLoss(Classes):
     signature = ("p", "margin", "weight", "size_average", "reduce", "reduction")
     formula = r"\ell = \frac{w_y}{C} \sum_{c \ne y} \max(0,\ m - x_y + x_c)^p"
     reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.MultiMarginLoss.html"
+    predicts = "scores"
     versus = True
     plain_mean = True
 

@@ -35,6 +35,7 @@ class BCELoss(Elementwise):
     signature = ("weight", "size_average", "reduce", "reduction")
     formula = r"\ell = -w\,[\,y \log x + (1 - y) \log(1 - x)\,]"
     reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.BCELoss.html"
+    predicts = "probability"
     broadcast = "refuse"
 
     input = tensor("element", "Probabilities x in [0, 1], (*).", grad=True, within=(0, 1))
@@ -69,6 +70,7 @@ class BCEWithLogitsLoss(Elementwise):
     signature = ("weight", "size_average", "reduce", "reduction", "pos_weight")
     formula = r"\ell = -w\,[\,p\,y \log \sigma(x) + (1 - y) \log(1 - \sigma(x))\,]"
     reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.BCEWithLogitsLoss.html"
+    predicts = "logit"
     broadcast = "refuse"
 
     input = tensor("element", "Logits x, (*).", grad=True)

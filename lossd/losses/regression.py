@@ -54,6 +54,7 @@ class L1Loss(_Weighable):
     functional = (*signature, "weight")
     formula = r"\ell = |x - y|"
     reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.L1Loss.html"
+    predicts = "value"
 
     input = tensor("element", "Predictions x, (*).", grad=True)
     target = tensor("element", "True values y, (*).", grad=True)
@@ -98,6 +99,7 @@ class MSELoss(_Weighable):
     functional = (*signature, "weight")
     formula = r"\ell = (x - y)^2"
     reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.MSELoss.html"
+    predicts = "value"
 
     input = tensor("element", "Predictions x, (*).", grad=True)
     target = tensor("element", "True values y, (*).", grad=True)
@@ -146,6 +148,7 @@ class SmoothL1Loss(Elementwise):
         r"\ |x - y| - \tfrac{1}{2}\beta \text{ elsewhere}"
     )
     reference = "Girshick, Fast R-CNN, 2015, https://arxiv.org/abs/1504.08083"
+    predicts = "value"
     broadcast = "warn"
 
     input = tensor("element", "Predictions x, (*).", grad=True)
@@ -184,6 +187,7 @@ class HuberLoss(_Weighable):
     reference = (
         "Huber, Robust estimation of a location parameter, 1964, doi:10.1214/aoms/1177703732"
     )
+    predicts = "value"
 
     input = tensor("element", "Predictions x, (*).", grad=True)
     target = tensor("element", "True values y, (*).", grad=True)
@@ -250,6 +254,7 @@ class LogCoshLoss(Elementwise):
     signature = ("reduction",)
     formula = r"\ell = \log \cosh(x - y)"
     reference = "https://keras.io/api/losses/regression_losses/#logcosh-class"
+    predicts = "value"
     broadcast = "warn"
 
     input = tensor("element", "Predictions x, (*).", grad=True)
@@ -289,6 +294,7 @@ class MAPELoss(Elementwise):
     signature = ("eps", "reduction")
     formula = r"\ell = 100\,\frac{|x - y|}{\max(|y|, \varepsilon)}"
     reference = "https://keras.io/api/losses/regression_losses/#meanabsolutepercentageerror-class"
+    predicts = "value"
     broadcast = "warn"
 
     input = tensor("element", "Predictions x, (*).", grad=True)
@@ -322,6 +328,7 @@ class MSLELoss(Elementwise):
     signature = ("eps", "reduction")
     formula = r"\ell = (\log(1 + x) - \log(1 + y))^2"
     reference = "https://keras.io/api/losses/regression_losses/#meansquaredlogarithmicerror-class"
+    predicts = "value"
     broadcast = "warn"
 
     input = tensor("element", "Predictions x, (*).", grad=True)
@@ -354,6 +361,7 @@ class QuantileLoss(Elementwise):
     signature = ("quantile", "reduction")
     formula = r"\ell = \max(q\,(y - x),\ (q - 1)(y - x))"
     reference = "Koenker and Bassett, Regression quantiles, 1978, doi:10.2307/1913643"
+    predicts = "value"
     broadcast = "warn"
 
     input = tensor("element", "Predicted quantiles x, (*).", grad=True)

@@ -1,0 +1,133 @@
+"""Sums that do not depend on an order: of float64 numbers, without any rounding.
+
+A number is a whole multiple of 2^-1074, so that a sum is a whole number, kept in pieces of 32 bits
+while an array is added (R. M. Neal, "Fast exact summation using small and large superaccumulators",
+https://arxiv.org/abs/1505.05571) and in one Python integer otherwise.
+"""
+
+import math
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from lossd.kernels import cache
+
+_PIECES: Final = 68  # of 32 bits: 2098 bits of a float64's range, and room for carries
+_AT_ONCE: Final = 1 << 28  # numbers of which no piece can overflow
+_UNIT: Final = 1 << 1074
+
+
+@cache.compiled("void(Array(float64, 1, 'C', readonly=True), int64[::1], int64[::1])")
+def _add(values: Any, pieces: Any, others: Any) -> None:
+    """Add numbers to `pieces`; count what is not finite in `others`: NaN, infinity, -infinity."""
+    bits = values.view(np.int64)
+    for i in range(values.size):
+        word = bits[i]
+        exponent = (word >> 52) & 0x7FF
+        fraction = word & 0xFFFFFFFFFFFFF
+        if exponent == 0x7FF:
+            others[0 if fraction else (2 if word < 0 else 1)] += 1
+            continue
+        shift = exponent
+        if exponent:
+            fraction |= 1 << 52
+            shift -= 1
+        at, by = shift >> 5, shift & 31
+        low = (fraction & 0xFFFFFFFF) << by
+        high = (fraction >> 32) << by
+        sign = -1 if word < 0 else 1
+        pieces[at] += sign * (low & 0xFFFFFFFF)
+        pieces[at + 1] += sign * ((low >> 32) + (high & 0xFFFFFFFF))
+        pieces[at + 2] += sign * (high >> 32)
+
+
+@dataclass
+class ExactSum:
+    """The sum of float64 numbers; equal for the same numbers in any order and grouping.
+
+    Attributes:
+        units: the sum of the finite ones in units of 2^-1074.
+        nan, positive, negative: how many are NaN, infinity and -infinity.
+
+    >>> total = ExactSum()
+    >>> total.add(np.array([1e100, 1.0, -1e100]))
+    >>> float(total)
+    1.0
+    """
+
+    units: int = 0
+    nan: int = 0
+    positive: int = 0
+    negative: int = 0
+    _pieces: npt.NDArray[np.int64] = field(
+        default_factory=lambda: np.zeros(_PIECES, np.int64), repr=False, compare=False
+    )
+
+    def add(self, values: npt.ArrayLike) -> None:
+        """Add all numbers of an array."""
+        array = np.ascontiguousarray(values, np.float64).reshape(-1)
+        others = np.zeros(3, np.int64)
+        for start in range(0, array.size, _AT_ONCE):
+            self._pieces[:] = 0
+            _add(array[start : start + _AT_ONCE], self._pieces, others)
+            self.units += sum(int(piece) << 32 * k for k, piece in enumerate(self._pieces) if piece)
+        self.nan += int(others[0])
+        self.positive += int(others[1])
+        self.negative += int(others[2])
+
+    def merge(self, other: "ExactSum") -> None:
+        """Add another sum."""
+        self.units += other.units
+        self.nan += other.nan
+        self.positive += other.positive
+        self.negative += other.negative
+
+    @property
+    def finite(self) -> Fraction:
+        """The sum of the finite numbers."""
+        return Fraction(self.units, _UNIT)
+
+    def over(self, divisor: "ExactSum | int") -> float:
+        """The quotient, rounded once, as IEEE 754 has it: 0 / 0 is NaN."""
+        below = divisor if isinstance(divisor, ExactSum) else ExactSum(divisor * _UNIT)
+        top, bottom = self._special(), below._special()
+        if top is not None or bottom is not None or not below.units:
+            return _quotient(float(self), float(below))
+        return rounded(Fraction(self.units, below.units))
+
+    def __float__(self) -> float:
+        """The sum, rounded once; NaN and infinities as an addition would have them."""
+        special = self._special()
+        return rounded(self.finite) if special is None else special
+
+    def _special(self) -> float | None:
+        if self.nan or (self.positive and self.negative):
+            return math.nan
+        if self.positive or self.negative:
+            return math.inf if self.positive else -math.inf
+        return None
+
+    def dump(self) -> list[int | str]:
+        """What `load` takes, for JSON."""
+        return [hex(self.units), self.nan, self.positive, self.negative]
+
+    @classmethod
+    def load(cls, dumped: list[Any]) -> "ExactSum":
+        """A sum that was dumped."""
+        return cls(int(dumped[0], 16), *map(int, dumped[1:]))
+
+
+def rounded(value: Fraction) -> float:
+    """The nearest float64, infinite beyond the largest."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.copysign(math.inf, value)
+
+
+def _quotient(top: float, bottom: float) -> float:
+    with np.errstate(all="ignore"):
+        return float(np.float64(top) / np.float64(bottom))
