@@ -1,1 +1,17 @@
 """Batch scoring: losses of predictions and targets that lie in files, larger than memory."""
+
+from lossd.scoring.engines import Threads
+from lossd.scoring.errors import InterruptedRunError, OutputError, ScoringError, SourceError
+from lossd.scoring.run import Progress, Result, resume, score
+
+__all__ = [
+    "InterruptedRunError",
+    "OutputError",
+    "Progress",
+    "Result",
+    "ScoringError",
+    "SourceError",
+    "Threads",
+    "resume",
+    "score",
+]

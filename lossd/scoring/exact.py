@@ -117,7 +117,8 @@ class ExactSum:
     @classmethod
     def load(cls, dumped: list[Any]) -> "ExactSum":
         """A sum that was dumped."""
-        return cls(int(dumped[0], 16), *map(int, dumped[1:]))
+        units, nan, positive, negative = dumped
+        return cls(int(units, 16), nan, positive, negative)
 
 
 def rounded(value: Fraction) -> float:

@@ -1,0 +1,63 @@
+"""Files that are whole and on disk when they appear, and what a file system refuses, in words."""
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Final
+
+from lossd.scoring.errors import OutputError, ScoringError
+
+TEMPORARY: Final = ".tmp"
+"""End of the names of files that are being written."""
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what a file system refuses into an error that says what to do."""
+    try:
+        yield
+    except ScoringError:
+        raise
+    except OSError as error:
+        told = {
+            errno.ENOSPC: "the disk is full; what is done stays: make room and run it again",
+            errno.EDQUOT: "the disk quota is used up; what is done stays: make room, run it again",
+            errno.EACCES: "no permission to write there",
+            errno.EROFS: "its file system is read-only",
+            errno.ENOTDIR: "it is not a folder",
+            errno.EEXIST: "it is not a folder",
+        }.get(error.errno or 0, error.strerror)
+        raise OutputError(
+            f"cannot write to {error.filename or path}: {told}", field="out"
+        ) from error
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file that takes its name when it is whole and on disk.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
+    with writing(path):
+        try:
+            with temporary.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _synchronise(path.parent)
+
+
+def _synchronise(folder: Path) -> None:
+    """Have a folder's names on disk, as its files are."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

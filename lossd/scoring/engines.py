@@ -1,0 +1,144 @@
+"""Who computes shards: threads of this process, servers, or a Ray cluster."""
+
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, cast
+
+import numpy.typing as npt
+from lossd_client.client import Client, connect
+from lossd_client.errors import UnavailableError
+
+from lossd.scoring.errors import InterruptedRunError
+from lossd.scoring.folder import Folder, Kept
+from lossd.scoring.inputs import Inputs, Shard
+from lossd.scoring.scorer import Evaluate, Scored, Scorer, here
+
+Array = npt.NDArray[Any]
+
+TRIES: Final = 6
+"""How often in a row a server may fail to answer before it is given up."""
+
+_FIRST_PAUSE: Final = 0.2  # seconds before a server is asked again; twice as long each time
+_POLL: Final = 0.2  # seconds in which Ctrl-C is noticed
+
+
+class Engine(Protocol):
+    """Computes shards in any order."""
+
+    def run(self, inputs: Inputs, folder: Folder, shards: Sequence[Shard]) -> Iterator[Kept]:
+        """Compute shards and keep what they give in the folder.
+
+        Raises:
+            LossdError: what went wrong first; nothing is computed any more then.
+        """
+
+
+@dataclass
+class Threads:
+    """Threads that compute here, or that ask servers.
+
+    Attributes:
+        workers: how many; with targets, for each of them.
+        targets: addresses of servers; none: compute in this process.
+        timeout: seconds that a server has for a block, None for ever.
+    """
+
+    workers: int = 1
+    targets: Sequence[str] = ()
+    timeout: float | None = None
+
+    def run(self, inputs: Inputs, folder: Folder, shards: Sequence[Shard]) -> Iterator[Kept]:
+        """See `Engine`."""
+        work = _Work(shards)
+        with contextlib.ExitStack() as opened:
+            keep = opened.enter_context(folder.keeping(inputs))
+            evaluates: list[Evaluate] = [here] * (0 if self.targets else self.workers)
+            for target in self.targets:
+                client = opened.enter_context(connect(target, timeout=self.timeout))
+                evaluates += [_remote(client)] * self.workers
+            threads = opened.enter_context(ThreadPoolExecutor(len(evaluates), "lossd-score"))
+            opened.callback(work.stop.set)  # before the threads are waited for
+            yield from work.results(
+                [threads.submit(work.do, inputs, each, keep) for each in evaluates]
+            )
+
+
+class _Work:
+    """Shards that wait and what came of others, between the threads of a run."""
+
+    def __init__(self, shards: Sequence[Shard]) -> None:
+        self.stop = threading.Event()
+        self._count = len(shards)
+        self._waiting: queue.SimpleQueue[Shard] = queue.SimpleQueue()
+        for shard in shards:
+            self._waiting.put(shard)
+        self._done: queue.SimpleQueue[Kept] = queue.SimpleQueue()
+
+    def results(self, workers: Sequence[Future[None]]) -> Iterator[Kept]:
+        """What comes of all shards; the first worker's error is raised."""
+        left = self._count
+        while left:
+            try:
+                kept = self._done.get(timeout=_POLL)
+            except queue.Empty:
+                _raise_failure(workers)
+            else:
+                left -= 1
+                yield kept
+
+    def do(self, inputs: Inputs, evaluate: Evaluate, keep: Callable[[Scored], Kept]) -> None:
+        """Compute shards until all is stopped.
+
+        Raises:
+            UnavailableError: the server does not answer any more.
+        """
+        scorer = Scorer(inputs, evaluate, self.stop)
+        failures = 0
+        while not self.stop.is_set():
+            try:
+                shard = self._waiting.get(timeout=_POLL)
+            except queue.Empty:
+                continue  # another worker may hand one back
+            try:
+                scored = scorer.shard(shard)
+            except UnavailableError:
+                self._waiting.put(shard)
+                failures += 1
+                if failures == TRIES:
+                    raise
+                self.stop.wait(_FIRST_PAUSE * 2**failures)
+            except InterruptedRunError:
+                return
+            else:
+                failures = 0
+                self._done.put(keep(scored))
+
+
+def _raise_failure(workers: Sequence[Future[None]]) -> None:
+    """Raise what ended a worker; servers that are gone only when there is no other."""
+    failures = [error for worker in workers if worker.done() and (error := worker.exception())]
+    for error in failures:
+        if not isinstance(error, UnavailableError):
+            raise error
+    if len(failures) == len(workers):
+        raise InterruptedRunError(f"no server answers any more: {failures[0]}") from failures[0]
+
+
+def _remote(client: Client) -> Evaluate:
+    def evaluate(
+        loss: str,
+        arrays: Mapping[str, Array],
+        parameters: Mapping[str, Any],
+        gradients: Sequence[str],
+    ) -> tuple[Array, Mapping[str, Array]]:
+        response = client.evaluate(
+            loss, arrays, parameters=parameters, reduction="none", gradients=gradients
+        )
+        tensors = cast(Mapping[str, Array], response.tensors)
+        return tensors["loss"], {name: tensors[f"grad.{name}"] for name in gradients}
+
+    return evaluate

@@ -1,0 +1,274 @@
+"""A run's folder: its manifest, its parts, and how both survive a kill at any moment.
+
+A file appears under its name only when it is whole and on disk: it is written under another name,
+synchronised and renamed. A part carries the identity of its run and its own checksums, so that
+what is there says what has been done.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lossd import __version__
+from lossd.scoring.disk import TEMPORARY, replacing, writing
+from lossd.scoring.errors import OutputError
+from lossd.scoring.exact import ExactSum
+from lossd.scoring.gradients import Gradients
+from lossd.scoring.inputs import Inputs, Shard
+from lossd.scoring.scorer import Scored, Spent
+from lossd.scoring.task import FORMAT, Task
+
+MANIFEST: Final = "run.json"
+SUMMARY: Final = "summary.json"
+TIMING: Final = "timing.json"
+GRADIENTS: Final = "gradients.npy"
+LOSSES: Final = "losses"
+
+_META: Final = b"lossd"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a finished shard left.
+
+    total: the sum of its losses; divisor: what the mean divides it by.
+    """
+
+    shard: Shard
+    total: ExactSum
+    divisor: ExactSum
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A shard whose results are on disk, and the time that it took."""
+
+    part: Part
+    spent: Spent
+
+
+class Folder:
+    """A run's folder.
+
+    Attributes:
+        path: where it is.
+        identity: of settings, inputs and shards: parts of another are not taken.
+    """
+
+    def __init__(self, path: Path, identity: str = "") -> None:
+        """A folder that is there; `identity` for those who help with its run."""
+        self.path, self.identity = path, identity
+
+    @classmethod
+    @contextlib.contextmanager
+    def held(cls, path: Path) -> "Iterator[Folder]":
+        """A folder that no other run may use meanwhile, made if it is not there.
+
+        Raises:
+            OutputError: it cannot be made or written to, or another run uses it.
+        """
+        with writing(path):
+            path.mkdir(parents=True, exist_ok=True)
+            lock = (path / ".lock").open("a")
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise OutputError(f"{path} is in use by another run", field="out") from error
+            yield cls(path)
+
+    # --- the manifest ---------------------------------------------------------------------------
+
+    def manifest(self) -> dict[str, Any] | None:
+        """run.json, None if there is none.
+
+        Raises:
+            OutputError: it cannot be read.
+        """
+        return read_json(self.path / MANIFEST)
+
+    def begin(self, inputs: Inputs, *, overwrite: bool = False) -> bool:
+        """Make the folder that of a run; whether there is one to go on with.
+
+        Raises:
+            OutputError: it holds something else; the message tells what, and what would work.
+        """
+        wanted = described(inputs)
+        found = self.manifest()
+        if found is not None and not overwrite:
+            self._check_same(found, wanted)
+        elif overwrite:
+            self._clear()
+        elif foreign := sorted(p.name for p in self.path.iterdir() if p.name != ".lock"):
+            raise OutputError(
+                f"{self.path} holds other things ({', '.join(foreign[:3])}): take an empty folder",
+                field="out",
+            )
+        self.identity = hashlib.sha256(_canonical(wanted)).hexdigest()
+        with writing(self.path):
+            (self.path / LOSSES).mkdir(exist_ok=True)
+            for left in self.path.rglob(f"*{TEMPORARY}"):
+                left.unlink()
+        if found is None or overwrite:
+            self.write_json(MANIFEST, wanted)
+        return found is not None and not overwrite
+
+    def _check_same(self, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+        if found.get("format") != FORMAT or found.get("lossd") != wanted["lossd"]:
+            raise OutputError(
+                f"{self.path} holds a run of lossd {found.get('lossd')}, this is "
+                f"{wanted['lossd']}: --overwrite begins anew",
+                field="out",
+            )
+        differences = Task.from_json(wanted["task"]).differences(Task.from_json(found["task"]))
+        if differences:
+            raise OutputError(
+                f"{self.path} holds another run: {'; '.join(differences)}. `lossd score --resume "
+                f"--out {self.path}` goes on with that one, --overwrite begins this one anew",
+                field="out",
+            )
+        for key, source in wanted["inputs"].items():
+            if source != found["inputs"].get(key):
+                raise OutputError(
+                    f"{key} has changed since the run in {self.path} began: "
+                    f"{_change(found['inputs'].get(key) or {}, source)}. --overwrite begins anew",
+                    field=key,
+                )
+
+    def _clear(self) -> None:
+        """Remove what a run writes, and nothing else."""
+        with writing(self.path):
+            for name in (SUMMARY, TIMING, GRADIENTS, MANIFEST, "report.html"):
+                (self.path / name).unlink(missing_ok=True)
+            for pattern in (f"{LOSSES}/part-*.parquet*", "charts/*.png"):
+                for file in self.path.glob(pattern):
+                    file.unlink()
+
+    # --- parts ----------------------------------------------------------------------------------
+
+    def part_path(self, number: int) -> Path:
+        """Where a shard's losses are."""
+        return self.path / LOSSES / f"part-{number:06}.parquet"
+
+    def write_part(self, part: Part, table: pa.Table) -> None:
+        """Keep what a shard gave."""
+        told = {
+            "run": self.identity,
+            "shard": list(part.shard),
+            "total": part.total.dump(),
+            "divisor": part.divisor.dump(),
+        }
+        table = table.replace_schema_metadata({_META: json.dumps(told)})
+        names = [n for n in ("class", "group", "prediction") if n in table.column_names]
+        with replacing(self.part_path(part.shard.number)) as file:
+            pq.write_table(
+                table, file, compression="zstd", use_dictionary=names, write_page_checksum=True
+            )
+
+    def read_part(self, shard: Shard) -> Part | None:
+        """What a shard left, None if it has to be computed: not there, damaged, of another run."""
+        path = self.part_path(shard.number)
+        try:
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                told = json.loads((file.schema_arrow.metadata or {}).get(_META, b"{}"))
+                whole = sum(batch.num_rows for batch in file.iter_batches(use_threads=False))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError):  # pyarrow's ArrowInvalid is a ValueError
+            return None
+        same = told.get("run") == self.identity and told.get("shard") == list(shard)
+        if not same or whole != shard.stop - shard.start:
+            return None
+        return Part(shard, ExactSum.load(told["total"]), ExactSum.load(told["divisor"]))
+
+    @contextlib.contextmanager
+    def keeping(self, inputs: Inputs) -> Iterator[Callable[[Scored], Kept]]:
+        """What keeps shards: their gradients first, then the part that vouches for them."""
+        first = inputs.first
+        with contextlib.ExitStack() as opened:
+            gradients = None
+            if inputs.task.gradients:
+                shape = (inputs.rows, *first.shape)
+                gradients = Gradients(self.path / GRADIENTS, shape, first.dtype)
+                opened.callback(gradients.close)
+
+            def keep(scored: Scored) -> Kept:
+                begun = time.perf_counter()
+                if gradients:
+                    gradients.write(scored.shard.start, scored.gradients)
+                part = Part(scored.shard, scored.total, scored.divisor)
+                self.write_part(part, scored.table)
+                scored.spent.writing += time.perf_counter() - begun
+                return Kept(part, scored.spent)
+
+            yield keep
+
+    def parts(self, inputs: Inputs) -> dict[Shard, Part | None]:
+        """What is done of each shard, None if nothing."""
+        if inputs.task.gradients and not (self.path / GRADIENTS).exists():
+            return dict.fromkeys(inputs.shards)
+        return {shard: self.read_part(shard) for shard in inputs.shards}
+
+    # --- files ----------------------------------------------------------------------------------
+
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        """Keep a JSON file."""
+        with replacing(self.path / name) as file:
+            file.write(json.dumps(content, indent=1, allow_nan=False).encode() + b"\n")
+
+
+def described(inputs: Inputs) -> dict[str, Any]:
+    """A run's manifest."""
+    return {
+        "format": FORMAT,
+        "lossd": __version__,
+        "task": inputs.task.to_json(),
+        "inputs": inputs.fingerprints(),
+        "rows": inputs.rows,
+        "block_rows": inputs.block_rows,
+        "shards": [shard.stop for shard in inputs.shards],
+    }
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """A JSON file of a run, None if there is none.
+
+    Raises:
+        OutputError: it is damaged or cannot be read.
+    """
+    try:
+        found: dict[str, Any] = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{path} cannot be read: {error}", field="out") from error
+    return found
+
+
+def _canonical(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _change(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What differs between two descriptions of a source, the first of it."""
+    for key in ("rows", "shape", "dtype"):
+        if before.get(key) != now[key]:
+            return f"{key} was {before.get(key)}, is {now[key]}"
+    older = {file["path"]: file for file in before.get("files", [])}
+    for file in now["files"]:
+        was = older.pop(file["path"], None)
+        if was is None:
+            return f"{file['path']} was not there"
+        for key in ("size", "digest", "modified"):
+            if was[key] != file[key]:
+                return f"{file['path']} ({key})"
+    return f"{next(iter(older), 'a file')} is gone"

@@ -1,0 +1,270 @@
+"""A run from its start, or from where it stopped, to its report."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pyarrow.dataset
+
+from lossd.kernels import runtime
+from lossd.scoring.engines import Engine, Threads
+from lossd.scoring.errors import OutputError, ScoringError
+from lossd.scoring.folder import (
+    MANIFEST,
+    SUMMARY,
+    TIMING,
+    Folder,
+    Part,
+    read_json,
+)  # fmt: skip
+from lossd.scoring.inputs import Inputs, Shard
+from lossd.scoring.scorer import Spent
+from lossd.scoring.sources import Name
+from lossd.scoring.summary import summarise
+from lossd.scoring.task import Task
+from lossd.spec import find
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is.
+
+    rows: of how many it has the losses; of: of how many it wants them.
+    resumed: rows that were there when it began; read: bytes read since; seconds: since then.
+    """
+
+    rows: int
+    of: int
+    resumed: int
+    read: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run.
+
+    Attributes:
+        folder: where it is: summary.json, losses/, report.html, charts/.
+        summary: the content of summary.json (docs/scoring.md).
+        timing: the content of timing.json.
+    """
+
+    folder: Path
+    summary: Mapping[str, Any]
+    timing: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def loss(self) -> float:
+        """The mean, as PyTorch's `reduction="mean"` over all rows."""
+        return float(self.summary["reductions"]["mean"])
+
+    def losses(self) -> pyarrow.dataset.Dataset:
+        """The losses of rows, in their order, as an Arrow dataset."""
+        files = [str(self.folder / part["file"]) for part in self.summary["parts"]]
+        return pyarrow.dataset.dataset(files, format="parquet")
+
+
+def score(
+    loss: str,
+    predictions: str | os.PathLike[str],
+    targets: str | os.PathLike[str],
+    *,
+    out: str | os.PathLike[str],
+    parameters: Mapping[str, Any] = MappingProxyType({}),
+    tensors: Mapping[str, str | os.PathLike[str]] = MappingProxyType({}),
+    sample_weight: str | os.PathLike[str] = "",
+    ids: str | os.PathLike[str] = "",
+    group_by: str | os.PathLike[str] = "",
+    gradients: bool = False,
+    engine: Engine | None = None,
+    overwrite: bool = False,
+    worst: int = 20,
+    report: bool = True,
+    watch: Callable[[Progress], None] = lambda progress: None,
+) -> Result:
+    """Compute the losses of all rows of files, whatever their size, and tell what they are.
+
+    Sources are named by PATH or PATH::KEY: a file, a glob or a folder of .npy, .npz, .safetensors,
+    .parquet, .arrow, .zarr, .h5, .csv, .jsonl or .pt files, and a column or key in them; ::KEY
+    alone is in the predictions' files. A run that
+    was stopped goes on when it is asked for again; its result is the same to the bit, whoever
+    computes it and however often it was stopped.
+
+    Args:
+        loss: functional name, such as "cross_entropy", of a loss whose rows have their own losses.
+        predictions: names the source of the loss's first tensor.
+        targets: names that of its second.
+        out: folder of the results; made if it is not there.
+        parameters: hyper-parameters by name; "normalizer" and "zero_if_empty" for any loss.
+        tensors: further tensors by name: with a row for each prediction, or, such as class
+            weights, the same for all.
+        sample_weight: names the source of a factor for each row.
+        ids: names the source of a name for each row, numbers or strings.
+        group_by: names the source of a group for each row: losses are told for each.
+        gradients: whether gradients.npy is written: of each row's own loss with respect to its
+            prediction.
+        engine: who computes: by default `Threads` of this process, one for each processor.
+        overwrite: begin anew where the folder holds a run.
+        worst: how many rows of the largest losses are told.
+        report: whether report.html and its pictures are made.
+        watch: called with the progress, in the calling thread.
+
+    Raises:
+        SourceError: files that cannot be read, or have no rows.
+        OutputError: a folder that cannot be written to, or holds another run.
+        InterruptedRunError: no server answers any more; run it again to go on.
+        LossdError: a loss, a parameter, shapes, types or values that do not fit, with file and row.
+
+    Example:
+        >>> import numpy as np, tempfile
+        >>> from lossd.scoring import score
+        >>> folder = tempfile.mkdtemp()
+        >>> np.save(f"{folder}/p.npy", np.float32([[1.5, 2, 0.5], [0.5, 1, 1.5]]))
+        >>> np.save(f"{folder}/y.npy", np.array([1, 2]))
+        >>> result = score("cross_entropy", f"{folder}/p.npy", f"{folder}/y.npy",
+        ...                out=f"{folder}/run", report=False)
+        >>> round(result.loss, 6)
+        0.642186
+    """
+    given = dict(zip(find(loss).required(), (predictions, targets), strict=False)) | dict(tensors)
+
+    def named(source: str | os.PathLike[str]) -> str:
+        """As run.json has it, for whoever goes on with it from wherever."""
+        name = Name.parse(os.fspath(source))
+        path = name.path or (Name.parse(os.fspath(predictions)).path if name.key else "")
+        return str(Name(os.path.abspath(path), name.key)) if path else ""  # noqa: PTH100  a glob
+
+    task = Task(
+        loss=loss,
+        tensors={name: named(source) for name, source in given.items()},
+        parameters=dict(parameters),
+        sample_weight=named(sample_weight),
+        ids=named(ids),
+        groups=named(group_by),
+        gradients=gradients,
+    )
+    return run(
+        task, Path(out), engine=engine, overwrite=overwrite, worst=worst, report=report, watch=watch
+    )
+
+
+def resume(
+    out: str | os.PathLike[str],
+    *,
+    engine: Engine | None = None,
+    worst: int = 20,
+    report: bool = True,
+    watch: Callable[[Progress], None] = lambda progress: None,
+) -> Result:
+    """Go on with the run of a folder; see `score`.
+
+    Raises:
+        OutputError: the folder holds no run.
+    """
+    manifest = read_json(Path(out) / MANIFEST)
+    if manifest is None:
+        raise OutputError(f"{out} holds no run to go on with", field="out")
+    return run(
+        Task.from_json(manifest["task"]),
+        Path(out),
+        engine=engine,
+        worst=worst,
+        report=report,
+        watch=watch,
+    )
+
+
+def run(
+    task: Task,
+    out: Path,
+    *,
+    engine: Engine | None = None,
+    overwrite: bool = False,
+    worst: int = 20,
+    report: bool = True,
+    watch: Callable[[Progress], None] = lambda progress: None,
+) -> Result:
+    """Do a task, or what is left of it; see `score`."""
+    engine = engine or Threads(runtime.MAX_THREADS)
+    with closing(Inputs(task)) as inputs, Folder.held(out) as folder:
+        folder.begin(inputs, overwrite=overwrite)
+        begun = time.perf_counter()
+        parts = folder.parts(inputs)
+        left = [shard for shard, part in parts.items() if part is None]
+        spent = Spent()
+        for more in _computed(inputs, folder, engine, left, parts, watch, begun):
+            spent.add(more)
+        computed = time.perf_counter() - begun
+        _check_unchanged(inputs, folder)
+        summary = summarise(inputs, folder, [p for p in parts.values() if p], worst)
+        folder.write_json(SUMMARY, summary)
+        timing = _timing(inputs, left, spent, computed, time.perf_counter() - begun)
+        folder.write_json(TIMING, timing)
+        if report:
+            from lossd.scoring.report import write_report
+
+            write_report(out, summary, timing)
+    return Result(out, summary, timing)
+
+
+def _computed(
+    inputs: Inputs,
+    folder: Folder,
+    engine: Engine,
+    left: Sequence[Shard],
+    parts: dict[Shard, Part | None],
+    watch: Callable[[Progress], None],
+    begun: float,
+) -> Iterator[Spent]:
+    """Compute the shards that are left and keep what they give."""
+    resumed = rows = inputs.rows - sum(shard.stop - shard.start for shard in left)
+    read = 0
+
+    def told() -> Progress:
+        return Progress(rows, inputs.rows, resumed, read, time.perf_counter() - begun)
+
+    watch(told())
+    for kept in engine.run(inputs, folder, left):
+        shard = kept.part.shard
+        parts[shard] = kept.part
+        rows += shard.stop - shard.start
+        read += kept.spent.read
+        watch(told())
+        yield kept.spent
+
+
+def _check_unchanged(inputs: Inputs, folder: Folder) -> None:
+    """Raise if a file changed while it was read."""
+    manifest = folder.manifest() or {}
+    if inputs.fingerprints() != manifest.get("inputs"):
+        raise ScoringError(
+            "a file has changed while it was scored: what is told of it may be of both versions. "
+            "--overwrite begins anew"
+        )
+
+
+def _timing(
+    inputs: Inputs, left: Sequence[Shard], spent: Spent, computed: float, whole: float
+) -> dict[str, Any]:
+    """What timing.json holds; rates are of a worker's time at what they tell of."""
+    shares = {"reading": spent.reading, "computing": spent.computing, "writing": spent.writing}
+    busy = sum(shares.values())
+    rows = sum(shard.stop - shard.start for shard in left)
+    return {
+        "seconds": whole,
+        "rows": rows,
+        "rows_per_second": rows / computed if rows else 0.0,
+        "bytes": spent.read,
+        "bytes_per_second": spent.read / computed if rows else 0.0,
+        "worker_seconds": shares,
+        "shares": {name: each / busy if busy else 0.0 for name, each in shares.items()},
+        "reading_bytes_per_second": spent.read / spent.reading if spent.reading else 0.0,
+        "computing_bytes_per_second": spent.read / spent.computing if spent.computing else 0.0,
+        "bottleneck": max(shares, key=lambda name: shares[name]) if busy else "",
+    }

@@ -1,0 +1,454 @@
+"""What a finished run says: read from its parts in the order of rows, in constant memory."""
+
+import hashlib
+import heapq
+import math
+import platform
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lossd import __version__
+from lossd.scoring.exact import ExactSum, rounded
+from lossd.scoring.folder import LOSSES, Folder, Part
+from lossd.scoring.inputs import Inputs
+from lossd.scoring.quantiles import quantiles
+from lossd.scoring.task import FORMAT
+
+Array = npt.NDArray[Any]
+
+PROBABILITIES: Final = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+_BINS: Final = 60  # of histograms
+_RELIABILITY_BINS: Final = 10
+_SMALL_CONFUSION: Final = 50  # classes up to which the whole matrix is told
+_TOLD: Final = 50  # mistakes, and rows without a finite loss
+
+
+class Losses:
+    """The parts of a run, read as columns."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+        with pq.ParquetFile(paths[0]) as file:
+            self.names: list[str] = file.schema_arrow.names
+            self.dtype = np.dtype(file.schema_arrow.field("loss").type.to_pandas_dtype())
+
+    def batches(self, *columns: str) -> Iterator[pa.RecordBatch]:
+        """All rows of some columns, in order."""
+        for path in self._paths:
+            with pq.ParquetFile(path) as file:
+                yield from file.iter_batches(1 << 16, columns=list(columns), use_threads=False)
+
+    def finite(self) -> Iterator[Array]:
+        """The losses that are numbers."""
+        for batch in self.batches("loss"):
+            values = numbers(batch["loss"])
+            yield values[np.isfinite(values)]
+
+
+def numbers(column: pa.Array) -> Array:
+    """A column's values, NaN for missing floats."""
+    array: Array = column.to_numpy(zero_copy_only=False)
+    return array
+
+
+def summarise(
+    inputs: Inputs, folder: Folder, parts: Sequence[Part], worst: int = 20
+) -> dict[str, Any]:
+    """The content of summary.json (docs/scoring.md tells its keys): of inputs and settings alone.
+
+    Args:
+        inputs: what was scored.
+        folder: holds the parts.
+        parts: all of them.
+        worst: how many of the largest losses are told.
+    """
+    losses = Losses([folder.part_path(part.shard.number) for part in parts])
+    counts, rest = _passed_over(losses, inputs, worst)
+    total, divisor = ExactSum(), ExactSum()
+    for part in parts:
+        total.merge(part.total)
+        divisor.merge(part.divisor)
+    summary = {
+        "format": FORMAT,
+        "lossd": __version__,
+        "versions": _versions(),
+        "loss": inputs.task.loss,
+        "parameters": dict(inputs.task.parameters),
+        "inputs": inputs.fingerprints(),
+        "rows": inputs.rows,
+        "kind": inputs.kind,
+        "counts": counts,
+        **_reductions(inputs, total, divisor),
+        "distribution": _distribution(losses, counts, rest.pop("moments")),
+        **rest,
+        "parts": [
+            {
+                "file": f"{LOSSES}/{folder.part_path(part.shard.number).name}",
+                "rows": part.shard.stop - part.shard.start,
+                "sha256": _sha256(folder.part_path(part.shard.number)),
+            }
+            for part in parts
+        ],
+    }
+    plain: dict[str, Any] = _plain(summary)
+    return plain
+
+
+# --- reductions -----------------------------------------------------------------------------------
+
+
+def _reductions(inputs: Inputs, total: ExactSum, divisor: ExactSum) -> dict[str, Any]:
+    parameters = inputs.task.parameters
+    normalizer = parameters.get("normalizer")
+    below = divisor
+    if isinstance(normalizer, int | float):
+        below = ExactSum()
+        below.add(normalizer)
+    empty = not below.units and parameters.get("zero_if_empty")
+    dtype = inputs.dtype.type
+    found = {
+        "mean": 0.0 if empty else dtype(total.over(below)),
+        "sum": dtype(float(total)),
+    }
+    if "batchmean" in inputs.outline(1).loss.reductions:
+        found["batchmean"] = dtype(total.over(inputs.rows))
+    return {
+        "reductions": found,
+        "exact": {"sum": float(total), "mean": 0.0 if empty else total.over(below)},
+        "divisor": float(below),
+    }
+
+
+def _distribution(losses: Losses, counts: dict[str, int], moments: "_Moments") -> dict[str, Any]:
+    count = moments.count
+    if not count:
+        return {}
+    values = quantiles(losses.finite, count, PROBABILITIES, losses.dtype)
+    edges, above = _edges(moments.least, moments.most, values)
+    histogram = np.zeros(_BINS, np.int64)
+    beyond = 0
+    for piece in losses.finite():
+        histogram += np.histogram(piece, edges)[0]
+        beyond += int(np.count_nonzero(piece > edges[-1])) if above else 0
+    return {
+        "mean": moments.mean(),
+        "std": moments.deviation(),
+        "min": moments.least,
+        "max": moments.most,
+        "quantiles": {f"{p:g}": q for p, q in zip(PROBABILITIES, values, strict=True)},
+        "histogram": {"edges": edges, "counts": histogram, "above": beyond},
+    }
+
+
+def _edges(least: float, most: float, values: Sequence[float]) -> tuple[Array, bool]:
+    """Bins of equal width; a long tail is left to the count of what lies above them."""
+    high = values[-1] + 0.5 * (values[-1] - values[0])
+    tail = most - least > 2 * (high - least) > 0
+    end = high if tail else most
+    if end <= least:
+        end = least + max(abs(least) * 1e-6, 1e-6)
+    return np.linspace(least, end, _BINS + 1), tail
+
+
+class _Moments:
+    """Count, mean, deviation, least and most of finite numbers."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.least, self.most = math.inf, -math.inf
+        self._sum, self._squares = ExactSum(), ExactSum()
+
+    def add(self, values: Array) -> None:
+        if values.size:
+            wide = values.astype(np.float64)
+            self.count += wide.size
+            self.least = min(self.least, float(wide.min()))
+            self.most = max(self.most, float(wide.max()))
+            self._sum.add(wide)
+            with np.errstate(over="ignore"):
+                self._squares.add(wide * wide)
+
+    def mean(self) -> float:
+        return self._sum.over(self.count)
+
+    def deviation(self) -> float:
+        """The sample's standard deviation, n - 1 below the line."""
+        if self.count < 2:
+            return math.nan
+        n = self.count
+        varied = self._squares.finite - self._sum.finite * self._sum.finite / n
+        return math.sqrt(max(0.0, rounded(varied / (n - 1))))
+
+
+# --- one pass over all rows -----------------------------------------------------------------------
+
+
+def _passed_over(
+    losses: Losses, inputs: Inputs, worst: int
+) -> tuple[dict[str, int], dict[str, Any]]:
+    moments, by_class, by_group = _Moments(), _Table(), _Table()
+    counts = dict.fromkeys(("scored", "ignored", "nan", "inf"), 0)
+    top: list[tuple[float, int, dict[str, Any]]] = []
+    odd: list[dict[str, Any]] = []
+    told: _Classes | _Residuals | None = None
+    if inputs.kind != "other":
+        told = _Residuals() if inputs.kind == "regression" else _Classes()
+    for batch in losses.batches(*losses.names):
+        missing = np.asarray(batch["loss"].is_null())
+        values = numbers(batch["loss"])
+        finite = np.isfinite(values)
+        counts["ignored"] += int(missing.sum())
+        counts["nan"] += int((np.isnan(values) & ~missing).sum())
+        counts["inf"] += int(np.isinf(values).sum())
+        moments.add(values[finite])
+        right = _right(batch)
+        if "class" in losses.names:
+            by_class.add(batch["class"], values, finite, right)
+        if "group" in losses.names:
+            by_group.add(batch["group"], values, finite, right)
+        if told:
+            told.add(batch)
+        odd += [
+            _row(batch, int(at), inputs)
+            for at in np.flatnonzero(~finite & ~missing)[: _TOLD - len(odd)]
+        ]
+        _keep_worst(top, batch, values, finite, worst, inputs)
+    counts["scored"] = inputs.rows - counts["ignored"]
+    rest: dict[str, Any] = {"moments": moments}
+    if "class" in losses.names:
+        rest["classes"] = by_class.rows("class")
+    if "group" in losses.names:
+        rest["groups"] = by_group.rows("group")
+    rest["worst"] = [row for _, _, row in sorted(top, key=lambda kept: (-kept[0], -kept[1]))]
+    rest["nans"] = odd
+    if told:
+        rest |= told.tell(losses)
+    return counts, rest
+
+
+def _right(batch: pa.RecordBatch) -> Array | None:
+    """Whether each row's prediction is its class."""
+    if "prediction" not in batch.schema.names:
+        return None
+    classes = batch["class"].fill_null(-1)
+    right: Array = numbers(batch["prediction"]) == numbers(classes)
+    return right
+
+
+def _row(batch: pa.RecordBatch, at: int, inputs: Inputs) -> dict[str, Any]:
+    row = {name: batch[name][at].as_py() for name in batch.schema.names}
+    return row | {"place": inputs.first.place(row["row"])}
+
+
+def _keep_worst(
+    top: list[tuple[float, int, dict[str, Any]]],
+    batch: pa.RecordBatch,
+    values: Array,
+    finite: Array,
+    worst: int,
+    inputs: Inputs,
+) -> None:
+    """Keep the rows of the largest losses; of equal ones the earliest."""
+    if not worst:
+        return
+    least = top[0][0] if len(top) == worst else -math.inf
+    places = np.flatnonzero(finite & (values > least))
+    if places.size > worst:
+        order = np.lexsort((places, -values[places]))
+        places = np.sort(places[order[:worst]])
+    for at in places:
+        entry = (float(values[at]), -int(batch["row"][int(at)].as_py()))
+        if len(top) < worst or entry > top[0][:2]:
+            kept = (*entry, _row(batch, int(at), inputs))
+            (heapq.heappush if len(top) < worst else heapq.heapreplace)(top, kept)
+
+
+class _Table:
+    """Losses by class or group."""
+
+    def __init__(self) -> None:
+        self._found: dict[Any, list[Any]] = {}
+
+    def add(self, keys: pa.Array, values: Array, finite: Array, right: Array | None) -> None:
+        encoded = keys.dictionary_encode()
+        codes = numbers(encoded.indices.fill_null(-1))
+        counted = (codes >= 0) & finite
+        size = len(encoded.dictionary)
+        totals = np.zeros(size)
+        np.add.at(totals, codes[counted], values[counted].astype(np.float64))
+        count = np.bincount(codes[counted], minlength=size)
+        known = codes >= 0
+        every = np.bincount(codes[known], minlength=size)
+        hits = np.bincount(codes[known & right], minlength=size) if right is not None else None
+        for code, key in enumerate(encoded.dictionary.to_pylist()):
+            entry = self._found.setdefault(key, [0, 0.0, 0, 0])
+            entry[0] += int(count[code])
+            entry[1] += float(totals[code])
+            entry[2] += int(every[code])
+            if hits is not None:
+                entry[3] += int(hits[code])
+        self._judged = right is not None
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """A row for each, in their order."""
+        told = []
+        for key in sorted(self._found):
+            count, total, every, hits = self._found[key]
+            row = {name: key, "count": every, "mean": total / count if count else math.nan}
+            row["sum"] = total
+            if self._judged:
+                row["accuracy"] = hits / every
+            told.append(row)
+        return told
+
+
+class _Classes:
+    """Predicted and true classes, and how far probabilities can be relied on."""
+
+    def __init__(self) -> None:
+        self._pairs: dict[tuple[int, int], int] = {}
+        self._sums = np.zeros((3, _RELIABILITY_BINS))
+        self._reliable = False
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        binary = "probability" in batch.schema.names
+        kept = np.asarray(batch["class"].is_valid())
+        truth = numbers(batch["class"].fill_null(0))
+        predicted = numbers(batch["prediction"])
+        pairs = np.stack([truth[kept], predicted[kept]], 1)
+        for (a, b), count in zip(*_unique_rows(pairs), strict=True):
+            self._pairs[int(a), int(b)] = self._pairs.get((int(a), int(b)), 0) + int(count)
+        name = "probability" if binary else "confidence"
+        if name not in batch.schema.names:
+            return
+        self._reliable = True
+        sure = numbers(batch[name]).astype(np.float64)
+        hit = truth == 1 if binary else predicted == truth
+        kept &= np.isfinite(sure)
+        place = np.minimum((sure[kept] * _RELIABILITY_BINS).astype(int), _RELIABILITY_BINS - 1)
+        for row, weights in enumerate((np.ones(place.size), sure[kept], hit[kept].astype(float))):
+            np.add.at(self._sums[row], place, weights)
+
+    def tell(self, losses: Losses) -> dict[str, Any]:
+        every = sum(self._pairs.values())
+        right = sum(count for (a, b), count in self._pairs.items() if a == b)
+        found: dict[str, Any] = {"accuracy": right / every if every else math.nan}
+        names = sorted({name for pair in self._pairs for name in pair})
+        if len(names) <= _SMALL_CONFUSION:
+            found["classes"] = names
+            found["confusion"] = [[self._pairs.get((a, b), 0) for b in names] for a in names]
+        else:
+            wrong = [(-n, a, b) for (a, b), n in self._pairs.items() if a != b]
+            found["confused"] = [
+                {"class": a, "prediction": b, "count": -n}
+                for n, a, b in heapq.nsmallest(_TOLD, wrong)
+            ]
+        if self._reliable:
+            found["reliability"] = self._reliability()
+        return {"classification": found}
+
+    def _reliability(self) -> dict[str, Any]:
+        count, sure, hits = self._sums
+        some = count > 0
+        below = np.maximum(count, 1)
+        mean, share = sure / below, hits / below
+        error = float(np.sum(np.abs(mean - share) * count) / max(count.sum(), 1))
+        return {
+            "edges": np.linspace(0, 1, _RELIABILITY_BINS + 1),
+            "counts": count.astype(int),
+            "confidence": [float(v) if s else None for v, s in zip(mean, some, strict=True)],
+            "accuracy": [float(v) if s else None for v, s in zip(share, some, strict=True)],
+            "error": error,
+        }
+
+
+def _unique_rows(pairs: Array) -> tuple[Array, Array]:
+    found, counts = np.unique(pairs, axis=0, return_counts=True)
+    return found, counts
+
+
+class _Residuals:
+    """Differences of predictions and targets."""
+
+    def __init__(self) -> None:
+        self._moments, self._targets, self._squares = _Moments(), _Moments(), ExactSum()
+        self._sizes = ExactSum()
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        residual, target = _residuals(batch)
+        self._moments.add(residual)
+        self._targets.add(target)
+        self._squares.add(residual * residual)
+        self._sizes.add(np.abs(residual))
+
+    def tell(self, losses: Losses) -> dict[str, Any]:
+        n = self._moments.count
+        if not n:
+            return {"regression": {}}
+        spread = self._targets.deviation() ** 2 * (n - 1)
+        squares = rounded(self._squares.finite)
+        return {
+            "regression": {
+                "bias": self._moments.mean(),
+                "mae": self._sizes.over(n),
+                "rmse": math.sqrt(rounded(self._squares.finite / n)),
+                "r2": 1 - squares / spread if n > 1 and spread > 0 else math.nan,
+                "residuals": self._histogram(losses),
+            }
+        }
+
+    def _histogram(self, losses: Losses) -> dict[str, Any]:
+        """Four deviations on each side of the mean, and how many lie beyond them."""
+        moments = self._moments
+        reach = 4 * moments.deviation() if moments.count > 1 else 0.0
+        low = max(moments.least, moments.mean() - reach)
+        high = min(moments.most, moments.mean() + reach)
+        if not high > low:
+            high = low + max(abs(low) * 1e-6, 1e-6)
+        edges = np.linspace(low, high, _BINS + 1)
+        counts = np.zeros(_BINS, np.int64)
+        for batch in losses.batches("input", "target"):
+            counts += np.histogram(_residuals(batch)[0], edges)[0]
+        return {"edges": edges, "counts": counts, "beyond": moments.count - int(counts.sum())}
+
+
+def _residuals(batch: pa.RecordBatch) -> tuple[Array, Array]:
+    """The finite differences of predictions and targets, and those targets."""
+    target = numbers(batch["target"])
+    with np.errstate(invalid="ignore"):
+        residual = numbers(batch["input"]) - target
+    good = np.isfinite(residual)
+    return residual[good], target[good]
+
+
+# --- what JSON has --------------------------------------------------------------------------------
+
+
+def _versions() -> dict[str, str]:
+    names = ("numpy", "numba", "pyarrow")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """The same in what JSON has: NaN and infinities as strings."""
+    if isinstance(value, dict):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(each) for each in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    return value

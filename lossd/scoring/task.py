@@ -1,0 +1,58 @@
+"""What is to be scored: settings alone. Equal tasks on equal files give equal bits."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Final
+
+FORMAT: Final = 1
+"""Of a run's folder; runs of another format do not go on."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be scored.
+
+    Attributes:
+        loss: functional name, such as "cross_entropy".
+        tensors: names of sources (`sources.Name`) by tensor, the predictions first.
+        parameters: the loss's parameters by name, and normalizer and zero_if_empty.
+        sample_weight, ids, groups: names of sources with one value a row, "" for none.
+        gradients: whether gradients.npy is written: of each row's own loss with respect to the
+            predictions.
+    """
+
+    loss: str
+    tensors: Mapping[str, str]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    sample_weight: str = ""
+    ids: str = ""
+    groups: str = ""
+    gradients: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """As run.json has it."""
+        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> "Task":
+        """A task of a run.json."""
+        return cls(**found)
+
+    def differences(self, other: "Task") -> list[str]:
+        """What another task has otherwise, in words."""
+        mine, theirs = self._flat(), other._flat()
+        return [
+            f"{key} is {json.dumps(mine.get(key))} here and {json.dumps(theirs.get(key))} there"
+            for key in mine | theirs
+            if mine.get(key) != theirs.get(key)
+        ]
+
+    def _flat(self) -> dict[str, Any]:
+        given = self.to_json()
+        tensors, parameters = given.pop("tensors"), given.pop("parameters")
+        return {**tensors, **parameters, **given}
+
+
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else value
