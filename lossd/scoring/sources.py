@@ -70,5 +70,5 @@ class Source(ABC):
     def place(self, row: int) -> str:
         """Where a row is, for messages: "shards/b.npy, row 17"."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  most have nothing open
         """Let go of open files."""

@@ -1,0 +1,81 @@
+"""Tables of text, CSV, TSV and JSON lines: small ones, which are held in memory."""
+
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import pyarrow as pa
+from pyarrow import csv, json
+
+from lossd.scoring.errors import SourceError
+from lossd.scoring.readers.base import Failures, FileSource, blamed
+from lossd.scoring.readers.columns import FAILURES, choose_columns
+from lossd.scoring.sources import Array, Source
+
+_LIMIT: Final = 1 << 30
+"""Bytes of a file of text."""
+
+_NULLS: Final = ["", "#N/A", "#N/A N/A", "#NA", "N/A", "NA", "NULL", "n/a", "null"]
+"""What is no number in CSV. pyarrow's list without its NaNs, which are numbers to a loss."""
+
+_LINE: Final = 64 << 20
+"""Bytes that a line of JSON can have."""
+
+
+def open_file(path: Path, key: str, *, text: bool) -> Source:
+    """A column of a file, or several."""
+    size = path.stat().st_size
+    if size > _LIMIT:
+        raise SourceError(
+            f"{path}: is of {size / 1e9:.1f} GB; text is read up to {_LIMIT / 1e9:.1f} GB, convert "
+            "it to Parquet"
+        )
+    if path.suffix.lower() in (".csv", ".tsv"):
+        return _csv(path, key, text=text)
+    return _json(path, key, text=text)
+
+
+def _csv(path: Path, key: str, *, text: bool) -> Source:
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    with blamed(str(path), "a table of text", FAILURES):
+        parsing = csv.ParseOptions(delimiter=delimiter)
+        reading = csv.ReadOptions(use_threads=False)
+        names = _header(path, reading, parsing)
+        schema = pa.schema([(name, pa.null()) for name in names])
+        wanted = choose_columns(str(path), key, schema, schema.empty_table, text=True).names
+        converting = csv.ConvertOptions(
+            include_columns=wanted, null_values=_NULLS, strings_can_be_null=True
+        )
+        table = csv.read_csv(path, reading, parsing, converting)
+        return Table(path, key, table, text=text)
+
+
+def _header(path: Path, reading: csv.ReadOptions, parsing: csv.ParseOptions) -> list[str]:
+    with csv.open_csv(path, reading, parsing) as reader:
+        names: list[str] = reader.schema.names
+        return names
+
+
+def _json(path: Path, key: str, *, text: bool) -> Source:
+    with blamed(str(path), "a file of JSON lines", FAILURES):
+        reading = json.ReadOptions(use_threads=False, block_size=_LINE)
+        table = json.read_json(path, reading)
+        return Table(path, key, table, text=text)
+
+
+class Table(FileSource):
+    """Columns of a table in memory."""
+
+    kind: ClassVar[str] = "a table of text"
+    failures: ClassVar[Failures] = FAILURES
+
+    def __init__(self, path: Path, key: str, table: pa.Table, *, text: bool) -> None:
+        def first_row(names: list[str]) -> Any:
+            return table.slice(0, 1)
+
+        columns = choose_columns(str(path), key, table.schema, first_row, text=text)
+        self._rows = columns.array(table, 0)
+        super().__init__(path, key, len(self._rows), columns.shape, columns.dtype)
+
+    def fetch(self, start: int, stop: int) -> Array:
+        """A part of the array."""
+        return self._rows[start:stop]
