@@ -24,6 +24,7 @@ from rich.table import Table
 import lossd.losses  # noqa: F401  fills the registry
 from lossd.kernels import runtime
 from lossd.scoring.engines import Engine, Threads
+from lossd.scoring.errors import ScoringError
 from lossd.scoring.run import Progress, Result, resume, score
 from lossd.spec import Loss, Param, find, registry
 
@@ -97,6 +98,13 @@ def _run(options: argparse.Namespace, watch: Callable[[Progress], None]) -> Resu
 
 
 def _engine(options: argparse.Namespace) -> Engine:
+    if options.engine == "ray":
+        try:
+            from lossd.scoring.cluster import Ray
+        except ModuleNotFoundError as error:
+            message = f"--engine ray needs {error.name}: pip install 'lossd[ray]'"
+            raise ScoringError(message, field="engine") from error
+        return Ray(options.workers or 2, options.ray_address, options.target)
     workers = options.workers or (2 if options.target else runtime.MAX_THREADS)
     return Threads(workers, options.target, options.timeout)
 
@@ -161,7 +169,16 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
         "--workers",
         type=_positive,
         metavar="N",
-        help="threads: one for each processor, or two for each server",
+        help="threads: one for each processor, or two for each server; or actors: two",
+    )
+    group.add_argument(
+        "--engine",
+        choices=("threads", "ray"),
+        default="threads",
+        help="threads of this process (the default), or actors of a Ray cluster",
+    )
+    group.add_argument(
+        "--ray-address", metavar="ADDRESS", help="the cluster's; else $RAY_ADDRESS or one's own"
     )
     group.add_argument(
         "--timeout", type=float, metavar="SECONDS", help="what a server has for a block"

@@ -59,7 +59,7 @@ class Threads:
             evaluates: list[Evaluate] = [here] * (0 if self.targets else self.workers)
             for target in self.targets:
                 client = opened.enter_context(connect(target, timeout=self.timeout))
-                evaluates += [_remote(client)] * self.workers
+                evaluates += [remote(client)] * self.workers
             threads = opened.enter_context(ThreadPoolExecutor(len(evaluates), "lossd-score"))
             opened.callback(work.stop.set)  # before the threads are waited for
             yield from work.results(
@@ -128,7 +128,9 @@ def _raise_failure(workers: Sequence[Future[None]]) -> None:
         raise InterruptedRunError(f"no server answers any more: {failures[0]}") from failures[0]
 
 
-def _remote(client: Client) -> Evaluate:
+def remote(client: Client) -> Evaluate:
+    """Has a server compute."""
+
     def evaluate(
         loss: str,
         arrays: Mapping[str, Array],

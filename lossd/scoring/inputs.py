@@ -95,11 +95,6 @@ class Inputs:
         others = {"ids": self.ids, "groups": self.groups}
         return self.sources | {name: source for name, source in others.items() if source}
 
-    def read(self, start: int, stop: int) -> dict[str, Array]:
-        """The loss's tensors of a range of rows."""
-        rows = {name: source.read(start, stop) for name, source in self.sources.items()}
-        return rows | self.whole
-
     def outline(self, rows: int, reduction: str = "mean") -> Plan:
         """What a call of so many rows is."""
         kinds = {name: (s.dtype, (rows, *s.shape)) for name, s in self.sources.items()}

@@ -3,9 +3,9 @@
 import functools
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,11 @@ from lossd.kernels import runtime
 from lossd.plan import Plan
 from lossd.scoring.errors import InterruptedRunError
 from lossd.scoring.exact import ExactSum
-from lossd.scoring.inputs import Inputs, Shard, located
+from lossd.scoring.inputs import Inputs, Shard, located, row_bytes
 
 Array = npt.NDArray[Any]
+
+_FEW: Final = 64  # bytes of a row
 
 Evaluate = Callable[
     [str, Mapping[str, Array], Mapping[str, Any], Sequence[str]],
@@ -82,15 +84,11 @@ class Scored:
 
 
 @dataclass
-class _Rows:
-    """Columns of a shard, block by block; `valid` says where there is a loss."""
+class _Block:
+    """A block's losses, of its shape, and what its predictions tell (`Scorer._told`)."""
 
-    columns: dict[str, list[Array]] = field(default_factory=dict)
-    valid: list[Array] = field(default_factory=list)
-
-    def add(self, **columns: Array) -> None:
-        for name, values in columns.items():
-            self.columns.setdefault(name, []).append(values)
+    losses: Array
+    told: dict[str, Array]
 
 
 class Scorer:
@@ -110,6 +108,15 @@ class Scorer:
         }
         self._wanted = (inputs.input,) if task.gradients else ()
         self._outline: Callable[[int], Plan] = functools.lru_cache(4)(inputs.outline)
+        # tensors of few bytes a row are read once for a shard, not for each of its blocks
+        self._beside = [
+            name
+            for name, source in inputs.sources.items()
+            if name != inputs.input and row_bytes(source) <= _FEW
+        ]
+        others = inputs.sources.keys() - {inputs.input, *self._beside}
+        loss = inputs.outline(1).loss
+        self._divided_at_once = not others and inputs.input not in (loss.divisor, *loss.counted)
 
     def shard(self, shard: Shard) -> Scored:
         """Compute a shard.
@@ -118,89 +125,78 @@ class Scorer:
             InterruptedRunError: `stop` was set.
             LossdError: what is wrong, with its file and row.
         """
-        rows, spent = _Rows(), Spent()
+        spent, divisors = Spent(), []
         gradients: list[Array] = []
-        total, divisor = ExactSum(), ExactSum()
-        for start in range(shard.start, shard.stop, self._inputs.block_rows):
-            if self._stop.is_set():
-                raise InterruptedRunError("the run was stopped")
-            stop = min(start + self._inputs.block_rows, shard.stop)
-            begun = time.perf_counter()
-            arrays = self._inputs.read(start, stop)
-            read = time.perf_counter()
+        blocks: list[_Block] = []
+        begun = time.perf_counter()
+        beside = self._read(shard.start, shard.stop, self._beside, spent)
+        if self._divided_at_once:
+            divisors.append(self._divided_by(shard, beside | self._inputs.whole))
+        for block in self._blocks(shard):
+            here = slice(block.start - shard.start, block.stop - shard.start)
+            arrays = self._read(block.start, block.stop, self._others(), spent)
+            arrays |= {name: array[here] for name, array in beside.items()} | self._inputs.whole
+            if not self._divided_at_once:
+                divisors.append(self._divided_by(block, arrays))
             try:
-                divisor.add(self._outline(stop - start).divided_by(arrays))
                 losses, made = self._evaluate(
                     self._inputs.task.loss, arrays, self._parameters, self._wanted
                 )
-                self._tell(arrays, losses, rows)
+                blocks.append(_Block(losses, self._told(arrays, losses)))
             except LossdError as error:
-                raise located(error, self._inputs, start) from error
-            total.add(self._each(losses, rows, arrays))
+                raise located(error, self._inputs, block.start) from error
             gradients += made.values()
-            spent.add(Spent(read - begun, time.perf_counter() - read, 0.0, self._bytes(arrays)))
-        return Scored(shard, self._table(shard, rows), total, divisor, gradients, spent)
+        scored = self._finished(shard, blocks, divisors, gradients, spent)
+        spent.computing = time.perf_counter() - begun - spent.reading
+        return scored
 
-    def _bytes(self, arrays: Mapping[str, Array]) -> int:
-        return sum(arrays[name].nbytes for name in self._inputs.sources)
+    def _blocks(self, shard: Shard) -> Iterator[Shard]:
+        for start in range(shard.start, shard.stop, self._inputs.block_rows):
+            if self._stop.is_set():
+                raise InterruptedRunError("the run was stopped")
+            yield Shard(shard.number, start, min(start + self._inputs.block_rows, shard.stop))
 
-    def _each(self, losses: Array, rows: _Rows, arrays: Mapping[str, Array]) -> Array:
-        """Add the loss of each row, the mean of what it has; returns their sums."""
-        sums: Array = losses.reshape(losses.shape[0], -1).sum(1, dtype=np.float64)
-        count: Array | int = losses[0].size
-        if self._inputs.labelled:
-            kept = self._kept(arrays["target"])
-            count = kept.reshape(losses.shape[0], -1).sum(1)
-            rows.valid.append(np.greater(count, 0))
-        each = losses if losses.ndim == 1 else sums / np.maximum(count, 1)
-        rows.add(loss=np.asarray(each, self._inputs.dtype))
-        return sums
+    def _others(self) -> list[str]:
+        return [name for name in self._inputs.sources if name not in self._beside]
+
+    def _read(self, start: int, stop: int, names: list[str], spent: Spent) -> dict[str, Array]:
+        begun = time.perf_counter()
+        arrays = {name: self._inputs.sources[name].read(start, stop) for name in names}
+        spent.reading += time.perf_counter() - begun
+        spent.read += sum(array.nbytes for array in arrays.values())
+        return arrays
+
+    def _divided_by(self, rows: Shard, arrays: Mapping[str, Array]) -> float:
+        try:
+            return self._outline(rows.stop - rows.start).divided_by(arrays)
+        except LossdError as error:
+            raise located(error, self._inputs, rows.start) from error
+
+    # --- what is told beside the losses ---------------------------------------------------------
+
+    def _told(self, arrays: Mapping[str, Array], losses: Array) -> dict[str, Array]:
+        """What a block's tensors tell of each row, but for what it takes to say it in words."""
+        inputs = self._inputs
+        told = {"target": arrays["target"]} if "target" in arrays and inputs.labelled else {}
+        if inputs.kind in ("binary", "regression"):
+            return {"input": arrays[inputs.input], "target": arrays["target"]}
+        if inputs.kind != "classification":
+            return told
+        scores = widened(arrays[inputs.input])
+        rows = np.arange(len(scores))
+        best = scores.argmax(1)
+        told |= {"best": best, "top": scores[rows, best]}
+        if inputs.predicts == "logits":
+            # softmax(x)[best] from what the loss has computed already: its sum of exponentials
+            labels = np.where(self._kept(arrays["target"]), arrays["target"], 0)
+            told |= {"at_label": scores[rows, labels], "surprise": self._surprise(arrays, losses)}
+        return told
 
     def _kept(self, labels: Array) -> Array:
         """Which labels are not ignored."""
         ignored = self._inputs.ignored
         kept: Array = np.ones(labels.shape, bool) if ignored is None else labels != ignored
         return kept
-
-    # --- what is told beside the losses ---------------------------------------------------------
-
-    def _tell(self, arrays: Mapping[str, Array], losses: Array, rows: _Rows) -> None:
-        inputs = self._inputs
-        x, y = arrays[inputs.input], arrays.get("target")
-        if inputs.kind == "classification":
-            self._tell_classes(arrays, losses, rows)
-        elif inputs.kind == "binary" and y is not None:
-            logits = widened(x).reshape(-1).astype(np.float64)
-            with np.errstate(over="ignore"):  # e^x of a large logit: the probability is 0
-                odds = logits if inputs.predicts == "probability" else 1 / (1 + np.exp(-logits))
-            rows.add(
-                **{"class": (widened(y).reshape(-1) >= 0.5).astype(np.int64)},
-                prediction=(odds >= 0.5).astype(np.int64),
-                probability=odds.astype(np.float32),
-            )
-        elif inputs.kind == "regression" and y is not None:
-            rows.add(
-                input=widened(x).reshape(-1).astype(np.float64),
-                target=widened(y).reshape(-1).astype(np.float64),
-            )
-
-    def _tell_classes(self, arrays: Mapping[str, Array], losses: Array, rows: _Rows) -> None:
-        inputs = self._inputs
-        x, y = arrays[inputs.input], arrays["target"]
-        kept = self._kept(y)
-        labels = np.where(kept, y, 0).astype(np.int64)
-        scores = widened(x)
-        best = scores.argmax(1)
-        rows.add(**{"class": labels}, prediction=best)
-        top = np.take_along_axis(scores, best[:, None], 1)[:, 0].astype(np.float64)
-        if inputs.predicts == "logits":
-            # softmax(x)[best] from what the loss has computed already: its sum of exponentials
-            at_label = np.take_along_axis(scores, labels[:, None], 1)[:, 0].astype(np.float64)
-            with np.errstate(invalid="ignore"):
-                top = top - at_label - self._surprise(arrays, losses)
-        if inputs.predicts != "scores":
-            with np.errstate(over="ignore"):
-                rows.add(confidence=np.exp(top).astype(np.float32))
 
     def _surprise(self, arrays: Mapping[str, Array], losses: Array) -> Array:
         """-log softmax(x)[y] of each row: the loss itself, if it is plain cross entropy."""
@@ -216,21 +212,69 @@ class Scorer:
 
     # --- the table ------------------------------------------------------------------------------
 
-    def _table(self, shard: Shard, rows: _Rows) -> pa.Table:
-        inputs = self._inputs
-        columns: dict[str, pa.Array] = {
-            "row": pa.array(np.arange(shard.start, shard.stop, dtype=np.int64))
+    def _finished(
+        self,
+        shard: Shard,
+        blocks: Sequence[_Block],
+        divisors: Sequence[float],
+        gradients: list[Array],
+        spent: Spent,
+    ) -> Scored:
+        losses = np.concatenate([block.losses for block in blocks])
+        told = {
+            name: np.concatenate([block.told[name] for block in blocks]) for name in blocks[0].told
         }
+        total, divisor = ExactSum(), ExactSum()
+        divisor.add(divisors)
+        sums = losses.reshape(len(losses), -1).sum(1, dtype=np.float64)
+        total.add(sums)
+        count: Array | int = losses[0].size
+        missing = None
+        if self._inputs.labelled:
+            count = self._kept(told["target"]).reshape(len(losses), -1).sum(1)
+            missing = np.equal(count, 0)
+        each = losses if losses.ndim == 1 else sums / np.maximum(count, 1)
+        columns = {"loss": np.asarray(each, self._inputs.dtype)} | self._columns(told)
+        return Scored(shard, self._table(shard, columns, missing), total, divisor, gradients, spent)
+
+    def _columns(self, told: Mapping[str, Array]) -> dict[str, Array]:
+        """What a table has beside the losses; NumPy's warnings of infinite logits are not news."""
+        kind, predicts = self._inputs.kind, self._inputs.predicts
+        with np.errstate(over="ignore", invalid="ignore"):
+            if kind == "classification":
+                columns = {
+                    "class": told["target"].astype(np.int64),
+                    "prediction": told["best"].astype(np.int64),
+                }
+                top = told["top"].astype(np.float64)
+                if predicts == "logits":
+                    top = top - told["at_label"] - told["surprise"]
+                if predicts != "scores":
+                    columns["confidence"] = np.exp(top).astype(np.float32)
+                return columns
+            if kind not in ("binary", "regression"):
+                return {}
+            x, y = (widened(told[n]).reshape(-1).astype(np.float64) for n in ("input", "target"))
+            if kind == "regression":
+                return {"input": x, "target": y}
+            odds = x if predicts == "probability" else 1 / (1 + np.exp(-x))
+            return {
+                "class": (y >= 0.5).astype(np.int64),
+                "prediction": (odds >= 0.5).astype(np.int64),
+                "probability": odds.astype(np.float32),
+            }
+
+    def _table(self, shard: Shard, columns: Mapping[str, Array], missing: Array | None) -> pa.Table:
+        inputs = self._inputs
+        masks = dict.fromkeys(("loss", "class", "confidence"), missing)
+        told = {name: pa.array(each, mask=masks.get(name)) for name, each in columns.items()}
+        told["row"] = pa.array(np.arange(shard.start, shard.stop, dtype=np.int64))
         if inputs.ids:
             ids = inputs.ids.read(shard.start, shard.stop)
-            columns["id"] = pa.array(ids, pa.string() if ids.dtype == object else pa.int64())
-        missing = ~np.concatenate(rows.valid) if rows.valid else None
-        for name, parts in rows.columns.items():
-            masked = missing if name in ("loss", "class", "confidence") else None
-            columns[name] = pa.array(np.concatenate(parts), mask=masked)
+            told["id"] = pa.array(ids, pa.string() if ids.dtype == object else pa.int64())
         if inputs.groups:
             groups = inputs.groups.read(shard.start, shard.stop)
-            columns["group"] = pa.array(groups.astype(str), pa.string())
+            told["group"] = pa.array(groups.astype(str), pa.string())
         order = ("row", "id", "loss", "class", "group")
-        names = [n for n in order if n in columns] + [n for n in columns if n not in order]
-        return pa.table({name: columns[name] for name in names})
+        names = [n for n in order if n in told] + [n for n in told if n not in order]
+        return pa.table({name: told[name] for name in names})

@@ -26,15 +26,15 @@ def readable(dtype: np.dtype[Any], where: str, *, text: bool) -> np.dtype[Any]:
     Raises:
         SourceError: no numbers, and no strings where those are allowed.
     """
-    native = dtype.newbyteorder("=")
-    if native.kind in "biu" or native in FLOATS:
-        return native
-    if is_bfloat16(dtype):
-        return bfloat16()
     if dtype.kind in "UST":
         if not text:
             raise SourceError(f"{where}: {NO_TEXT}")
         return TEXT
+    if is_bfloat16(dtype):
+        return bfloat16()
+    native = dtype.newbyteorder("=")
+    if native.kind in "biu" or native in FLOATS:
+        return native
     if dtype.kind == "V" and dtype.itemsize == 2 and not dtype.names:
         raise SourceError(
             f"{where}: has two bytes an element that have lost their type (V2), as NumPy stores "

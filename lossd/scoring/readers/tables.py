@@ -42,9 +42,7 @@ def _csv(path: Path, key: str, *, text: bool) -> Source:
         names = _header(path, reading, parsing)
         schema = pa.schema([(name, pa.null()) for name in names])
         wanted = choose_columns(str(path), key, schema, schema.empty_table, text=True).names
-        converting = csv.ConvertOptions(
-            include_columns=wanted, null_values=_NULLS, strings_can_be_null=True
-        )
+        converting = csv.ConvertOptions(include_columns=wanted, null_values=_NULLS)
         table = csv.read_csv(path, reading, parsing, converting)
         return Table(path, key, table, text=text)
 

@@ -1,6 +1,7 @@
 """Files of torch.save: tensors alone, mapped into memory."""
 
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -31,7 +32,8 @@ def open_file(path: Path, key: str, *, text: bool) -> Source:
 
 
 def _load(path: Path) -> Any:
-    with blamed(str(path), _KIND, _FAILURES):
+    with blamed(str(path), _KIND, _FAILURES), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of protocols that damage makes up
         try:
             return torch.load(path, map_location="cpu", mmap=True, weights_only=True)
         except pickle.UnpicklingError as exc:

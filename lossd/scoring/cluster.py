@@ -1,0 +1,109 @@
+"""Shards on a Ray cluster: Ray Data hands them to actors that read, compute and keep them.
+
+Every node must see the sources and the results' folder under the same paths, as on a network file
+system.
+"""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.data
+from lossd_client.client import connect
+from lossd_client.errors import LossdError
+from ray.exceptions import RayError
+
+from lossd.scoring.engines import remote
+from lossd.scoring.exact import ExactSum
+from lossd.scoring.folder import Folder, Kept, Part
+from lossd.scoring.inputs import Inputs, Shard
+from lossd.scoring.scorer import Evaluate, Scorer, Spent, here
+from lossd.scoring.task import Task
+
+
+@dataclass
+class Ray:
+    """Actors of a Ray cluster that compute, or that ask servers.
+
+    Attributes:
+        workers: how many actors, each on a processor of its own.
+        address: the cluster's; None: that of $RAY_ADDRESS, or one of this machine's own that ends
+            with this process.
+        targets: addresses of servers that actors ask, in turn; none: they compute themselves.
+    """
+
+    workers: int = 2
+    address: str | None = None
+    targets: Sequence[str] = ()
+
+    def run(self, inputs: Inputs, folder: Folder, shards: Sequence[Shard]) -> Iterator[Kept]:
+        """See `engines.Engine`."""
+        if not shards:
+            return
+        self._join()
+        rows = [{"number": s.number, "start": s.start, "stop": s.stop} for s in shards]
+        parts = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
+            _Actor,
+            fn_constructor_args=(
+                inputs.task.to_json(),
+                str(folder.path.absolute()),
+                folder.identity,
+                list(self.targets),
+            ),
+            compute=ray.data.ActorPoolStrategy(size=min(self.workers, len(rows))),
+            num_cpus=1,
+        )
+        try:
+            for row in parts.iter_rows():
+                yield _kept(row)
+        except RayError as error:
+            raise _own(error) or error from error
+
+    def _join(self) -> None:
+        if ray.is_initialized():
+            return
+        ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR)
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+
+
+class _Actor:
+    """Computes shards on a node, keeps them and tells what they gave."""
+
+    def __init__(
+        self, task: Mapping[str, Any], out: str, identity: str, targets: Sequence[str]
+    ) -> None:
+        self._opened = ExitStack()
+        inputs = Inputs(Task.from_json(task))
+        self._opened.callback(inputs.close)
+        evaluate: Evaluate = here
+        if targets:
+            turn = int(ray.get_runtime_context().get_actor_id(), 16) % len(targets)
+            evaluate = remote(self._opened.enter_context(connect(targets[turn])))
+        self._scorer = Scorer(inputs, evaluate)
+        self._keep = self._opened.enter_context(Folder(Path(out), identity).keeping(inputs))
+
+    def __call__(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        shard = Shard(int(row["number"]), int(row["start"]), int(row["stop"]))
+        kept = self._keep(self._scorer.shard(shard))
+        told = {"shard": list(shard), "spent": asdict(kept.spent)}
+        sums = {"total": kept.part.total.dump(), "divisor": kept.part.divisor.dump()}
+        return {"kept": json.dumps(told | sums)}
+
+
+def _kept(row: Mapping[str, Any]) -> Kept:
+    told = json.loads(row["kept"])
+    total, divisor = ExactSum.load(told["total"]), ExactSum.load(told["divisor"])
+    return Kept(Part(Shard(*told["shard"]), total, divisor), Spent(**told["spent"]))
+
+
+def _own(error: BaseException | None) -> LossdError | None:
+    """What an actor raised, of all that Ray has put around it."""
+    while error is not None and not isinstance(error, LossdError):
+        error = getattr(error, "cause", None) or error.__cause__
+    return error
