@@ -19,9 +19,16 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import (
+    FuncFormatter,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    PercentFormatter,
+)
+from matplotlib.transforms import blended_transform_factory
 
-from lossd.scoring.figures import brief, number, plain, short
+from lossd.scoring.figures import brief, figure, number, plain, short
 
 Summary = Mapping[str, Any]
 Array = npt.NDArray[np.float64]
@@ -39,7 +46,7 @@ BARS: Final = 30
 COUNTED: Final = 15
 """A confusion matrix of as many classes has room for its counts."""
 
-STYLE: Final = {
+STYLE: Final[Mapping[Any, Any]] = {
     "axes.axisbelow": True,
     "axes.edgecolor": FAINT,
     "axes.grid": True,
@@ -47,11 +54,6 @@ STYLE: Final = {
     "axes.linewidth": 0.8,
     "axes.spines.right": False,
     "axes.spines.top": False,
-    "axes.titlecolor": INK,
-    "axes.titlelocation": "left",
-    "axes.titlepad": 8,
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
     "axes.unicode_minus": True,
     "font.family": ["DejaVu Sans"],
     "font.size": 9,
@@ -83,11 +85,11 @@ class Chart:
 
 
 @contextlib.contextmanager
-def styled(name: str = "") -> Iterator[None]:
+def styled() -> Iterator[None]:
     """Our style, for a while; a user's own matplotlibrc plays no part."""
     with warnings.catch_warnings(), mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update(STYLE | {"svg.hashsalt": f"lossd {name}"})
+        mpl.rcParams.update({**STYLE, "svg.hashsalt": "lossd"})
         # Names in scripts that matplotlib's font lacks: boxes in the PNG, right in the page.
         warnings.filterwarnings("ignore", r"(?s)(Glyph|Matplotlib currently)", UserWarning)
         yield
@@ -95,14 +97,19 @@ def styled(name: str = "") -> Iterator[None]:
 
 def ticks(value: float, _: Any = None) -> str:
     """A label of an axis."""
-    return brief(float(value), 4)
+    return figure(float(value)) if abs(value) < 1e6 else brief(float(value), 4)
 
 
-def empty(title: str, height: float = 3.0) -> tuple[Figure, Axes]:
+def title(made: Figure, text: str) -> None:
+    """Say what is seen, at the left edge."""
+    made.suptitle(text, x=0.015, ha="left", fontsize=10, fontweight="bold")
+
+
+def empty(words: str, height: float = 3.0) -> tuple[Figure, Axes]:
     """A figure with one titled pair of axes."""
     made = Figure(figsize=(WIDTH, height), layout="constrained")
+    title(made, words)
     axes = made.subplots()
-    axes.set_title(title)
     axes.tick_params(length=3)
     return made, axes
 
@@ -128,7 +135,7 @@ def steps(axes: Axes, histogram: Summary, *, colour: str = BLUE) -> bool:
         axes.set_ylim(floor, seen.max() * 2)
     else:
         axes.set_ylim(0, seen.max() * 1.08)
-        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 2.5, 5, 10]))
     axes.stairs(np.maximum(counts, floor), edges, baseline=floor, fill=True, color=colour, lw=0)
     widths = np.diff(edges)
     if edges[0] > 0 and widths.max() > 20 * widths.min():
@@ -143,18 +150,31 @@ def steps(axes: Axes, histogram: Summary, *, colour: str = BLUE) -> bool:
     return True
 
 
+def legend(axes: Axes) -> None:
+    """Name the lines in a row between title and axes, where no data can be."""
+    assert isinstance(axes.figure, Figure)
+    over = blended_transform_factory(axes.figure.transFigure, axes.transAxes)
+    place: dict[str, Any] = {
+        "loc": "lower left",
+        "bbox_to_anchor": (0.015, 1.0),
+        "bbox_transform": over,
+        "ncols": 4,
+    }
+    space = {"columnspacing": 1.0, "handletextpad": 0.4, "borderpad": 0, "borderaxespad": 0.4}
+    above = axes.legend(handlelength=1.5, **place, **space)
+    above.set_in_layout(False)  # long names may end outside: no reason to draw nothing
+    axes.set_title(" ", fontsize=9, pad=4)  # its room
+
+
 def marks(axes: Axes, values: Mapping[str, tuple[Any, str, str]]) -> None:
-    """Upright lines at values, each with its colour and dashes, named and written above the axes."""
+    """Upright lines at values, each with its colour and dashes."""
     for name, (value, colour, dashes) in values.items():
         x = number(value)
         if math.isfinite(x):
             label = f"{name} {brief(x)}"
             axes.axvline(x, color=colour, linestyle=dashes, linewidth=1.5, label=label)
     if axes.get_legend_handles_labels()[0]:
-        place = {"loc": "lower left", "bbox_to_anchor": (0, 0.99), "ncols": 4}
-        above = axes.legend(**place, handlelength=1.5, columnspacing=1.0, handletextpad=0.4, borderpad=0.1)
-        above.set_in_layout(False)  # long names may end outside: no reason to draw nothing
-        axes.set_title(axes.get_title("left"), pad=22)
+        legend(axes)
 
 
 def distribution(summary: Summary) -> Figure | None:
@@ -192,7 +212,10 @@ def bars(summary: Summary, key: str, what: str, of: str) -> Figure | None:
         return None
     shown = entries[:BARS]
     more = f": the worst {len(shown)} of {len(entries)}" if len(shown) < len(entries) else ""
-    made, axes = empty(f"Mean loss by {what}{more}", 1.0 + 0.19 * max(len(shown), 3))
+    made, axes = empty(
+        f"Mean loss by {what}{more}",
+        1.15 + (0.19 if len(shown) <= 15 else 0.155) * max(len(shown), 3),
+    )
     places, means = np.arange(len(shown)), [number(e["mean"]) for e in shown]
     axes.barh(places, means, height=0.72, color=BLUE)
     axes.set_yticks(places, [plain(e[key]) for e in shown])
@@ -202,16 +225,18 @@ def bars(summary: Summary, key: str, what: str, of: str) -> Figure | None:
     axes.set_xlabel("mean loss")
     axes.set_ylabel(what)
     axes.xaxis.set_major_formatter(FuncFormatter(ticks))
-    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
     for place, mean in enumerate(means):
-        side = "left" if mean >= 0 else "right"
-        text = f" {brief(mean)} "
-        axes.text(mean, place, text, va="center", ha=side, fontsize=7.5)
+        out = 1 if mean >= 0 else -1
+        where: dict[str, Any] = {
+            "xytext": (3 * out, 0),
+            "textcoords": "offset points",
+            "va": "center_baseline",
+        }
+        side = "left" if out > 0 else "right"
+        axes.annotate(brief(mean, 4), (mean, place), ha=side, fontsize=7.5, **where)
     axes.margins(x=0.12)
-    whole = number(summary.get("distribution", {}).get("mean"))
-    if math.isfinite(whole):
-        axes.axvline(whole, color=RED, linestyle="--", linewidth=1.3, label=f"all rows {ticks(whole)}")
-        axes.legend(loc="lower right")
+    marks(axes, {"all rows": (summary.get("distribution", {}).get("mean"), RED, "--")})
     return made
 
 
@@ -235,7 +260,7 @@ def confusion(summary: Summary) -> Figure | None:
     size = len(names)
     rows = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, rows, out=np.zeros_like(counts), where=rows > 0)
-    made, axes = empty("What each class is taken for", 4.5 if size > 4 else 3.2)
+    made, axes = empty("What each class is taken for", 4.2 if size > 4 else 3.2)
     detailed = size <= COUNTED
     mesh = axes.pcolormesh(
         shares,
@@ -261,13 +286,18 @@ def confusion(summary: Summary) -> Figure | None:
     scale = made.colorbar(mesh, ax=axes, shrink=0.8, aspect=25, pad=0.02)
     scale.ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     scale.set_label("share of the class's rows")
-    scale.outline.set_visible(False)  # type: ignore[operator]
+    scale.outline.set_visible(False)
     if detailed:
         letters = 8 if size <= 10 else 6
         for (i, j), share in np.ndenumerate(shares):
             if counts[i, j]:
                 colour = "white" if share > 0.55 else INK
-                place = {"ha": "center", "va": "center", "fontsize": letters, "color": colour}
+                place: dict[str, Any] = {
+                    "ha": "center",
+                    "va": "center",
+                    "fontsize": letters,
+                    "color": colour,
+                }
                 axes.text(j + 0.5, i + 0.5, short(int(counts[i, j])), **place)
     return made
 
@@ -279,16 +309,18 @@ def reliability(summary: Summary) -> Figure | None:
         return None
     binary = summary.get("kind") == "binary"
     made = Figure(figsize=(WIDTH, 3.9), layout="constrained")
+    title(made, f"Calibration: expected error {brief(number(block['error']))}")
     axes, below = made.subplots(2, 1, sharex=True, height_ratios=[3.2, 1])
-    axes.set_title(f"Calibration: expected error {brief(number(block['error']))}")
     edges = np.array(block["edges"], dtype=np.float64)
     sure = np.array([number(x) for x in block["confidence"]])
     right = np.array([number(x) for x in block["accuracy"]])
     known = np.isfinite(sure) & np.isfinite(right)
-    axes.plot([0, 1], [0, 1], color=FAINT, linestyle="--", linewidth=1.2, label="as sure as right")
+    axes.plot([0, 1], [0, 1], color=FAINT, linestyle="--", linewidth=1.2, label="perfect")
     axes.vlines(sure[known], sure[known], right[known], color=ORANGE, linewidth=4, label="gap")
-    axes.plot(sure[known], right[known], "o-", color=BLUE, markersize=4.5, linewidth=1.4, label="rows")
-    axes.legend(loc="upper left")
+    axes.plot(
+        sure[known], right[known], "o-", color=BLUE, markersize=4.5, linewidth=1.4, label="measured"
+    )
+    legend(axes)
     axes.set_ylim(-0.02, 1.02)
     axes.set_ylabel("share of class 1" if binary else "accuracy")
     below.stairs(block["counts"], edges, fill=True, color=SKY, lw=0)
@@ -326,7 +358,10 @@ CHARTS: Final = {
     "classes": (classes, "Bars of the mean loss by class, the worst first"),
     "groups": (groups, "Bars of the mean loss by group, the worst first"),
     "confusion": (confusion, "Confusion matrix, each class's rows shared out over predictions"),
-    "reliability": (reliability, "Reliability diagram, how often the predictions of a confidence are right"),
+    "reliability": (
+        reliability,
+        "Reliability diagram, how often the predictions of a confidence are right",
+    ),
 }
 """In the order of the page: what draws it, and what it shows in words."""
 

@@ -58,7 +58,11 @@ class Band:
 
 
 def table_of(
-    id: str, title: str, entries: Iterable[Mapping[str, Any]], columns: Mapping[str, Column], **more: Any
+    id: str,
+    title: str,
+    entries: Iterable[Mapping[str, Any]],
+    columns: Mapping[str, Column],
+    **more: Any,
 ) -> Table:
     """A table of mappings, of those columns that any of them has."""
     listed = list(entries)

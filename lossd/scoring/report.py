@@ -12,6 +12,8 @@ from lossd.scoring.figures import figure, number, seconds, share
 from lossd.scoring.pages import SHOWN, Band, Column, Table, Tile, render, table_of, write_whole
 
 Summary = Mapping[str, Any]
+Layout = Sequence[Sequence[Sequence[Table]]]
+"""Tables of a section: its rows, their columns, the tables in each."""
 
 BY: Final = {
     "class": Column("class", "head"),
@@ -46,7 +48,7 @@ class Page:
     warnings: Sequence[Band]
     tiles: Sequence[Tile]
     charts: Sequence[Chart]
-    tables: Sequence[tuple[str, Sequence[Sequence[Table]]]]
+    tables: Sequence[tuple[str, Layout]]
     footer: str
 
 
@@ -118,7 +120,9 @@ def tiles(summary: Summary) -> Iterator[Tile]:
             yield Tile(name, figure(numbers[key]))
 
 
-def two(id: str, title: str, heads: tuple[str, str], values: Mapping[str, Any], **more: Any) -> Table:
+def two(
+    id: str, title: str, heads: tuple[str, str], values: Mapping[str, Any], **more: Any
+) -> Table:
     """A table of names and numbers."""
     columns = [Column(heads[0], "head"), Column(heads[1])]
     return Table(id, title, columns, list(values.items()), **more)
@@ -126,7 +130,8 @@ def two(id: str, title: str, heads: tuple[str, str], values: Mapping[str, Any], 
 
 def numbers(summary: Summary) -> Iterator[Table]:
     """Tables of the whole: reductions, the spread, what was counted."""
-    counts = {k: v for k, v in summary["counts"].items() if v or k == "scored"}
+    names = {"scored": "scored", "ignored": "ignored", "nan": "NaN", "inf": "infinite"}
+    counts = {names[k]: v for k, v in summary["counts"].items() if v or k == "scored"}
     reductions = dict(summary.get("reductions", {}))
     if "divisor" in summary:
         reductions["divisor of the mean"] = summary["divisor"]
@@ -137,9 +142,14 @@ def numbers(summary: Summary) -> Iterator[Table]:
         said |= {f"{float(q):.6g}": v for q, v in sorted(spread["quantiles"].items(), key=by_share)}
         said["greatest"] = spread.get("max")
         yield two("quantiles", "Quantiles of the rows' losses", ("quantile", "loss"), said)
-    yield two("counts", "Rows", ("rows", "number"), counts)
+    yield two("counts", "Rows", ("which", "rows"), counts)
     if "regression" in summary:
-        names = {"bias": "bias (mean residual)", "mae": "mean absolute error", "rmse": "RMSE", "r2": "R²"}
+        names = {
+            "bias": "bias (mean residual)",
+            "mae": "mean absolute error",
+            "rmse": "RMSE",
+            "r2": "R²",
+        }
         block = summary["regression"]
         said = {names[k]: block[k] for k in names if k in block}
         yield two("regression", "Errors of the predictions", ("measure", "value"), said)
@@ -168,14 +178,14 @@ def rows(summary: Summary) -> Iterator[Table]:
     if summary.get("worst"):
         title = f"The {len(summary['worst'])} rows with the greatest losses"
         yield table_of("worst", title, summary["worst"], WORST, sortable=True)
-    mistakes = confused(summary)
+    mistakes = mistaken(summary)
     if mistakes:
         columns = {"class": Column("class", "head"), "prediction": Column("taken for", "text")}
         columns |= {"count": Column("rows"), "share": Column("of the class", "share")}
         yield table_of("confused", "What is most often mistaken", mistakes, columns, sortable=True)
 
 
-def confused(summary: Summary, most: int = 20) -> list[dict[str, Any]]:
+def mistaken(summary: Summary, most: int = 20) -> list[dict[str, Any]]:
     """The most frequent mistakes with their shares of their classes."""
     block = summary.get("classification", {})
     pairs = [dict(one) for one in block.get("confused", [])]
@@ -214,7 +224,8 @@ def settings(summary: Summary) -> Iterator[Table]:
             "role": role,
             "name": one["name"],
             "rows": one.get("rows"),
-            "shape": " × ".join(map(str, one.get("shape") or [])) or "one number",
+            "shape": " \N{MULTIPLICATION SIGN} ".join(map(str, one.get("shape") or []))
+            or "one number",
             "dtype": one.get("dtype"),
         }
         for role, one in inputs.items()
@@ -250,7 +261,11 @@ def checksums(summary: Summary) -> Iterator[Table]:
         count = f"{figure(len(files))} file{'s' * (len(files) > 1)}"
         yield table_of("files", "Files read", files, columns, folded=count)
     parts = summary.get("parts", [])
-    columns = {"file": Column("file", "text"), "rows": Column("rows"), "sha256": Column("SHA-256", "hash")}
+    columns = {
+        "file": Column("file", "text"),
+        "rows": Column("rows"),
+        "sha256": Column("SHA-256", "hash"),
+    }
     if parts:
         count = f"{figure(len(parts))} file{'s' * (len(parts) > 1)}"
         yield table_of("parts", "Files of the rows' losses", parts, columns, folded=count)
@@ -269,14 +284,24 @@ def spent(timing: Mapping[str, Any] | None) -> Iterator[Table]:
         else:
             said.append((name, figure(value, 4)))
     note = f"What held the run back: {timing['bottleneck']}." if timing.get("bottleneck") else ""
-    yield Table("timing", "Time", [Column("part", "head"), Column("value", "text")], said, note=note)
+    yield Table(
+        "timing", "Time", [Column("part", "head"), Column("value", "text")], said, note=note
+    )
+
+
+def apart(tables: Iterator[Table], name: str) -> tuple[list[Table], list[Table]]:
+    """The table of a name, and the others."""
+    listed = list(tables)
+    return [t for t in listed if t.id == name], [t for t in listed if t.id != name]
 
 
 def page_of(summary: Summary, timing: Mapping[str, Any] | None, charts: Sequence[Chart]) -> Page:
     """All that the page says."""
-    by = [[one] for one in breakdown(summary, "groups", "By group")]
-    by += [[one] for one in breakdown(summary, "classes", "By class")]
-    whole = list(numbers(summary))
+    quantiles, rest = apart(numbers(summary), "quantiles")
+    confused, worst = apart(rows(summary), "confused")
+    small = [*breakdown(summary, "groups", "By group"), *confused]
+    large = list(breakdown(summary, "classes", "By class"))
+    made, said = apart(settings(summary), "settings")
     return Page(
         title=f"{summary['loss']}, row by row",
         lead=lead(summary),
@@ -285,11 +310,11 @@ def page_of(summary: Summary, timing: Mapping[str, Any] | None, charts: Sequence
         tiles=list(tiles(summary)),
         charts=charts,
         tables=[
-            ("Numbers", [whole[k : k + 2] for k in range(0, len(whole), 2)]),
-            ("Breakdown", by),
-            ("Rows to look at", [[one] for one in rows(summary)]),
-            ("How it was made", [list(settings(summary)), *([t] for t in spent(timing))]),
-            ("Checksums", [[one] for one in checksums(summary)]),
+            ("Numbers", [[rest, quantiles]]),
+            ("Breakdown", [[small, large]] if small or large else []),
+            ("Rows to look at", [[[one]] for one in worst]),
+            ("How it was made", [[[*said, *spent(timing)], made]]),
+            ("Checksums", [[[one]] for one in checksums(summary)]),
         ],
         footer=f"lossd {summary['lossd']}. The losses of all rows are in losses/*.parquet, these "
         "numbers in summary.json, the charts in charts/*.png.",

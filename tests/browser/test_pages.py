@@ -1,4 +1,4 @@
-"""The pages in a real browser: on a desk, in the dark, on a telephone. `make test-browser` runs these.
+"""The pages in a real browser: on a desk, in the dark, on a telephone. By `make test-browser`.
 
 Screenshots go to build/browser/: look at them.
 """

@@ -8,7 +8,14 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 HOSTILE = "<script>alert(1)</script>"
-NAMES = [HOSTILE, '"><img src=x onerror=alert(1)>', "$5 to $10^{", "Größe 東京", "a\x1b[31m\nb", "&amp;"]
+NAMES = [
+    HOSTILE,
+    '"><img src=x onerror=alert(1)>',
+    "$5 to $10^{",
+    "Größe 東京",
+    "a\x1b[31m\nb",
+    "&amp;",
+]
 
 TIMING = {
     "seconds": 93.4,
@@ -53,7 +60,9 @@ def common(loss: str, kind: str, losses: Array, shape: list[int], names: tuple[s
                 "rows": len(losses),
                 "shape": [],
                 "dtype": "int64",
-                "files": [{"path": names[1], "size": 8_000_128, "modified": 1, "digest": "a0" * 32}],
+                "files": [
+                    {"path": names[1], "size": 8_000_128, "modified": 1, "digest": "a0" * 32}
+                ],
             },
         },
         "rows": len(losses),
@@ -161,7 +170,11 @@ def classification(classes: int = 10, rows: int = 20_000, *, groups: bool = Fals
         np.fill_diagonal(table, 0)
         first = np.argsort(-table, axis=None, kind="stable")[:50]
         block["confused"] = [
-            {"class": int(k // classes), "prediction": int(k % classes), "count": int(table.flat[k])}
+            {
+                "class": int(k // classes),
+                "prediction": int(k % classes),
+                "count": int(table.flat[k]),
+            }
             for k in first
         ]
     block["reliability"] = reliability(sure, right)
