@@ -154,14 +154,9 @@ def legend(axes: Axes) -> None:
     """Name the lines in a row between title and axes, where no data can be."""
     assert isinstance(axes.figure, Figure)
     over = blended_transform_factory(axes.figure.transFigure, axes.transAxes)
-    place: dict[str, Any] = {
-        "loc": "lower left",
-        "bbox_to_anchor": (0.015, 1.0),
-        "bbox_transform": over,
-        "ncols": 4,
-    }
-    space = {"columnspacing": 1.0, "handletextpad": 0.4, "borderpad": 0, "borderaxespad": 0.4}
-    above = axes.legend(handlelength=1.5, **place, **space)
+    given: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.015, 1.0), "ncols": 4}
+    given |= {"bbox_transform": over, "handlelength": 1.5, "handletextpad": 0.4}
+    above = axes.legend(columnspacing=1.0, borderpad=0, borderaxespad=0.4, **given)
     above.set_in_layout(False)  # long names may end outside: no reason to draw nothing
     axes.set_title(" ", fontsize=9, pad=4)  # its room
 
@@ -347,7 +342,9 @@ def residuals(summary: Summary) -> Figure | None:
     bias, rmse = number(block.get("bias")), number(block.get("rmse"))
     axes.axvline(0, color=INK, linewidth=0.9)
     if math.isfinite(bias) and math.isfinite(rmse):
-        axes.axvspan(-rmse, rmse, color=ORANGE, alpha=0.18, lw=0, label=f"± RMSE {brief(rmse)}")
+        axes.axvspan(
+            -rmse, rmse, color=ORANGE, alpha=0.25, lw=0, zorder=0.5, label=f"± RMSE {brief(rmse)}"
+        )
     marks(axes, {"bias": (bias, RED, "--")})
     return made
 

@@ -76,6 +76,11 @@ def plain_number(value: Any) -> str:
     return "" if value is None else str(value)
 
 
+def breakable(name: str) -> Markup:
+    """A long name that a narrow page may break after its underscores."""
+    return Markup("_<wbr>").join(name.split("_"))
+
+
 def environment() -> Environment:
     """Templates that escape whatever users named their things."""
     made = Environment(
@@ -90,6 +95,7 @@ def environment() -> Environment:
         "share": figures.share,
         "size": figures.size,
         "plain_number": plain_number,
+        "breakable": breakable,
     }
     return made
 
