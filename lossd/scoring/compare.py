@@ -197,6 +197,7 @@ class Pairs:
     b: Array
     table: Any  # those rows of run A, for ids, classes and groups
     lacking: tuple[int, int]
+    size: int  # of all these rows, those that lack a loss too
 
     @property
     def difference(self) -> Array:
@@ -219,7 +220,7 @@ def pairs(run_a: Path, run_b: Path) -> Iterator[Pairs]:
         lacking = (int((~np.isfinite(a)).sum()), int((~np.isfinite(b)).sum()))
         kept = x if fine.all() else x.filter(pa.array(fine))
         row = np.asarray(x.column("row"))[fine]
-        yield Pairs(row, a[fine], b[fine], kept, lacking)
+        yield Pairs(row, a[fine], b[fine], kept, lacking, len(a))
 
 
 class Tally:
@@ -254,7 +255,7 @@ class Tally:
             return {}
         middle = away / count
         variance = max(square - count * middle**2, 0.0) / max(count - 1, 1)
-        said = {"count": int(count), "a": a / count, "b": b / count}
+        said: dict[str, float] = {"count": int(count), "a": a / count, "b": b / count}
         said |= {"difference": self.origin + middle, "std": math.sqrt(variance)}
         within = theory(said["difference"], variance, int(count), confidence)
         return said | {"low": within.low, "high": within.high}
@@ -277,7 +278,10 @@ class Named:
         """Add rows, if they have the column."""
         if self.key not in some.table.schema.names:
             return
-        coded = some.table.column(self.key).dictionary_encode(null_encoding="encode")
+        column = some.table.column(self.key)
+        if pa.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
+        coded = column.dictionary_encode(null_encoding="encode")
         names = coded.dictionary.to_pylist()
         places = np.array(
             [self.places.setdefault(n, len(self.places)) for n in names], dtype=np.int64
@@ -453,14 +457,17 @@ def compare(
     first, second = summary_of(run_a), summary_of(run_b)
     apart = check_settings(first, second)
     whole: Whole | None = None
-    waiting = [0, 0]
+    waiting, rows = [0, 0], 0
     for some in pairs(run_a, run_b):
+        rows += some.size
         if whole is None:
             if not len(some.row):
                 waiting = [n + m for n, m in zip(waiting, some.lacking, strict=True)]
                 continue
             whole = Whole(first["rows"], worst, float(some.difference[0]))
         whole.add(some)
+    if rows != first["rows"]:
+        raise SourceError(f"losses/ has {rows:,} rows, summary.json speaks of {first['rows']:,}")
     if whole is None:
         raise ScoringError("no row has a finite loss in both runs")
     made = compared(whole, lambda: pairs(run_a, run_b), resamples, confidence)

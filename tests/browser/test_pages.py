@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from lossd.scoring.compare import compare
 from lossd.scoring.figures import figure
 from lossd.scoring.report import write_report
+from tests.scoring.runs import two_models
 from tests.scoring.summaries import HOSTILE, NAMES, SUMMARIES, TIMING
 
 webdriver = pytest.importorskip("selenium.webdriver")
@@ -121,6 +123,29 @@ def test_what_users_wrote_does_nothing(browser: Any, pages: dict[str, Path]) -> 
         assert any(name[:5] in one or "a\N{REPLACEMENT CHARACTER}" in one for one in drawn), name
     with pytest.raises(Exception, match="no such alert"):
         browser.switch_to.alert  # noqa: B018
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("comparison")
+    compare(*two_models(folder), folder / "out", resamples=2_000)
+    return folder / "out" / "comparison.html"
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_comparison(browser: Any, comparison: Path, view: str) -> None:
+    open_page(browser, comparison, view)
+    shoot(browser, f"comparison-{view}")
+    check_page(browser, comparison, 4)
+    made = json.loads((comparison.parent / "comparison.json").read_text())
+    text = browser.find_element("tag name", "main").text
+    assert "B is better" in text
+    assert "label_smoothing: 0.0 in A, 0.1 in B" in text
+    assert "50 of 40,000 rows left out" in text
+    assert figure(made["means"]["difference"]) in text
+    worst = browser.find_element("css selector", "#table-worsened tbody tr").text
+    assert "<img src=x onerror=alert(1)>" in worst
+    assert browser.find_elements("css selector", "img, [onerror]") == []
 
 
 def test_tables_sort(browser: Any, pages: dict[str, Path]) -> None:
