@@ -331,7 +331,7 @@ class Extremes:
         chosen = good[np.lexsort((some.row[good], -size[good]))][: self.most]
         keys = [key for key in ("id", "class", "group") if key in some.table.schema.names]
         for k in chosen.tolist():
-            entry = {"row": int(some.row[k])}
+            entry: dict[str, Any] = {"row": int(some.row[k])}
             entry |= {key: some.table.column(key)[k].as_py() for key in keys}
             entry |= {"a": float(some.a[k]), "b": float(some.b[k])}
             self.kept.append(entry | {"difference": float(some.b[k] - some.a[k])})

@@ -71,7 +71,7 @@ class Page:
 
 def percent(made: Comparison) -> str:
     """The confidence of the intervals."""
-    return f"{100 * made.confidence:.4g} %"
+    return f"{100 * made.confidence:.4g}\N{NO-BREAK SPACE}%"
 
 
 def differences(made: Comparison) -> Figure:
@@ -195,7 +195,8 @@ def tiles(made: Comparison) -> Iterator[Tile]:
     yield Tile("mean of B less A", figure(made.means["difference"]), interval(made.bootstrap))
     yield Tile("rows better in B", share(signs["better"] / paired), figure(signs["better"]))
     yield Tile("rows worse in B", share(signs["worse"] / paired), figure(signs["worse"]))
-    yield Tile("sign test", f"p = {figure(signs['p'], 3)}", f"{figure(signs['equal'])} rows equal")
+    p = f"p = {figure(signs['p'], 3)}" if signs["p"] > 1e-300 else "p < 1e\N{MINUS SIGN}300"
+    yield Tile("sign test", p, f"{figure(signs['equal'])} rows equal")
 
 
 def warnings(made: Comparison) -> Iterator[Band]:
@@ -221,7 +222,7 @@ def intervals(made: Comparison) -> Table:
         [f"bootstrap: {made.resamples:,} draws of {made.units:,} {unit}", *made.bootstrap.values()],
         ["Student's t", *made.theory.values()],
     ]
-    note = f"The mean of B less A lies within them in {percent(made)} of cases."
+    note = f"Such intervals hold the true mean in {percent(made)} of cases."
     return Table("intervals", "Intervals of the mean difference", heads, rows, note=note)
 
 

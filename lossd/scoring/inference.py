@@ -59,23 +59,45 @@ def bootstrap(
     return Interval(float(low), float(high))
 
 
-def student(p: float, freedom: int) -> float:
-    """A quantile of Student's t: exact for 1 and 2 degrees of freedom, else to 0.1 %.
+def within(t: float, freedom: int) -> float:
+    """The share of Student's t between -t and t: a finite sum for whole degrees of freedom.
 
     References:
-        Abramowitz, Stegun: Handbook of Mathematical Functions, 26.7.5.
+        Abramowitz, Stegun: Handbook of Mathematical Functions, 26.7.3 and 26.7.4.
     """
-    if freedom == 1:
-        return math.tan(math.pi * (p - 0.5))
-    if freedom == 2:
-        return (2 * p - 1) / math.sqrt(2 * p * (1 - p))
+    angle = math.atan(t / math.sqrt(freedom))
+    sine, cosine = math.sin(angle), math.cos(angle)
+    odd = freedom % 2
+    term = total = cosine if odd else 1.0
+    for k in range(2 + odd, freedom - 1, 2):
+        term *= (k - 1) / k * cosine**2
+        total += term
+    if not odd:
+        return sine * total
+    return 2 / math.pi * (angle + (sine * total if freedom > 1 else 0.0))
+
+
+def student(p: float, freedom: int) -> float:
+    """The quantile of Student's t for p above 0.5.
+
+    References:
+        Abramowitz, Stegun: Handbook of Mathematical Functions, 26.7.5 (from 40 degrees on).
+    """
     z = NormalDist().inv_cdf(p)
+    if freedom < 40:
+        low, high = 0.0, 1.0
+        while within(high, freedom) < 2 * p - 1:
+            high *= 2
+        for _ in range(60):
+            middle = (low + high) / 2
+            above = within(middle, freedom) > 2 * p - 1
+            low, high = (low, middle) if above else (middle, high)
+        return high
     terms = (
         z,
         (z**3 + z) / 4,
         (5 * z**5 + 16 * z**3 + 3 * z) / 96,
         (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
     )
     return math.fsum(term / freedom**k for k, term in enumerate(terms))
 

@@ -253,6 +253,7 @@ def hostile() -> Any:
 
 SUMMARIES = {
     "ten-classes": lambda: classification(10),
+    "thirty-classes": lambda: classification(30),
     "many-classes": lambda: classification(200, groups=True),
     "binary": binary,
     "regression": regression,

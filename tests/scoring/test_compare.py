@@ -171,9 +171,9 @@ def test_runs_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_sign_test() -> None:
-    # R: binom.test(8, 10)$p.value and binom.test(480, 1000)$p.value
-    assert sign_test(8, 2) == pytest.approx(0.109375)
-    assert sign_test(480, 520) == pytest.approx(0.2174801, rel=1e-5)
+    assert sign_test(8, 2) == pytest.approx(2 * (1 + 10 + 45) / 1024)
+    whole = 2 * sum(math.comb(1_000, k) for k in range(481))
+    assert sign_test(480, 520) == pytest.approx(whole / 2**1_000, rel=1e-10)
     assert sign_test(0, 0) == sign_test(7, 7) == 1
     assert sign_test(0, 3) == pytest.approx(0.25)
     exact = sign_test(2_450, 2_550)
@@ -183,10 +183,18 @@ def test_sign_test() -> None:
 
 @pytest.mark.parametrize(
     ("freedom", "quantile"),
-    [(1, 12.70620), (2, 4.302653), (3, 3.182446), (5, 2.570582), (30, 2.042272), (10**6, 1.959966)],
+    [(1, 12.706), (2, 4.303), (3, 3.182), (4, 2.776), (5, 2.571), (30, 2.042), (10**6, 1.960)],
 )
 def test_student(freedom: int, quantile: float) -> None:
-    assert student(0.975, freedom) == pytest.approx(quantile, rel=1.1e-3)  # R: qt(0.975, n)
+    assert student(0.975, freedom) == pytest.approx(quantile, abs=5.1e-4)  # every book's table
+
+
+def test_student_has_no_step_where_its_method_changes() -> None:
+    for p in (0.9, 0.975, 0.9995):
+        some = [student(p, n) for n in (38, 39, 40, 41)]
+        steps = -np.diff(some)
+        assert (steps > 0).all()
+        assert steps[1] == pytest.approx((steps[0] + steps[2]) / 2, rel=0.01)
 
 
 def test_buckets_are_even_and_stay() -> None:
