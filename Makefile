@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 RUN    := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-libraries bench bench-quick bench-peers lint types fmt gen plots conformance check-gen serve container-test lock clean
+.PHONY: help demo test test-slow test-libraries test-browser bench bench-quick bench-peers lint types fmt gen plots conformance check-gen serve container-test lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,14 @@ $(LIBRARIES)/.done: $(SOURCES) $(LISTS)
 
 test-libraries: $(LIBRARIES)/.done ## the losses against MONAI, TRL, torchvision and others; downloads them
 	$(LIBRARIES)/bin/python -m pytest tests/libraries
+
+$(VENV)/.browser: $(VENV)/.dev
+	scripts/browser-base
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group browser
+	@touch $@
+
+test-browser: $(VENV)/.browser ## the pages of runs in a real Chromium, installed if need be; screenshots in build/browser
+	$(RUN) -m pytest tests/browser
 
 bench: $(VENV)/.dev ## the benchmark against torch, raw gRPC and the memory limit; writes docs/benchmarks.md
 	$(RUN) -m benchmarks --out build/bench --markdown docs/benchmarks.md
