@@ -92,6 +92,7 @@ def _run(options: argparse.Namespace, watch: Callable[[Progress], None]) -> Resu
         ids=options.ids,
         group_by=options.group_by,
         gradients=options.gradients,
+        shard_rows=options.shard_rows,
         overwrite=options.overwrite,
         **shared,
     )
@@ -127,6 +128,7 @@ def _parser(loss: str | None) -> argparse.ArgumentParser:
     add("--out", type=Path, required=True, metavar="DIR", help="folder of the results")
     _add_sources(parser)
     _add_workers(parser)
+    add("--shard-rows", type=_positive, default=0, metavar="N", help="rows that are kept as one")
     add("--resume", action="store_true", help="go on with the run in DIR")
     add("--overwrite", action="store_true", help="begin anew where DIR holds a run")
     add("--worst", type=int, default=20, metavar="K", help="tell the K largest losses (20)")

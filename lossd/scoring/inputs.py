@@ -83,7 +83,7 @@ class Inputs:
         self._check_rows()
         self._check_loss()
         self.block_rows = max(1, BLOCK_BYTES // row_bytes(first))
-        self.shards = cut(self.rows, row_bytes(first), first.cuts)
+        self.shards = cut(self.rows, row_bytes(first), first.cuts, task.shard_rows)
 
     @property
     def first(self) -> Source:
@@ -165,22 +165,26 @@ class Inputs:
         return "regression" if self.predicts == "value" and single else "other"
 
 
-def cut(rows: int, each: int, cuts: Sequence[int] = (0,)) -> list[Shard]:
+def cut(rows: int, each: int, cuts: Sequence[int] = (0,), most: int = 0) -> list[Shard]:
     """Rows cut into shards: a function of the files alone, whoever computes them.
 
     Args:
         rows: how many.
         each: bytes of one.
         cuts: where pieces begin that are best read as a whole.
+        most: rows of a shard, wherever those begin; 0 for what suits them.
     """
-    most = max(1, min(SHARD_ROWS, SHARD_BYTES // each))
-    places = sorted({0, *cuts} - {rows})
+    if most:
+        places, least = [0], most
+    else:
+        least = min(SHARD_BYTES // each or 1, SHARD_ROWS)
+        places, most = sorted({0, *cuts} - {rows}), least + least // 2
     shards: list[Shard] = []
     start = 0
     for piece_end in [*places[1:], rows]:
-        if piece_end - start < most and piece_end != rows:
+        if piece_end - start < least and piece_end != rows:
             continue  # small pieces go together
-        parts = -(-(piece_end - start) // (most + most // 2))
+        parts = -(-(piece_end - start) // most)
         bounds = [start + (piece_end - start) * k // parts for k in range(parts + 1)]
         shards += [
             Shard(len(shards) + k, *pair) for k, pair in enumerate(itertools.pairwise(bounds))

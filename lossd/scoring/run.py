@@ -82,6 +82,7 @@ def score(
     ids: str | os.PathLike[str] = "",
     group_by: str | os.PathLike[str] = "",
     gradients: bool = False,
+    shard_rows: int = 0,
     engine: Engine | None = None,
     overwrite: bool = False,
     worst: int = 20,
@@ -109,6 +110,8 @@ def score(
         group_by: names the source of a group for each row: losses are told for each.
         gradients: whether gradients.npy is written: of each row's own loss with respect to its
             prediction.
+        shard_rows: rows that are computed and kept as one: what each worker loses at most when it
+            is killed; 0 for about 32 MiB of predictions. No sum depends on it.
         engine: who computes: by default `Threads` of this process, one for each processor.
         overwrite: begin anew where the folder holds a run.
         worst: how many rows of the largest losses are told.
@@ -148,6 +151,7 @@ def score(
         ids=named(ids),
         groups=named(group_by),
         gradients=gradients,
+        shard_rows=shard_rows,
     )
     return run(
         task, Path(out), engine=engine, overwrite=overwrite, worst=worst, report=report, watch=watch

@@ -20,6 +20,8 @@ class Task:
         sample_weight, ids, groups: names of sources with one value a row, "" for none.
         gradients: whether gradients.npy is written: of each row's own loss with respect to the
             predictions.
+        shard_rows: rows that are computed and kept as one, 0 for what fits the files. No sum
+            depends on it.
     """
 
     loss: str
@@ -29,6 +31,7 @@ class Task:
     ids: str = ""
     groups: str = ""
     gradients: bool = False
+    shard_rows: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """As run.json has it."""

@@ -1,0 +1,391 @@
+"""Runs over files: what they tell against PyTorch, and equal bits however they are computed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+import pytest
+import torch
+from lossd_client.errors import DomainError, LabelError, ParameterError, ShapeError
+from torch.nn import functional
+
+from lossd.scoring import Result, ScoringError, SourceError, Threads, inputs, score
+from tests.scoring import files
+
+Array = npt.NDArray[Any]
+ROWS, CLASSES = 1500, 7
+
+
+@pytest.fixture(scope="module")
+def classified(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Logits, labels with some to ignore, weights, groups, ids."""
+    folder = tmp_path_factory.mktemp("classified")
+    random = np.random.default_rng(0)
+    x = random.standard_normal((ROWS, CLASSES), np.float32) * 2
+    y = random.integers(0, CLASSES, ROWS)
+    x[np.arange(ROWS), y] += 2
+    y[::50] = -100
+    np.save(folder / "x.npy", x)
+    np.save(folder / "y.npy", y)
+    np.save(folder / "w.npy", random.random(ROWS, np.float32))
+    np.save(folder / "classes.npy", random.random(CLASSES, np.float32) + 0.5)
+    np.save(folder / "groups.npy", np.array(["north", "south", "<b>"])[np.arange(ROWS) % 3])
+    np.save(folder / "ids.npy", np.arange(ROWS)[::-1])
+    return folder
+
+
+def tensors(folder: Path, *names: str) -> list[torch.Tensor]:
+    return [torch.from_numpy(np.load(folder / f"{name}.npy")) for name in names]
+
+
+def rows(result: Result) -> dict[str, list[Any]]:
+    table = result.losses().to_table()
+    found: dict[str, list[Any]] = table.to_pydict()
+    return found
+
+
+def near(found: float, expected: float | torch.Tensor) -> None:
+    np.testing.assert_allclose(found, float(expected), rtol=3e-7)
+
+
+def test_classification(classified: Path, tmp_path: Path) -> None:
+    result = score(
+        "cross_entropy",
+        classified / "x.npy",
+        classified / "y.npy",
+        out=tmp_path / "run",
+        parameters={"label_smoothing": 0.1},
+        tensors={"weight": classified / "classes.npy"},
+        ids=classified / "ids.npy",
+        group_by=classified / "groups.npy",
+        shard_rows=400,
+        worst=5,
+    )
+    x, y, weight = tensors(classified, "x", "y", "classes")
+    x, weight = x.double(), weight.double()
+    settings: dict[str, Any] = {"weight": weight, "label_smoothing": 0.1}
+    each = functional.cross_entropy(x, y, reduction="none", **settings)
+    kept = y >= 0
+    summary, found = result.summary, rows(result)
+
+    near(result.loss, functional.cross_entropy(x, y, **settings))
+    near(summary["reductions"]["sum"], each.sum())
+    assert summary["counts"] == {"scored": int(kept.sum()), "ignored": 30, "nan": 0, "inf": 0}
+    assert [part["rows"] for part in summary["parts"]] == [375] * 4
+    told = summary["distribution"]
+    near(told["mean"], each[kept].mean())
+    near(told["std"], each[kept].std())
+    near(told["min"], each[kept].min())
+    near(told["max"], each[kept].max())
+    for p, value in told["quantiles"].items():
+        near(value, torch.quantile(each[kept], float(p)))
+    assert sum(told["histogram"]["counts"]) + told["histogram"]["above"] == kept.sum()
+
+    missing = [i for i, loss in enumerate(found["loss"]) if loss is None]
+    assert missing == list(range(0, ROWS, 50))
+    assert [i for i, label in enumerate(found["class"]) if label is None] == missing
+    np.testing.assert_allclose(
+        [loss for loss in found["loss"] if loss is not None], each[kept], rtol=2e-6
+    )
+    assert found["row"] == list(range(ROWS))
+    assert found["id"] == list(range(ROWS))[::-1]
+    assert found["prediction"] == x.argmax(1).tolist()
+    sure = torch.softmax(x, 1).max(1).values
+    told_sure = [value for value in found["confidence"] if value is not None]
+    np.testing.assert_allclose(told_sure, sure[kept], rtol=1e-5)
+
+    hit = x.argmax(1) == y
+    near(summary["classification"]["accuracy"], hit[kept].double().mean())
+    for row in summary["classes"]:
+        mine = y == row["class"]
+        assert row["count"] == mine.sum()
+        near(row["mean"], each[mine].mean())
+        near(row["accuracy"], hit[mine].double().mean())
+    groups = np.load(classified / "groups.npy")
+    assert [row["group"] for row in summary["groups"]] == ["<b>", "north", "south"]
+    for row in summary["groups"]:
+        mine = torch.from_numpy(groups == row["group"]) & kept
+        near(row["mean"], each[mine].mean())
+    order = torch.argsort(each, descending=True)[:5].tolist()
+    assert [row["row"] for row in summary["worst"]] == order
+    assert summary["worst"][0]["id"] == ROWS - 1 - order[0]
+    assert summary["worst"][0]["place"].endswith(f"x.npy, row {order[0]}")
+    matrix = torch.zeros(CLASSES, CLASSES, dtype=torch.int64)
+    for a, b in zip(y[kept], x.argmax(1)[kept], strict=True):
+        matrix[a, b] += 1
+    assert summary["classification"]["confusion"] == matrix.tolist()
+    reliability = summary["classification"]["reliability"]
+    assert sum(reliability["counts"]) == kept.sum()
+    assert json.loads((tmp_path / "run/summary.json").read_text()) == summary
+
+
+def test_spatial_classification(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    x = random.standard_normal((40, 3, 5, 6), np.float32)
+    y = random.integers(0, 3, (40, 5, 6))
+    y[0], y[1, :2] = 255, 255
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", y)
+    result = score(
+        "cross_entropy", tmp_path / "x.npy", tmp_path / "y.npy", out=tmp_path / "run",
+        parameters={"ignore_index": 255}, report=False,
+    )  # fmt: skip
+    wide, labels = torch.from_numpy(x).double(), torch.from_numpy(y)
+    each = functional.cross_entropy(wide, labels, ignore_index=255, reduction="none")
+    near(result.loss, functional.cross_entropy(wide, labels, ignore_index=255))
+    found = rows(result)["loss"]
+    assert found[0] is None
+    near(found[1], each[1, 2:].mean())
+    near(found[7], each[7].mean())
+    assert result.summary["kind"] == "other"
+    assert result.summary["counts"]["ignored"] == 1
+
+
+def test_binary(tmp_path: Path) -> None:
+    random = np.random.default_rng(2)
+    x = random.standard_normal(900).astype(np.float32) * 3
+    y = (random.random(900) < 0.4).astype(np.float32)
+    np.savez(tmp_path / "both.npz", logit=x, label=y)
+    weight = np.float32(2.5)
+    np.save(tmp_path / "positive.npy", np.full(1, weight))
+    result = score(
+        "binary_cross_entropy_with_logits", f"{tmp_path / 'both.npz'}::logit", "::label",
+        out=tmp_path / "run", tensors={"pos_weight": tmp_path / "positive.npy"},
+    )  # fmt: skip
+    wide, target = torch.from_numpy(x).double(), torch.from_numpy(y).double()
+    near(
+        result.loss,
+        functional.binary_cross_entropy_with_logits(
+            wide, target, pos_weight=torch.tensor([2.5]).double()
+        ),
+    )
+    assert result.summary["classification"]["classes"] == [0, 1]
+    hit = (wide >= 0) == (target >= 0.5)
+    near(result.summary["classification"]["accuracy"], hit.double().mean())
+    np.testing.assert_allclose(rows(result)["probability"], torch.sigmoid(wide), rtol=1e-6)
+
+
+def test_regression(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    y = random.standard_normal(2000)
+    x = y + random.standard_normal(2000) * 0.1 + 0.05
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", y)
+    np.save(tmp_path / "w.npy", random.random(2000))
+    result = score(
+        "mse_loss", tmp_path / "x.npy", tmp_path / "y.npy", out=tmp_path / "run",
+        sample_weight=tmp_path / "w.npy", parameters={"normalizer": "weights"}, shard_rows=300,
+    )  # fmt: skip
+    weight = np.load(tmp_path / "w.npy")
+    near(result.loss, np.sum((x - y) ** 2 * weight) / weight.sum())
+    told = result.summary["regression"]
+    near(told["rmse"], np.sqrt(np.mean((x - y) ** 2)))
+    near(told["mae"], np.abs(x - y).mean())
+    near(told["bias"], (x - y).mean())
+    near(told["r2"], 1 - np.sum((x - y) ** 2) / np.sum((y - y.mean()) ** 2))
+    assert sum(told["residuals"]["counts"]) + told["residuals"]["beyond"] == 2000
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [({"normalizer": 4.0}, 4.0), ({"normalizer": "batch"}, 30.0), ({}, 120.0)],
+)
+def test_normalizers(parameters: dict[str, Any], expected: float, tmp_path: Path) -> None:
+    x = np.random.default_rng(4).standard_normal((30, 4), np.float32)
+    np.save(tmp_path / "x.npy", x)
+    result = score(
+        "l1_loss", tmp_path / "x.npy", tmp_path / "x.npy", out=tmp_path / "run",
+        parameters=parameters, shard_rows=7, report=False,
+    )  # fmt: skip
+    assert result.summary["divisor"] == expected
+    assert result.loss == 0
+
+
+def test_batchmean_and_gradients(tmp_path: Path) -> None:
+    random = np.random.default_rng(5)
+    x, y = torch.from_numpy(random.standard_normal((2, 50, 8), np.float32))
+    x, y = torch.log_softmax(x, 1), torch.softmax(y, 1)
+    np.save(tmp_path / "x.npy", x.numpy())
+    np.save(tmp_path / "y.npy", y.numpy())
+    result = score(
+        "kl_div", tmp_path / "x.npy", tmp_path / "y.npy", out=tmp_path / "run", gradients=True,
+        shard_rows=9, report=False,
+    )  # fmt: skip
+    near(
+        result.summary["reductions"]["batchmean"],
+        functional.kl_div(x.double(), y.double(), reduction="batchmean"),
+    )
+    x.requires_grad_()
+    functional.kl_div(x, y, reduction="sum").backward()
+    gradients = np.load(tmp_path / "run/gradients.npy", mmap_mode="r")
+    assert x.grad is not None
+    np.testing.assert_array_equal(gradients, x.grad.numpy())
+
+
+def test_rows_without_a_finite_loss_are_told(tmp_path: Path) -> None:
+    x, y = np.arange(100, dtype=np.float32), np.zeros(100, np.float32)
+    x[[3, 50]], x[70] = np.nan, np.inf
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", y)
+    result = score("l1_loss", tmp_path / "x.npy", tmp_path / "y.npy", out=tmp_path / "run")
+    summary = result.summary
+    assert summary["counts"] == {"scored": 100, "ignored": 0, "nan": 2, "inf": 1}
+    assert [row["row"] for row in summary["nans"]] == [3, 50, 70]
+    assert summary["reductions"] == {"mean": "NaN", "sum": "NaN"}
+    good = np.isfinite(x)
+    near(summary["distribution"]["mean"], x[good].mean())
+    assert summary["worst"][0]["row"] == 99
+
+
+def test_nothing_valid(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((5, 3), np.float32))
+    np.save(tmp_path / "y.npy", np.full(5, -100))
+    given = (tmp_path / "x.npy", tmp_path / "y.npy")
+    result = score("cross_entropy", *given, out=tmp_path / "run")
+    assert result.summary["reductions"]["mean"] == "NaN"
+    assert result.summary["counts"]["ignored"] == 5
+    result = score(
+        "cross_entropy", *given, out=tmp_path / "zero", parameters={"zero_if_empty": True}
+    )
+    assert result.loss == 0
+
+
+# --- equal bits -----------------------------------------------------------------------------------
+
+
+def bits(folder: Path) -> tuple[dict[str, Any], list[bytes]]:
+    """What a run tells, without where its files are, and the files of its losses."""
+    summary = json.loads((folder / "summary.json").read_text())
+    for part in summary["parts"]:
+        del part["sha256"]  # of files that name their run
+    summary["inputs"] = {}
+    for row in [*summary["worst"], *summary["nans"]]:
+        del row["place"]
+    losses = [
+        pq.read_table(path).replace_schema_metadata().to_pydict()
+        for path in sorted(folder.glob("losses/*.parquet"))
+    ]
+    return summary, [json.dumps(table).encode() for table in losses]
+
+
+def scored(folder: Path, out: Path, **how: Any) -> tuple[dict[str, Any], list[bytes]]:
+    score(
+        "cross_entropy", folder / "x.npy", folder / "y.npy", out=out, report=False,
+        sample_weight=folder / "w.npy", parameters={"normalizer": "weights"}, shard_rows=100, **how,
+    )  # fmt: skip
+    return bits(out)
+
+
+@pytest.mark.parametrize("workers", [2, 8])
+def test_bits_do_not_depend_on_workers(classified: Path, tmp_path: Path, workers: int) -> None:
+    one = scored(classified, tmp_path / "one", engine=Threads(1))
+    assert scored(classified, tmp_path / "more", engine=Threads(workers)) == one
+
+
+def test_bits_do_not_depend_on_blocks(
+    classified: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = scored(classified, tmp_path / "whole")
+    monkeypatch.setattr(inputs, "BLOCK_BYTES", 13 * CLASSES * 4)
+    assert scored(classified, tmp_path / "small") == whole
+
+
+def test_sums_do_not_depend_on_shards(classified: Path, tmp_path: Path) -> None:
+    found = [
+        score(
+            "mse_loss", classified / "x.npy", classified / "x.npy", out=tmp_path / f"{n}",
+            sample_weight=classified / "w.npy", parameters={"normalizer": "weights"},
+            shard_rows=n, report=False,
+        ).summary
+        for n in (0, 17, 400)
+    ]  # fmt: skip
+    for other in found[1:]:
+        for key in ("exact", "reductions", "divisor", "distribution"):
+            assert other[key] == found[0][key]
+
+
+@pytest.mark.parametrize("write", files.BINARY + files.MATRICES, ids=lambda write: write.__name__)
+def test_every_format_gives_the_same(classified: Path, tmp_path: Path, write: files.Write) -> None:
+    x, y = np.load(classified / "x.npy"), np.load(classified / "y.npy")
+    (tmp_path / "x").mkdir()
+    (tmp_path / "y").mkdir()
+    result = score(
+        "cross_entropy", write(tmp_path / "x", x), files.hdf5(tmp_path / "y", y),
+        out=tmp_path / "run", report=False,
+    )  # fmt: skip
+    plain = score(
+        "cross_entropy", classified / "x.npy", classified / "y.npy", out=tmp_path / "plain",
+        report=False,
+    )  # fmt: skip
+    assert result.summary["exact"] == plain.summary["exact"]
+    assert rows(result) == rows(plain)
+
+
+# --- bad input ------------------------------------------------------------------------------------
+
+
+def test_rows_that_differ(classified: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "y.npy", np.zeros(9, np.int64))
+    with pytest.raises(ShapeError, match=rf"input has {ROWS} rows and target has 9: .*y\.npy"):
+        score("cross_entropy", classified / "x.npy", tmp_path / "y.npy", out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_label_out_of_range_is_named_with_its_file_and_row(
+    classified: Path, tmp_path: Path
+) -> None:
+    y = np.load(classified / "y.npy")
+    y[1234] = 99
+    for k, piece in enumerate(np.array_split(y, 3)):
+        np.save(tmp_path / f"y-{k}.npy", piece)
+    with pytest.raises(
+        LabelError, match=r"target\[1234\] = 99 is outside \[0, 7\).*y-2\.npy, row 234\)"
+    ):
+        score(
+            "cross_entropy", classified / "x.npy", tmp_path / "y-*.npy", out=tmp_path / "run",
+            shard_rows=200,
+        )  # fmt: skip
+
+
+def test_a_probability_out_of_range_is_named_with_its_file_and_row(tmp_path: Path) -> None:
+    x = np.full((300, 2), 0.5, np.float32)
+    x[250, 1] = 1.5
+    np.save(tmp_path / "x.npy", x)
+    with pytest.raises(DomainError, match=r"input\[250, 1\] = 1\.5 is .*x\.npy, row 250\)"):
+        score(
+            "binary_cross_entropy", tmp_path / "x.npy", tmp_path / "x.npy", out=tmp_path / "run",
+            shard_rows=120,
+        )  # fmt: skip
+
+
+def test_no_rows(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((0, 3), np.float32))
+    with pytest.raises(SourceError, match=r"x\.npy has no rows"):
+        score("mse_loss", tmp_path / "x.npy", tmp_path / "x.npy", out=tmp_path / "run")
+
+
+def test_rows_that_would_be_broadcast_against_each_other(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((30, 1), np.float32))
+    np.save(tmp_path / "y.npy", np.zeros(30, np.float32))
+    with pytest.raises(ShapeError, match="do not have losses of their own"):
+        score("mse_loss", tmp_path / "x.npy", tmp_path / "y.npy", out=tmp_path / "run")
+
+
+def test_losses_of_more_than_a_row_are_refused(classified: Path, tmp_path: Path) -> None:
+    with pytest.raises(ScoringError, match=r"info_nce_loss is not a loss of one row at a time"):
+        score("info_nce_loss", classified / "x.npy", classified / "x.npy", out=tmp_path / "run")
+
+
+def test_parameters_are_checked_as_everywhere(classified: Path, tmp_path: Path) -> None:
+    given = (classified / "x.npy", classified / "y.npy")
+    with pytest.raises(ParameterError, match=r"label_smoothing = 2 is outside"):
+        score("cross_entropy", *given, out=tmp_path / "a", parameters={"label_smoothing": 2})
+    with pytest.raises(ParameterError, match="has no parameter 'smooth'; it has: "):
+        score("cross_entropy", *given, out=tmp_path / "b", parameters={"smooth": 2})
+    with pytest.raises(ParameterError, match="has no tensor 'weights'; it has: input, target"):
+        score("cross_entropy", *given, out=tmp_path / "c", tensors={"weights": given[0]})
+    with pytest.raises(ParameterError, match="needs the tensor 'negative' too"):
+        score("triplet_margin_loss", given[0], given[0], out=tmp_path / "d")
