@@ -6,6 +6,7 @@ system.
 
 import json
 import logging
+import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -16,7 +17,6 @@ import ray
 import ray.data
 from lossd_client.client import connect
 from lossd_client.errors import LossdError
-from ray.exceptions import RayError
 
 from lossd.scoring.engines import remote
 from lossd.scoring.exact import ExactSum
@@ -58,11 +58,10 @@ class Ray:
             compute=ray.data.ActorPoolStrategy(size=min(self.workers, len(rows))),
             num_cpus=1,
         )
-        try:
-            for row in parts.iter_rows():
-                yield _kept(row)
-        except RayError as error:
-            raise _own(error) or error from error
+        for row in parts.iter_rows():
+            if row["error"]:
+                raise pickle.loads(row["error"])
+            yield _kept(row["kept"])
 
     def _join(self) -> None:
         if ray.is_initialized():
@@ -89,21 +88,18 @@ class _Actor:
         self._keep = self._opened.enter_context(Folder(Path(out), identity).keeping(inputs))
 
     def __call__(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """What became of a shard; an error as a value, since Ray keeps only an exception's text."""
         shard = Shard(int(row["number"]), int(row["start"]), int(row["stop"]))
-        kept = self._keep(self._scorer.shard(shard))
+        try:
+            kept = self._keep(self._scorer.shard(shard))
+        except LossdError as error:
+            return {"kept": "", "error": pickle.dumps(error)}
         told = {"shard": list(shard), "spent": asdict(kept.spent)}
         sums = {"total": kept.part.total.dump(), "divisor": kept.part.divisor.dump()}
-        return {"kept": json.dumps(told | sums)}
+        return {"kept": json.dumps(told | sums), "error": b""}
 
 
-def _kept(row: Mapping[str, Any]) -> Kept:
-    told = json.loads(row["kept"])
+def _kept(content: str) -> Kept:
+    told = json.loads(content)
     total, divisor = ExactSum.load(told["total"]), ExactSum.load(told["divisor"])
     return Kept(Part(Shard(*told["shard"]), total, divisor), Spent(**told["spent"]))
-
-
-def _own(error: BaseException | None) -> LossdError | None:
-    """What an actor raised, of all that Ray has put around it."""
-    while error is not None and not isinstance(error, LossdError):
-        error = getattr(error, "cause", None) or error.__cause__
-    return error

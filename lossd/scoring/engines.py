@@ -19,7 +19,7 @@ from lossd.scoring.scorer import Evaluate, Scored, Scorer, here
 
 Array = npt.NDArray[Any]
 
-TRIES: Final = 6
+TRIES: Final = 5
 """How often in a row a server may fail to answer before it is given up."""
 
 _FIRST_PAUSE: Final = 0.2  # seconds before a server is asked again; twice as long each time

@@ -1,0 +1,353 @@
+"""Runs that were stopped: killed at random moments, interrupted, refused, begun anew."""
+
+import errno
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lossd.scoring import InterruptedRunError, OutputError, Progress, ScoringError, resume, score
+from lossd.scoring.folder import Folder
+
+ROWS, SHARD = 60_000, 500
+PATIENCE = 120.0
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    numbers = np.random.default_rng(0)
+    np.save(folder / "x.npy", numbers.standard_normal((ROWS, 10), np.float32))
+    np.save(folder / "y.npy", numbers.integers(0, 10, ROWS))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    out = tmp_path_factory.mktemp("undisturbed") / "run"
+    score("cross_entropy", *files(data), out=out, shard_rows=SHARD, gradients=True, report=False)
+    return everything(out)
+
+
+def files(folder: Path) -> tuple[Path, Path]:
+    return folder / "x.npy", folder / "y.npy"
+
+
+def everything(out: Path) -> dict[str, bytes]:
+    """The bytes of all that a run keeps, but for its times."""
+    return {
+        str(path.relative_to(out)): path.read_bytes()
+        for path in sorted(out.rglob("*"))
+        if path.is_file() and path.name not in ("timing.json", ".lock")
+    }
+
+
+def command(data: Path, out: Path, *flags: str) -> list[str]:
+    x, y = map(str, files(data))
+    given = [x, y, "--out", str(out), "--shard-rows", str(SHARD), "--gradients", "--no-report"]
+    return [sys.executable, "-m", "lossd.cli", "score", "cross_entropy", *given, *flags]
+
+
+def parts(out: Path) -> int:
+    return len(list(out.glob("losses/part-*.parquet")))
+
+
+def started(given: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def await_parts(process: subprocess.Popen[str], out: Path, count: int) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while parts(out) < count and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def killed_again_and_again(data: Path, out: Path, kills: int, seed: int) -> int:
+    """Kill runs until one ends; how often it took."""
+    chance = random.Random(seed)
+    done = 0
+    while done < kills:
+        before = parts(out)
+        process = started(command(data, out))
+        await_parts(process, out, before + chance.randint(0, 3))
+        time.sleep(chance.random() * 0.02)
+        process.kill()
+        process.communicate(timeout=PATIENCE)
+        done += 1
+        if process.returncode == 0:
+            break
+    return done
+
+
+def finished(data: Path, out: Path) -> dict[str, bytes]:
+    process = started(command(data, out, "--quiet"))
+    told, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, told + errors
+    return everything(out)
+
+
+def test_kills_leave_no_trace(data: Path, undisturbed: dict[str, bytes], tmp_path: Path) -> None:
+    killed_again_and_again(data, tmp_path / "run", kills=5, seed=1)
+    assert 0 < parts(tmp_path / "run") < ROWS // SHARD
+    assert finished(data, tmp_path / "run") == undisturbed
+
+
+@pytest.mark.slow
+def test_a_hundred_kills_leave_no_trace(
+    data: Path, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    kills = 0
+    for seed in range(100):
+        kills += killed_again_and_again(data, tmp_path / f"{seed}", kills=10, seed=seed)
+        assert finished(data, tmp_path / f"{seed}") == undisturbed
+        if kills >= 100:
+            break
+    assert kills >= 100
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_runs_say_how_to_go_on(
+    data: Path, undisturbed: dict[str, bytes], tmp_path: Path, number: signal.Signals
+) -> None:
+    out = tmp_path / "run"
+    process = started(command(data, out))
+    await_parts(process, out, 5)
+    process.send_signal(number)
+    _, told = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130, told
+    assert "of 60,000 rows are done" in told
+    assert f"`lossd score --resume --out {out}` goes on" in told
+    assert not list(out.rglob("*.tmp"))
+    resume(out, report=False)
+    assert everything(out) == undisturbed
+
+
+class StoppedError(Exception):
+    """Raised by a watcher."""
+
+
+def stopping_after(shards: int) -> Any:
+    def watch(progress: Progress) -> None:
+        if progress.rows - progress.resumed >= shards * SHARD:
+            raise StoppedError
+
+    return watch
+
+
+def begun(data: Path, out: Path, **how: Any) -> None:
+    with pytest.raises(StoppedError):
+        score(
+            "cross_entropy", *files(data), out=out, shard_rows=SHARD, gradients=True,
+            watch=stopping_after(20), report=False, **how,
+        )  # fmt: skip
+
+
+def test_what_is_done_is_not_done_again(
+    data: Path, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    begun(data, out)
+    times = {path.name: path.stat().st_mtime_ns for path in out.glob("losses/*.parquet")}
+    told: list[Progress] = []
+    result = resume(out, report=False, watch=told.append)
+    assert told[0].resumed == told[0].rows == len(times) * SHARD
+    assert result.timing["rows"] == ROWS - len(times) * SHARD
+    for name, changed in times.items():
+        assert (out / "losses" / name).stat().st_mtime_ns == changed
+    assert everything(out) == undisturbed
+
+
+@pytest.mark.parametrize("how", ["cut", "flipped", "foreign", "renamed"])
+def test_damaged_parts_are_computed_again(
+    data: Path, undisturbed: dict[str, bytes], tmp_path: Path, how: str
+) -> None:
+    out = tmp_path / "run"
+    begun(data, out)
+    damaged, other = sorted(out.glob("losses/part-*.parquet"))[:2]
+    content = bytearray(damaged.read_bytes())
+    if how == "cut":
+        damaged.write_bytes(content[: len(content) // 2])
+    elif how == "flipped":
+        content[100] ^= 1
+        damaged.write_bytes(content)
+    elif how == "foreign":
+        elsewhere = tmp_path / "other"
+        score("cross_entropy", *files(data), out=elsewhere, shard_rows=SHARD, report=False,
+              parameters={"label_smoothing": 0.5})  # fmt: skip
+        damaged.write_bytes((elsewhere / "losses" / damaged.name).read_bytes())
+    else:
+        damaged.write_bytes(other.read_bytes())
+    resume(out, report=False)
+    assert everything(out) == undisturbed
+
+
+def test_gradients_that_were_lost_are_computed_again(
+    data: Path, undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    begun(data, out)
+    (out / "gradients.npy").unlink()
+    resume(out, report=False)
+    assert everything(out) == undisturbed
+
+
+def test_another_run_is_not_touched(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    score("cross_entropy", *files(data), out=out, report=False)
+    before = everything(out)
+    with pytest.raises(
+        OutputError,
+        match=r"holds another run: label_smoothing is 0\.1 here and null there\. "
+        r"`lossd score --resume --out .*` goes on with that one, --overwrite begins",
+    ):
+        score("cross_entropy", *files(data), out=out, parameters={"label_smoothing": 0.1})
+    assert everything(out) == before
+    result = score(
+        "cross_entropy", *files(data), out=out, parameters={"label_smoothing": 0.1},
+        overwrite=True, report=False,
+    )  # fmt: skip
+    assert result.summary["parameters"] == {"label_smoothing": 0.1}
+
+
+def test_overwriting_removes_only_what_a_run_wrote(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    score("cross_entropy", *files(data), out=out, shard_rows=SHARD)
+    (out / "notes.txt").write_text("mine")
+    score("cross_entropy", *files(data), out=out, report=False, overwrite=True)
+    assert (out / "notes.txt").read_text() == "mine"
+    assert parts(out) == 1
+    assert not (out / "report.html").exists()
+
+
+def test_a_folder_of_other_things_is_refused(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("important")
+    with pytest.raises(OutputError, match=r"holds other things \(thesis\.tex\)"):
+        score("cross_entropy", *files(data), out=tmp_path)
+    assert (tmp_path / "thesis.tex").read_text() == "important"
+
+
+def test_a_file_that_changed_is_noticed(data: Path, tmp_path: Path) -> None:
+    x, y = np.load(data / "x.npy")[:5000], np.load(data / "y.npy")[:5000]
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", y)
+    out = tmp_path / "run"
+    score("cross_entropy", *files(tmp_path), out=out, report=False)
+    x[77] += 1
+    np.save(tmp_path / "x.npy", x)
+    with pytest.raises(OutputError, match=r"input has changed .* began: .*x\.npy \(.*--overwrite"):
+        score("cross_entropy", *files(tmp_path), out=out)
+    np.save(tmp_path / "x.npy", x[:4000])
+    np.save(tmp_path / "y.npy", y[:4000])
+    with pytest.raises(OutputError, match=r"rows was 5000, is 4000"):
+        resume(out)
+
+
+def test_a_file_that_changes_meanwhile_is_noticed(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((5000, 4), np.float32))
+    np.save(tmp_path / "y.npy", np.zeros(5000, np.int64))
+
+    def change(progress: Progress) -> None:
+        with (tmp_path / "x.npy").open("r+b") as file:
+            file.seek(-1, os.SEEK_END)
+            file.write(b"\x01")
+
+    with pytest.raises(ScoringError, match="has changed while it was scored"):
+        score("cross_entropy", *files(tmp_path), out=tmp_path / "run", watch=change)
+    assert not (tmp_path / "run/summary.json").exists()
+
+
+def test_one_run_at_a_time(data: Path, tmp_path: Path) -> None:
+    with Folder.held(tmp_path), pytest.raises(OutputError, match="is in use by another run"):
+        score("cross_entropy", *files(data), out=tmp_path)
+
+
+def test_nothing_to_go_on_with(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="holds no run to go on with"):
+        resume(tmp_path)
+
+
+def test_a_damaged_manifest(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"format": 1, "ta')
+    with pytest.raises(OutputError, match=r"run\.json cannot be read"):
+        score("cross_entropy", *files(data), out=tmp_path)
+
+
+def test_a_run_of_another_version(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    score("cross_entropy", *files(data), out=out, report=False)
+    manifest = json.loads((out / "run.json").read_text())
+    (out / "run.json").write_text(json.dumps(manifest | {"lossd": "0.0.1"}))
+    with pytest.raises(OutputError, match=r"holds a run of lossd 0\.0\.1, this is"):
+        resume(out)
+
+
+# --- what file systems refuse ---------------------------------------------------------------------
+
+
+def test_a_full_disk_and_then_room(
+    data: Path, undisturbed: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synchronise, left = os.fsync, [30]
+
+    def fsync(descriptor: int) -> None:  # there is no disk to be filled without rights
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, "No space left on device", "losses")
+        synchronise(descriptor)
+
+    out = tmp_path / "run"
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OutputError, match="the disk is full; what is done stays: make room"):
+        score(
+            "cross_entropy", *files(data), out=out, shard_rows=SHARD, gradients=True, report=False
+        )
+    assert 0 < parts(out) < ROWS // SHARD
+    assert not list(out.rglob("*.tmp"))
+    left[0] = 1 << 30
+    resume(out, report=False)
+    assert everything(out) == undisturbed
+
+
+def test_a_file_in_the_folders_place(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("")
+    with pytest.raises(OutputError, match="it is not a folder"):
+        score("cross_entropy", *files(data), out=tmp_path / "run")
+
+
+def test_no_permission(data: Path, tmp_path: Path) -> None:
+    """In a process of a user without rights, as tests may run as root."""
+    (tmp_path / "locked").mkdir(mode=0o555)
+    script = f"""
+import os
+from lossd.scoring import OutputError
+from lossd.scoring.folder import Folder
+from pathlib import Path
+if os.getuid() == 0:
+    os.setuid(65534)
+try:
+    with Folder.held(Path({str(tmp_path / "locked/run")!r})):
+        pass
+except OutputError as error:
+    print(error)
+"""
+    for folder in [tmp_path, *tmp_path.parents][:3]:
+        folder.chmod(0o755)
+    told = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "no permission to write there" in told.stdout, told.stderr
+
+
+def test_stopped_errors_are_errors_of_runs() -> None:
+    assert issubclass(InterruptedRunError, ScoringError)
