@@ -17,7 +17,7 @@ from lossd.scoring.errors import OutputError
 from lossd.scoring.report import write_report
 from tests.scoring.summaries import HOSTILE, NAMES, SUMMARIES, TIMING
 
-VOID = {"meta", "img", "br", "hr", "input", "link"}
+VOID = {"meta", "img", "br", "hr", "input", "link", "wbr"}
 
 
 class Page(HTMLParser):
