@@ -41,7 +41,7 @@ def bootstrap(
 
     References:
         Efron, Tibshirani: An Introduction to the Bootstrap, 1993, chapter 13.
-        Hesterberg: What teachers should know about the bootstrap, The American Statistician 69, 2015.
+        Hesterberg: What teachers should know about the bootstrap, American Statistician 69, 2015.
         Kott: The delete-a-group jackknife, Journal of Official Statistics 17, 2001 (buckets).
     """
     units = len(sums)
