@@ -210,6 +210,9 @@ def flat(block: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(block, Mapping):
         for key, value in block.items():
             yield from flat(value, f"{name} {key}".strip().replace("_", " "))
+    elif isinstance(block, list) and any(isinstance(x, Mapping) for x in block):
+        for k, value in enumerate(block):
+            yield from flat(value, f"{name} {k}")
     elif isinstance(block, list):
         yield name, ", ".join(str(figure(x) if isinstance(x, float) else x) for x in block)
     else:

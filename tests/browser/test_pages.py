@@ -22,9 +22,10 @@ webdriver = pytest.importorskip("selenium.webdriver")
 
 SHOTS = Path(__file__).resolve().parents[2] / "build" / "browser"
 VIEWS = {
-    "light": (1280, 900, "light"),
-    "dark": (1280, 900, "dark"),
-    "phone": (390, 844, "light"),
+    "light": (1280, 900, "light", "screen"),
+    "dark": (1280, 900, "dark", "screen"),
+    "phone": (390, 844, "light", "screen"),
+    "paper": (794, 1123, "light", "print"),
 }
 IDLE = "return [document.scrollingElement.scrollWidth, innerWidth]"
 SIZES = """return [...document.querySelectorAll('.chart svg')].map(svg => {
@@ -56,9 +57,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def open_page(browser: Any, page: Path, view: str) -> None:
-    width, height, scheme = VIEWS[view]
+    width, height, scheme, media = VIEWS[view]
     features = [{"name": "prefers-color-scheme", "value": scheme}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
     metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": view == "phone"}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     for log in ("browser", "performance"):

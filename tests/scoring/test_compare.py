@@ -213,18 +213,19 @@ def test_bootstrap_is_the_same_each_time() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rows", [200, 100_000])
-def test_intervals_hold_as_often_as_they_say(rows: int) -> None:
-    """Skewed values in sorted order, in as many buckets: 95 % hold the mean, within 3 sigma."""
+@pytest.mark.parametrize(("rows", "slack"), [(10, 0.06), (200, 0.01), (100_000, 0)])
+def test_intervals_hold_as_often_as_they_say(rows: int, slack: float) -> None:
+    """95 % hold the mean, within 3 sigma; of few skewed values a little fewer, as is known.
+
+    The many are in sorted order and in buckets: the order of rows must not matter.
+    """
     rng, held = np.random.default_rng(5), np.zeros(2)
     times, units = 1_000, 500
-    place = buckets(np.arange(rows)) % units
-    for _ in range(times):
+    place = np.arange(rows) if rows <= units else buckets(np.arange(rows)) % units
+    for k in range(times):
         d = np.sort(rng.gamma(2, 1, rows)) - 2
-        within = bootstrap(d, np.ones(rows), resamples=500, confidence=0.95) if rows < 500 else None
-        if within is None:
-            sums, counts = np.bincount(place, d), np.bincount(place)
-            within = bootstrap(sums, counts, resamples=500, confidence=0.95)
+        sums, counts = np.bincount(place, d), np.bincount(place)
+        drawn = bootstrap(sums, counts, resamples=1_000, confidence=0.95, seed=k)
         normal = theory(float(d.mean()), float(d.var(ddof=1)), rows, 0.95)
-        held += [one.low < 0 < one.high for one in (within, normal)]
-    assert (abs(held / times - 0.95) < 3 * math.sqrt(0.95 * 0.05 / times)).all()
+        held += [one.low < 0 < one.high for one in (drawn, normal)]
+    assert (abs(held / times - 0.95) < 3 * math.sqrt(0.95 * 0.05 / times) + slack).all()

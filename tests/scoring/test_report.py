@@ -14,10 +14,10 @@ import pytest
 
 from lossd.scoring import charts, figures
 from lossd.scoring.errors import OutputError
-from lossd.scoring.report import write_report
+from lossd.scoring.report import flat, write_report
 from tests.scoring.summaries import HOSTILE, NAMES, SUMMARIES, TIMING
 
-VOID = {"meta", "img", "br", "hr", "input", "link"}
+VOID = {"meta", "img", "br", "hr", "input", "link", "wbr"}
 
 
 class Page(HTMLParser):
@@ -205,3 +205,8 @@ def test_figures() -> None:
     assert figures.figure(None) == figures.share(None) == "\N{EN DASH}"
     assert figures.plain("a\nb" + "c" * 50, 8) == "a\N{REPLACEMENT CHARACTER}bcccc…"
     assert [figures.short(n) for n in (9876, 12_345, 3_456_789)] == ["9876", "12k", "3.5M"]
+
+
+def test_nested_numbers_are_named_by_their_path() -> None:
+    nested = {"a_b": {"c": 1}, "d": [{"e": 2.5}, {"e": 3}], "f": [0.5, "x"]}
+    assert dict(flat(nested)) == {"a b c": 1, "d 0 e": 2.5, "d 1 e": 3, "f": "0.5, x"}
