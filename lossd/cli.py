@@ -1,4 +1,4 @@
-"""The `lossd` command: serve, score, losses, demo."""
+"""The `lossd` command: serve, score, compare, losses, demo."""
 
 import argparse
 import sys
@@ -16,8 +16,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from lossd.server.settings import Settings
 
         return serve(Settings.load(given[1:]))
-    if given[:1] == ["score"]:  # its flags are the loss's parameters
-        return _score(given[1:])
+    if given[:1] in (["score"], ["compare"]):  # flags of score are the loss's parameters
+        return _scoring(given[0], given[1:])
 
     parser = argparse.ArgumentParser(
         prog="lossd", description="PyTorch's losses and their gradients as a service."
@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("serve", help="serve losses over gRPC (lossd serve --help)")
     commands.add_parser("score", help="losses of files of any size (lossd score --help)")
+    commands.add_parser("compare", help="compare two runs of it (lossd compare --help)")
     losses = commands.add_parser("losses", help="list the losses, or describe one")
     losses.add_argument("name", nargs="?", help="functional name, such as cross_entropy")
     demo = commands.add_parser("demo", help="show everything on real data, in about a minute")
@@ -87,12 +88,15 @@ def _losses(name: str | None) -> None:
     console.print(more, markup=False, soft_wrap=True)
 
 
-def _score(given: Sequence[str]) -> None:
+def _scoring(command: str, given: Sequence[str]) -> None:
     try:
-        from lossd.scoring import command
+        from lossd.scoring import command as score
+        from lossd.scoring import compare_command as compare
     except ModuleNotFoundError as error:
-        raise SystemExit(f"lossd score needs {error.name}: pip install 'lossd[score]'") from error
-    command.main(given)
+        raise SystemExit(
+            f"lossd {command} needs {error.name}: pip install 'lossd[score]'"
+        ) from error
+    (score if command == "score" else compare).main(given)
 
 
 def _demo(out: Path) -> None:

@@ -180,7 +180,8 @@ def distribution(summary: Summary) -> Figure | None:
     made, axes = empty("Loss of each row")
     if not steps(axes, block["histogram"]):
         return None
-    axes.set_xlabel("loss")
+    above = block["histogram"].get("above", 0)
+    axes.set_xlabel("loss" + (f" ({brief(above)} rows lie beyond the right edge)" if above else ""))
     quantiles = block.get("quantiles", {})
     marks(
         axes,
@@ -338,7 +339,9 @@ def residuals(summary: Summary) -> Figure | None:
     made, axes = empty("Residual of each row: prediction less target")
     if not steps(axes, block["residuals"]):
         return None
-    axes.set_xlabel("residual, in the target's units")
+    beyond = block["residuals"].get("beyond", 0)
+    more = f" ({brief(beyond)} rows lie beyond)" if beyond else ""
+    axes.set_xlabel(f"residual, in the target's units{more}")
     bias, rmse = number(block.get("bias")), number(block.get("rmse"))
     axes.axvline(0, color=INK, linewidth=0.9)
     if math.isfinite(bias) and math.isfinite(rmse):
