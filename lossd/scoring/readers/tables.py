@@ -41,7 +41,9 @@ def _csv(path: Path, key: str, *, text: bool) -> Source:
         reading = csv.ReadOptions(use_threads=False)
         names = _header(path, reading, parsing)
         schema = pa.schema([(name, pa.null()) for name in names])
-        wanted = choose_columns(str(path), key, schema, schema.empty_table, text=True).names
+        wanted = choose_columns(
+            str(path), key, schema, lambda _: schema.empty_table(), text=True
+        ).names
         converting = csv.ConvertOptions(include_columns=wanted, null_values=_NULLS)
         table = csv.read_csv(path, reading, parsing, converting)
         return Table(path, key, table, text=text)
@@ -67,7 +69,7 @@ class Table(FileSource):
     failures: ClassVar[Failures] = FAILURES
 
     def __init__(self, path: Path, key: str, table: pa.Table, *, text: bool) -> None:
-        def first_row(names: list[str]) -> Any:
+        def first_row(path: tuple[str, ...]) -> Any:
             return table.slice(0, 1)
 
         columns = choose_columns(str(path), key, table.schema, first_row, text=text)
