@@ -325,6 +325,23 @@ def test_lists_of_other_lengths_are_refused(save: Callable[[Any], str]) -> None:
     refused(name, "column p, row 3: has 2 numbers, where the rows before have 1")
 
 
+def test_damaged_text(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.array([["ab"], ["cd"]]))
+    content = (tmp_path / "a.npy").read_bytes()
+    (tmp_path / "a.npy").write_bytes(content[:-1] + b"\xff")
+    refused(str(tmp_path / "a.npy"), "not in Unicode", text=True)
+    np.save(tmp_path / "b.npy", np.array([b"ab", b"\xff"]))
+    refused(str(tmp_path / "b.npy"), "can't decode", text=True)
+
+
+def test_a_table_of_a_header(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("\ufeffp,q\n")
+    for key, shape in {"p": (), "p,q": (2,)}.items():
+        source, rows = read(f"{path}::{key}")
+        assert (source.rows, source.shape, rows.shape) == (0, shape, (0, *shape))
+
+
 def test_an_arrow_stream(tmp_path: Path) -> None:
     table = pa.table({"p": [1, 2]})
     with pa.ipc.new_stream(tmp_path / "a.arrow", table.schema) as file:

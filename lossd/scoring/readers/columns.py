@@ -66,7 +66,7 @@ class Columns:
         table.validate(full=self.dtype == TEXT)  # damage must not be followed as a pointer
         found = [self._column(table, path, first) for path in self.paths]
         if self.several:
-            return np.stack(found, axis=1, dtype=self.dtype)
+            return np.stack(found, axis=1)
         return found[0]
 
     def _column(self, table: Any, path: tuple[str, ...], first: int) -> Array:
@@ -101,7 +101,7 @@ class Columns:
         if pa.types.is_dictionary(array.type):
             array = array.dictionary_decode()
         values: Array = array.to_numpy(zero_copy_only=False)
-        return values if self.several else values.astype(self.dtype, copy=False)
+        return values.astype(self.dtype, copy=False)
 
 
 def _inner(array: pa.Array, length: int, what: str, first: int, per_row: int) -> pa.Array:
