@@ -117,7 +117,9 @@ def test_checksums(write: Write, tmp_path: Path) -> None:
     refused(name, str(path))
 
 
-@pytest.mark.parametrize("write", [files.npy, files.npz, files.safetensors_, files.parquet_plain])
+@pytest.mark.parametrize(
+    "write", [files.npy, files.npz, files.safetensors_, files.parquet_plain, files.torch_]
+)
 def test_cut_short_while_it_is_read(write: Write, tmp_path: Path) -> None:
     source = open_source(write(tmp_path, X))
     [path] = files_in(tmp_path)
@@ -316,6 +318,12 @@ def test_nulls_are_refused(save: Callable[[Any], str]) -> None:
         [[0.0], [1.0], [2.0], [None]],
     ):
         refused(save(column), "column p, row 3: is null")
+
+
+def test_nulls_in_dictionaries_are_refused(tmp_path: Path) -> None:
+    column = pa.DictionaryArray.from_arrays(pa.array([0, 0, 1]), pa.array(["a", None]))
+    write_arrow(tmp_path / "a.arrow", pa.table({"p": column}))
+    refused(str(tmp_path / "a.arrow"), "column p, row 2: is null; ", "has 1 nulls", text=True)
 
 
 def test_lists_of_other_lengths_are_refused(save: Callable[[Any], str]) -> None:

@@ -63,7 +63,7 @@ class Columns:
         Raises:
             SourceError: a null, or a list of another length; names the row.
         """
-        table.validate(full=self.dtype == TEXT)  # damage must not be followed as a pointer
+        table.validate(full=True)  # damage must not be followed as a pointer
         found = [self._column(table, path, first) for path in self.paths]
         if self.several:
             return np.stack(found, axis=1)
@@ -91,15 +91,17 @@ class Columns:
         for length in (*self.lists, None):
             if isinstance(array, pa.ExtensionArray):
                 array = array.storage
+            if pa.types.is_dictionary(array.type):
+                array = array.dictionary_decode()
             if array.null_count:
                 row = first + int(np.argmax(array.is_null())) // per_row
-                count = array.null_count
-                raise SourceError(f"{what}, row {row}: is null ({count} nulls from here on)")
+                raise SourceError(
+                    f"{what}, row {row}: is null; this part of the file has {array.null_count} "
+                    "nulls"
+                )
             if length is not None:
                 array = _inner(array, length, what, first, per_row)
                 per_row *= max(length, 1)
-        if pa.types.is_dictionary(array.type):
-            array = array.dictionary_decode()
         values: Array = array.to_numpy(zero_copy_only=False)
         return values.astype(self.dtype, copy=False)
 
