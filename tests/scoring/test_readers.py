@@ -325,6 +325,13 @@ def test_strings_of_other_formats(tmp_path: Path) -> None:
             open_source(str(tmp_path / name))
 
 
+def test_links_in_hdf5(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["runs/7/logits"] = np.arange(4)
+        file["latest"] = h5py.SoftLink("/runs/7")
+    check(open_source(f"{tmp_path / 'a.h5'}::latest/logits"), np.arange(4))
+
+
 def test_numbers_in_csv(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_text("x\ty\n1\tnan\n2\tinf\n3\t-2.5e-3\n")

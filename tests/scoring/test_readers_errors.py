@@ -117,7 +117,9 @@ def test_checksums(write: Write, tmp_path: Path) -> None:
     refused(name, str(path))
 
 
-@pytest.mark.parametrize("write", [files.npy, files.npz, files.safetensors_, files.parquet_plain])
+@pytest.mark.parametrize(
+    "write", [files.npy, files.npz, files.safetensors_, files.parquet_plain, files.torch_]
+)
 def test_cut_short_while_it_is_read(write: Write, tmp_path: Path) -> None:
     source = open_source(write(tmp_path, X))
     [path] = files_in(tmp_path)
@@ -318,11 +320,34 @@ def test_nulls_are_refused(save: Callable[[Any], str]) -> None:
         refused(save(column), "column p, row 3: is null")
 
 
+def test_nulls_in_dictionaries_are_refused(tmp_path: Path) -> None:
+    column = pa.DictionaryArray.from_arrays(pa.array([0, 0, 1]), pa.array(["a", None]))
+    write_arrow(tmp_path / "a.arrow", pa.table({"p": column}))
+    refused(str(tmp_path / "a.arrow"), "column p, row 2: is null; ", "has 1 nulls", text=True)
+
+
 def test_lists_of_other_lengths_are_refused(save: Callable[[Any], str]) -> None:
     name = save([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [7.0], [8.0, 9.0]])
     refused(name, "column p, row 3: has 1 numbers, where the rows before have 2")
     name = save([[[1.0], [2.0]], [[3.0], [4.0]], [[5.0], [6.0]], [[7.0], [8.0, 9.0]]])
     refused(name, "column p, row 3: has 2 numbers, where the rows before have 1")
+
+
+def test_damaged_text(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.array([["ab"], ["cd"]]))
+    content = (tmp_path / "a.npy").read_bytes()
+    (tmp_path / "a.npy").write_bytes(content[:-1] + b"\xff")
+    refused(str(tmp_path / "a.npy"), "not in Unicode", text=True)
+    np.save(tmp_path / "b.npy", np.array([b"ab", b"\xff"]))
+    refused(str(tmp_path / "b.npy"), "can't decode", text=True)
+
+
+def test_a_table_of_a_header(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("\ufeffp,q\n")
+    for key, shape in {"p": (), "p,q": (2,)}.items():
+        source, rows = read(f"{path}::{key}")
+        assert (source.rows, source.shape, rows.shape) == (0, shape, (0, *shape))
 
 
 def test_an_arrow_stream(tmp_path: Path) -> None:

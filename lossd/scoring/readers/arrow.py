@@ -27,16 +27,17 @@ def open_file(path: Path, key: str, *, text: bool) -> Source:
                 "save it as a file (pyarrow.ipc.new_file) or as Parquet"
             )
     with blamed(str(path), _KIND, FAILURES), pa.memory_map(str(path)) as source:
-        reader = _reader(source, [])
+        schema = pa.ipc.open_file(source).schema
 
-        def first_row(names: list[str]) -> Any:
+        def first_row(path: tuple[str, ...]) -> Any:
+            reader = _reader(source, [schema.get_field_index(path[0])])
             for k in range(reader.num_record_batches):
                 if len(batch := reader.get_batch(k)):
                     return batch.slice(0, 1)
-            return reader.schema.empty_table()
+            return schema.empty_table()
 
-        columns = choose_columns(str(path), key, reader.schema, first_row, text=text)
-        return Arrow(path, key, columns, _lengths(source, reader.schema))
+        columns = choose_columns(str(path), key, schema, first_row, text=text)
+        return Arrow(path, key, columns, _lengths(source, schema))
 
 
 def _reader(source: pa.NativeFile, fields: list[int]) -> pa.RecordBatchFileReader:

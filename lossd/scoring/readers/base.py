@@ -37,6 +37,8 @@ def blamed(where: str, kind: str, failures: Failures) -> Iterator[None]:
         raise
     except FileNotFoundError as exc:
         raise SourceError(f"{where}: does not exist, or a part of it does not") from exc
+    except PermissionError as exc:
+        raise SourceError(f"{where}: no permission to read it") from exc
     except failures as exc:
         says = " ".join(str(exc).split())[:300] or type(exc).__name__
         raise SourceError(f"{where}: damaged, cut short or not {kind}: {says}") from exc

@@ -21,6 +21,9 @@ FAILURES: Final[Failures] = (
 )
 """What pyarrow raises on damaged files."""
 
+FirstRow = Callable[[tuple[str, ...]], Any]
+"""A table of a column, which is named with the structures around it."""
+
 Leaves = dict[str, tuple[tuple[str, ...], pa.DataType]]
 """Columns by their names with dots: where they are in structures, and their types."""
 
@@ -60,9 +63,10 @@ class Columns:
         Raises:
             SourceError: a null, or a list of another length; names the row.
         """
+        table.validate(full=True)  # damage must not be followed as a pointer
         found = [self._column(table, path, first) for path in self.paths]
         if self.several:
-            return np.stack(found, axis=1, dtype=self.dtype)
+            return np.stack(found, axis=1)
         return found[0]
 
     def _column(self, table: Any, path: tuple[str, ...], first: int) -> Array:
@@ -71,7 +75,6 @@ class Columns:
             column = pc.struct_field(column, name)
         parts = []
         for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
-            chunk.validate(full=self.dtype == TEXT)  # damage must not be followed as a pointer
             flat = self._flat(chunk, path, first)
             shape = () if self.several else self.shape
             parts.append(flat.reshape(len(chunk), *shape))
@@ -88,17 +91,19 @@ class Columns:
         for length in (*self.lists, None):
             if isinstance(array, pa.ExtensionArray):
                 array = array.storage
+            if pa.types.is_dictionary(array.type):
+                array = array.dictionary_decode()
             if array.null_count:
                 row = first + int(np.argmax(array.is_null())) // per_row
-                count = array.null_count
-                raise SourceError(f"{what}, row {row}: is null ({count} nulls from here on)")
+                raise SourceError(
+                    f"{what}, row {row}: is null; this part of the file has {array.null_count} "
+                    "nulls"
+                )
             if length is not None:
                 array = _inner(array, length, what, first, per_row)
                 per_row *= max(length, 1)
-        if pa.types.is_dictionary(array.type):
-            array = array.dictionary_decode()
         values: Array = array.to_numpy(zero_copy_only=False)
-        return values if self.several else values.astype(self.dtype, copy=False)
+        return values.astype(self.dtype, copy=False)
 
 
 def _inner(array: pa.Array, length: int, what: str, first: int, per_row: int) -> pa.Array:
@@ -118,7 +123,7 @@ def _inner(array: pa.Array, length: int, what: str, first: int, per_row: int) ->
 
 
 def choose_columns(
-    where: str, key: str, schema: pa.Schema, first_row: Callable[[list[str]], Any], *, text: bool
+    where: str, key: str, schema: pa.Schema, first_row: FirstRow, *, text: bool
 ) -> Columns:
     """What a key names in a table.
 
@@ -126,7 +131,7 @@ def choose_columns(
         where: the file.
         key: a column, "p0,p1" or "p*" for several, "" for the only one.
         schema: the table's.
-        first_row: gives a table of some columns with the first row, or none if there is none.
+        first_row: gives the first row of a column, or no row if there is none.
         text: whether a column may be of strings.
 
     Raises:
@@ -142,7 +147,7 @@ def choose_columns(
     what = f"{where}, column {name}"
     dtype, lists, tensor = _layout(kind, what, text=text)
     if None in lists:
-        lists = _lengths(first_row([name]), path, lists)
+        lists = _lengths(first_row(path), path, lists)
     known = tuple(length or 0 for length in lists)
     return Columns(where, (path,), known, tensor or known, dtype)
 
@@ -222,6 +227,7 @@ def _lengths(
     table: Any, path: tuple[str, ...], lists: tuple[int | None, ...]
 ) -> tuple[int | None, ...]:
     """Lengths of the lists, those that vary as they are in the first row."""
+    table.validate(full=True)
     value = table.column(path[0])[0] if len(table) else None
     for name in path[1:]:
         value = value[name] if value is not None else None

@@ -1,4 +1,8 @@
-"""HDF5, through h5py."""
+"""HDF5, through h5py.
+
+Numbers have no checksums unless the file was written with fletcher32. A file whose strings of
+variable length are damaged can keep the HDF5 library busy for ever: nothing here can stop it.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +26,9 @@ _FAILURES: Final[Failures] = (KeyError, OSError, RuntimeError, TypeError, ValueE
 def open_file(path: Path, key: str, *, text: bool) -> Source:
     """A dataset of a file."""
     with blamed(str(path), _KIND, _FAILURES), h5py.File(path, "r") as file:
-        name = choose(str(path), key.strip("/"), _datasets(file), "datasets")
+        name = key.strip("/")
+        if not (name and isinstance(file.get(name), h5py.Dataset)):
+            name = choose(str(path), name, _datasets(file), "datasets")
         dataset = file[name]
         where = f"{path}::{name}"
         if not dataset.shape:
@@ -33,7 +39,7 @@ def open_file(path: Path, key: str, *, text: bool) -> Source:
 
 
 def _datasets(file: h5py.File) -> list[str]:
-    """Names of all datasets, in groups too."""
+    """Names of all datasets, in groups too; links are not followed."""
     names: list[str] = []
 
     def note(name: str, thing: object) -> None:

@@ -1,5 +1,6 @@
 """Which types of numbers and text are read, and as what."""
 
+import sys
 from typing import Any, Final
 
 import numpy as np
@@ -46,11 +47,19 @@ def readable(dtype: np.dtype[Any], where: str, *, text: bool) -> np.dtype[Any]:
 
 
 def given(stored: Array, dtype: np.dtype[Any]) -> Array:
-    """Stored elements as what `readable` said, C-contiguous."""
+    """Stored elements as what `readable` said, C-contiguous.
+
+    Raises:
+        ValueError: damaged text.
+    """
     if is_bfloat16(dtype):
         return np.ascontiguousarray(stored).view(dtype)
     if dtype != TEXT:
         return np.ascontiguousarray(stored, dtype)
     if stored.dtype.kind == "S":
         stored = np.char.decode(stored, "utf-8")
+    elif stored.dtype.kind == "U":
+        codes = np.ascontiguousarray(stored, stored.dtype.newbyteorder("=")).view(np.uint32)
+        if codes.max(initial=0) > sys.maxunicode:  # NumPy would raise a SystemError
+            raise ValueError("has characters that are not in Unicode")
     return np.ascontiguousarray(stored.astype(object))

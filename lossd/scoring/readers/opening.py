@@ -61,6 +61,14 @@ def open_source(name: str | Name, *, text: bool = False) -> Source:
 
     Raises:
         SourceError: it is not there, is damaged, or is nothing that can be read.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.savez(f"{folder}/run.npz", logits=np.eye(3), labels=np.arange(3))
+    ...     source = open_source(f"{folder}/run.npz::logits")
+    ...     source.rows, source.shape, source.read(1, 2).tolist()
+    (3, (3,), [[0.0, 1.0, 0.0]])
     """
     name = name if isinstance(name, Name) else Name.parse(name)
     paths = files_of(name.path)

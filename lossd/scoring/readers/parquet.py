@@ -35,8 +35,8 @@ def open_file(path: Path, key: str, *, text: bool) -> Source:
     """A column of a file, or several."""
     with blamed(str(path), _KIND, FAILURES), pq.ParquetFile(path, **_OPTIONS) as file:
 
-        def first_row(names: list[str]) -> Any:
-            batches = file.iter_batches(batch_size=1, columns=names, **_READING)
+        def first_row(path: tuple[str, ...]) -> Any:
+            batches = file.iter_batches(batch_size=1, columns=[".".join(path)], **_READING)
             return next(batches, file.schema_arrow.empty_table())
 
         columns = choose_columns(str(path), key, file.schema_arrow, first_row, text=text)

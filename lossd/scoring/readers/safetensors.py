@@ -49,5 +49,7 @@ def open_file(path: Path, key: str, *, text: bool) -> Source:
         shape = tuple(entry["shape"])
     stored = _DTYPES.get(entry["dtype"])
     if stored is None:
-        raise SourceError(f"{path}::{name}: has dtype {entry['dtype']}; {', '.join(_DTYPES)}")
+        raise SourceError(
+            f"{path}::{name}: has dtype {entry['dtype']}; {', '.join(_DTYPES)} can be read"
+        )
     return Flat(path, key, stored=stored, shape=shape, offset=begin, end=min(end, size), text=text)

@@ -17,6 +17,9 @@ _LIMIT: Final = 1 << 30
 _NULLS: Final = ["", "#N/A", "#N/A N/A", "#NA", "N/A", "NA", "NULL", "n/a", "null"]
 """What is no number in CSV. pyarrow's list without its NaNs, which are numbers to a loss."""
 
+_HEADER: Final = 16 << 20
+"""Bytes that the first line of CSV can have."""
+
 _LINE: Final = 64 << 20
 """Bytes that a line of JSON can have."""
 
@@ -38,10 +41,12 @@ def _csv(path: Path, key: str, *, text: bool) -> Source:
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     with blamed(str(path), "a table of text", FAILURES):
         parsing = csv.ParseOptions(delimiter=delimiter)
-        reading = csv.ReadOptions(use_threads=False)
+        reading = csv.ReadOptions(use_threads=False, block_size=_HEADER)
         names = _header(path, reading, parsing)
         schema = pa.schema([(name, pa.null()) for name in names])
-        wanted = choose_columns(str(path), key, schema, schema.empty_table, text=True).names
+        wanted = choose_columns(
+            str(path), key, schema, lambda _: schema.empty_table(), text=True
+        ).names
         converting = csv.ConvertOptions(include_columns=wanted, null_values=_NULLS)
         table = csv.read_csv(path, reading, parsing, converting)
         return Table(path, key, table, text=text)
@@ -67,7 +72,7 @@ class Table(FileSource):
     failures: ClassVar[Failures] = FAILURES
 
     def __init__(self, path: Path, key: str, table: pa.Table, *, text: bool) -> None:
-        def first_row(names: list[str]) -> Any:
+        def first_row(path: tuple[str, ...]) -> Any:
             return table.slice(0, 1)
 
         columns = choose_columns(str(path), key, table.schema, first_row, text=text)

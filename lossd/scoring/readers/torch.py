@@ -77,13 +77,16 @@ class Torch(FileSource):
         rows, *shape = tensor.shape
         super().__init__(path, key, rows, tuple(shape), _dtype(tensor, name))
         self._tensor = tensor.detach()
+        self._size = path.stat().st_size
 
     def fetch(self, start: int, stop: int) -> Array:
         """A copy of some rows: the pages of the file are not kept by who has them."""
-        part = self._tensor[start:stop].contiguous().clone()
+        if self.path.stat().st_size < self._size:  # the system would end the process
+            raise EOFError("it has become shorter since it was opened")
+        part = self._tensor[start:stop].resolve_neg().clone(memory_format=torch.contiguous_format)
         if is_bfloat16(self.dtype):
             part = part.view(torch.int16)
-        rows: Array = part.resolve_neg().numpy()
+        rows: Array = part.numpy()
         return rows.view(self.dtype)
 
 
