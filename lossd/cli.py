@@ -1,11 +1,14 @@
-"""The `lossd` command: serve, score, compare, losses, demo."""
+"""The `lossd` command: serve, score, compare, jobs, losses, demo."""
 
 import argparse
+import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from lossd import __version__
+
+_SCORING = ("score", "compare", "jobs")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -16,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from lossd.server.settings import Settings
 
         return serve(Settings.load(given[1:]))
-    if given[:1] in (["score"], ["compare"]):  # flags of score are the loss's parameters
+    if given[:1] and given[0] in _SCORING:  # flags may be a loss's parameters
         return _scoring(given[0], given[1:])
 
     parser = argparse.ArgumentParser(
@@ -27,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     commands.add_parser("serve", help="serve losses over gRPC (lossd serve --help)")
     commands.add_parser("score", help="losses of files of any size (lossd score --help)")
     commands.add_parser("compare", help="compare two runs of it (lossd compare --help)")
+    commands.add_parser("jobs", help="the same by a server, of its files (lossd jobs --help)")
     losses = commands.add_parser("losses", help="list the losses, or describe one")
     losses.add_argument("name", nargs="?", help="functional name, such as cross_entropy")
     demo = commands.add_parser("demo", help="show everything on real data, in about a minute")
@@ -90,13 +94,12 @@ def _losses(name: str | None) -> None:
 
 def _scoring(command: str, given: Sequence[str]) -> None:
     try:
-        from lossd.scoring import command as score
-        from lossd.scoring import compare_command as compare
+        module = importlib.import_module(f"lossd.scoring.commands.{command}")
     except ModuleNotFoundError as error:
         raise SystemExit(
             f"lossd {command} needs {error.name}: pip install 'lossd[score]'"
         ) from error
-    (score if command == "score" else compare).main(given)
+    module.main(given)
 
 
 def _demo(out: Path) -> None:

@@ -27,7 +27,7 @@ from lossd.scoring.charts import (
     title,
     write,
 )
-from lossd.scoring.compare import Comparison
+from lossd.scoring.comparison import Comparison
 from lossd.scoring.errors import OutputError
 from lossd.scoring.figures import figure, plain, share
 from lossd.scoring.pages import SHOWN, Band, Column, Table, Tile, render, table_of, write_whole

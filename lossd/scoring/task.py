@@ -33,6 +33,11 @@ class Task:
     gradients: bool = False
     shard_rows: int = 0
 
+    def sources(self) -> list[str]:
+        """The names of all sources."""
+        others = (self.sample_weight, self.ids, self.groups)
+        return [*self.tensors.values(), *(name for name in others if name)]
+
     def to_json(self) -> dict[str, Any]:
         """As run.json has it."""
         return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}

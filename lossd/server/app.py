@@ -19,7 +19,9 @@ from lossd_client._gen.lossd.v1 import loss_service_pb2  # noqa: F401  registers
 from lossd import __version__
 from lossd.kernels import runtime
 from lossd.registered import Registry
+from lossd.server import scoring_service
 from lossd.server.compute import Computer
+from lossd.server.jobs import Jobs, Runner
 from lossd.server.limits import Budget
 from lossd.server.logs import log, set_up
 from lossd.server.malloc import keep_freed
@@ -47,6 +49,7 @@ class Server:
         self._budget = Budget(settings.max_inflight_bytes, "--max-inflight-bytes")
         self._registry = Registry(settings.max_registered_bytes, settings.registered_seconds)
         self._expiring: asyncio.Task[None] | None = None
+        self._scoring: asyncio.Task[None] | None = None
         self._health = health.aio.HealthServicer()
 
     async def start(self) -> None:
@@ -75,9 +78,11 @@ class Server:
         )
         self._expiring = asyncio.create_task(self._expire())
         self._grpc.add_generic_rpc_handlers((self._service.handler(),))
+        self._offer_scoring()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
         if self.settings.reflection:
-            names = (NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            names = [NAME, health.SERVICE_NAME, reflection.SERVICE_NAME]
+            names += [scoring_service.NAME] * (self._scoring is not None)
             reflection.enable_server_reflection(names, self._grpc)
         self.addresses = [self._listen(address) for address in self.settings.listen]
         await self._grpc.start()
@@ -101,6 +106,9 @@ class Server:
         await self._report(_STATUS.NOT_SERVING)
         log.info("draining", extra={"seconds": self.settings.drain_seconds})
         self._service.drain()
+        if self._scoring is not None:
+            self._scoring.cancel()
+            await asyncio.wait({self._scoring})
         await self._grpc.stop(self.settings.drain_seconds)
         self._computer.close()
         if self._expiring is not None:
@@ -109,6 +117,16 @@ class Server:
             if address.startswith("unix:"):
                 Path(address.removeprefix("unix:")).unlink(missing_ok=True)
         log.info("stopped")
+
+    def _offer_scoring(self) -> None:
+        settings = self.settings
+        if settings.scoring_dir is None:
+            return
+        jobs, roots = Jobs(settings.scoring_dir.absolute()), list(map(Path, settings.scoring_roots))
+        service = scoring_service.ScoringService(jobs, roots)
+        self._grpc.add_generic_rpc_handlers((service.handler(),))
+        runner = Runner(jobs, roots, at_once=settings.scoring_jobs, workers=settings.threads)
+        self._scoring = asyncio.create_task(runner.run())
 
     def _listen(self, address: str) -> str:
         if address.startswith("unix:"):

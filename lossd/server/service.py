@@ -15,7 +15,7 @@ from lossd.registered import Registry
 from lossd.server.compute import Computer, needed
 from lossd.server.limits import Budget
 from lossd.server.shared import Segments
-from lossd.server.status import status_of, text_of
+from lossd.server.status import aborted
 from lossd.server.streams import Stream
 from lossd.spec import FLOATS, Loss, Param, Tensor, registry
 
@@ -81,9 +81,7 @@ class LossService:
             size = asked
             return wire.write_response(await self._computer.evaluate(request))
         except LossdError as error:
-            context.set_trailing_metadata((("grpc-status-details-bin", status_of(error)),))
-            await context.abort(_CODES[error.code], text_of(error))
-            raise AssertionError("abort raises") from error
+            return await aborted(context, error)
         finally:
             self._budget.give_back(size)
 
@@ -99,9 +97,6 @@ class LossService:
             await stream.serve(messages)
         finally:
             self._streams.discard(stream)
-
-
-_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 
 def _described(loss: type[Loss]) -> catalog_pb2.Loss:

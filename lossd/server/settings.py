@@ -5,9 +5,9 @@ import os
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     CliSettingsSource,
@@ -81,6 +81,15 @@ class Settings(BaseSettings):
     registered_seconds: float = Field(default=3600.0, gt=0)
     """How long a registered tensor is kept after its last use, at most."""
 
+    scoring_dir: Path | None = None
+    """Folder of scoring jobs and their results; without it and --scoring-roots there are none."""
+
+    scoring_roots: Names = []
+    """Folders that scoring jobs may read, and no others. Several times for several."""
+
+    scoring_jobs: int = Field(default=1, ge=1, le=64)
+    """Scoring jobs that are computed at the same time; the others wait."""
+
     warm: Names = ["all"]
     """Losses whose kernels are compiled before the server reports SERVING: names, 'all' or
     'none', separated by commas."""
@@ -113,7 +122,7 @@ class Settings(BaseSettings):
         shares["max_registered_bytes"] = self.max_registered_bytes // self.workers
         return self.model_copy(update={"listen": listen, **shares})
 
-    @field_validator("listen", "warm", mode="before")
+    @field_validator("listen", "scoring_roots", "warm", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         values = [value] if isinstance(value, str) else value
@@ -129,6 +138,20 @@ class Settings(BaseSettings):
         if not value:
             raise ValueError("give at least one address")
         return value
+
+    @field_validator("scoring_roots")
+    @classmethod
+    def _folders(cls, value: list[str]) -> list[str]:
+        for folder in value:
+            if not Path(folder).is_dir():
+                raise ValueError(f"{folder!r} is not a folder")
+        return [str(Path(folder).absolute()) for folder in value]
+
+    @model_validator(mode="after")
+    def _scoring(self) -> Self:
+        if bool(self.scoring_roots) != bool(self.scoring_dir):
+            raise ValueError("scoring jobs need both scoring_dir and scoring_roots")
+        return self
 
     @field_validator("warm")
     @classmethod

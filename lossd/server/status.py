@@ -1,7 +1,8 @@
 """Errors to `google.rpc.Status`."""
 
-from typing import Final
+from typing import Any, Final, NoReturn
 
+import grpc
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 from lossd_client.errors import LossdError
@@ -9,6 +10,9 @@ from lossd_client.errors import LossdError
 DOMAIN: Final = "lossd"
 LONGEST: Final = 800
 """Characters of a message: gRPC limits the metadata that it travels in, three times, to 8 KiB."""
+
+
+_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 
 def text_of(error: LossdError) -> str:
@@ -32,3 +36,10 @@ def status_of(error: LossdError) -> bytes:
         packed[-1].Pack(detail)
     status = status_pb2.Status(code=error.code, message=text, details=packed)
     return bytes(status.SerializeToString())
+
+
+async def aborted(context: "grpc.aio.ServicerContext[Any, Any]", error: LossdError) -> NoReturn:
+    """End a call with an error."""
+    context.set_trailing_metadata((("grpc-status-details-bin", status_of(error)),))
+    await context.abort(_CODES[error.code], text_of(error))
+    raise AssertionError("abort raises") from error

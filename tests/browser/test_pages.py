@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lossd.scoring.compare import compare
+from lossd.scoring.comparison import compare
 from lossd.scoring.figures import figure
 from lossd.scoring.report import write_report
 from tests.scoring.runs import two_models

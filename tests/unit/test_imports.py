@@ -1,6 +1,7 @@
 """Imports point one way, and a client's start is light. Read from the sources."""
 
 import ast
+import itertools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -51,12 +52,16 @@ def module_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+def for_type_checkers(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+
+
 def at_start(tree: ast.AST) -> Iterator[ast.stmt]:
     """Statements that run on import: not those in functions, nor those for type checkers."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             continue
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        if for_type_checkers(node):
             continue
         if isinstance(node, ast.stmt):
             yield node
@@ -196,7 +201,8 @@ def test_importing_the_engine_loads_no_server() -> None:
 def bound(tree: ast.Module, *, imports_too: bool) -> set[str]:
     """Public names that a module's top level defines (and imports, for a package's front page)."""
     found: set[str] = set()
-    for node in tree.body:
+    lazily = [node.body for node in tree.body if for_type_checkers(node)]
+    for node in itertools.chain(tree.body, *lazily):
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             found.add(node.name)
         elif isinstance(node, ast.Assign):

@@ -21,12 +21,19 @@ from rich.progress import (
 )
 from rich.table import Table
 
-import lossd.losses  # noqa: F401  fills the registry
 from lossd.kernels import runtime
+from lossd.scoring.commands.arguments import (
+    add_sources,
+    add_task,
+    loss_among,
+    parameters_of,
+    positive,
+    tensors_of,
+)  # fmt: skip
 from lossd.scoring.engines import Engine, Threads
 from lossd.scoring.errors import ScoringError
 from lossd.scoring.run import Progress, Result, resume, score
-from lossd.spec import Loss, Param, find, registry
+from lossd.spec import find
 
 INTERRUPTED: Final = 130  # the exit status of a command that Ctrl-C ended
 
@@ -43,7 +50,7 @@ alone is in the files of the predictions. `lossd score LOSS --help` shows a loss
 
 def main(given: Sequence[str]) -> None:
     """Run `lossd score` with these arguments."""
-    parser = _parser(next((word for word in given if word in registry), None))
+    parser = _parser(loss_among(given))
     options = parser.parse_args(given)
     if options.resume and options.loss:
         parser.error("--resume takes what is scored from the folder: leave LOSS and sources out")
@@ -73,21 +80,13 @@ def _run(options: argparse.Namespace, watch: Callable[[Progress], None]) -> Resu
     if options.resume:
         return resume(options.out, **shared)
     loss = find(options.loss)
-    chosen = vars(options)
-    tensors = dict(pair.partition("=")[::2] for pair in options.tensor)
-    tensors |= {name: chosen[name] for name in loss.optional() if chosen.get(name)}
-    parameters = {name: chosen[name] for name in loss.params if chosen.get(name) is not None}
-    if options.normalizer is not None:
-        parameters["normalizer"] = options.normalizer
-    if options.zero_if_empty:
-        parameters["zero_if_empty"] = True
     return score(
         options.loss,
         options.predictions,
         options.targets,
         out=options.out,
-        parameters=parameters,
-        tensors=tensors,
+        parameters=parameters_of(options, loss),
+        tensors=tensors_of(options, loss),
         sample_weight=options.sample_weight,
         ids=options.ids,
         group_by=options.group_by,
@@ -122,40 +121,17 @@ def _parser(loss: str | None) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("loss", nargs="?", metavar="LOSS", help="functional name: `lossd losses` lists them")
-    add("predictions", nargs="?", metavar="PREDICTIONS", help="source of the first tensor")
-    add("targets", nargs="?", metavar="TARGETS", help="source of the second")
+    add_task(parser, loss, optional=True)
     add("--out", type=Path, required=True, metavar="DIR", help="folder of the results")
-    _add_sources(parser)
+    add_sources(parser)
     _add_workers(parser)
-    add("--shard-rows", type=_positive, default=0, metavar="N", help="rows that are kept as one")
     add("--resume", action="store_true", help="go on with the run in DIR")
     add("--overwrite", action="store_true", help="begin anew where DIR holds a run")
     add("--worst", type=int, default=20, metavar="K", help="tell the K largest losses (20)")
     add("--no-report", dest="report", action="store_false", help="make no report.html")
     add("--json", action="store_true", help="tell progress and result as lines of JSON")
     add("--quiet", action="store_true", help="tell only the result")
-    if loss:
-        _add_parameters(parser, find(loss))
     return parser
-
-
-def _add_sources(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("further sources")
-    one: dict[str, Any] = {"default": "", "metavar": "SOURCE"}
-    group.add_argument("--sample-weight", help="factor of each row's loss", **one)
-    group.add_argument("--ids", help="name of each row, a number or a string", **one)
-    group.add_argument("--group-by", help="group of each row: losses are told for each", **one)
-    group.add_argument(
-        "--tensor",
-        action="append",
-        default=[],
-        metavar="NAME=SOURCE",
-        help="a further tensor of the loss (repeatable)",
-    )
-    group.add_argument(
-        "--gradients", action="store_true", help="write gradients.npy, of each row's own loss"
-    )
 
 
 def _add_workers(parser: argparse.ArgumentParser) -> None:
@@ -169,7 +145,7 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--workers",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="threads: one for each processor, or two for each server; or actors: two",
     )
@@ -185,48 +161,6 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--timeout", type=float, metavar="SECONDS", help="what a server has for a block"
     )
-
-
-def _add_parameters(parser: argparse.ArgumentParser, loss: type[Loss]) -> None:
-    group = parser.add_argument_group(f"parameters of {loss.name}")
-    for name in loss.optional():
-        group.add_argument(_flag(name), metavar="SOURCE", help=_told(loss.tensors[name].doc))
-    for name, declared in loss.params.items():
-        group.add_argument(_flag(name), dest=name, **_typed(declared))
-    group.add_argument(
-        "--normalizer", type=_number_or_name, help="what the mean divides by (`lossd losses`)"
-    )
-    group.add_argument("--zero-if-empty", action="store_true", help="a mean of nothing is 0")
-
-
-def _typed(declared: Param) -> dict[str, Any]:
-    domain = f", {declared.domain}" if declared.domain else ""
-    told = _told(f"{declared.doc} ({declared.default!r}{domain})")
-    if declared.type is bool:
-        return {"action": argparse.BooleanOptionalAction, "help": told, "default": None}
-    return {"type": declared.type, "help": told, "metavar": declared.type.__name__.upper()}
-
-
-def _told(text: str) -> str:
-    return text.replace("%", "%%")
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} must be 1 or more")
-    return value
-
-
-def _number_or_name(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
 
 
 # --- what is told -----------------------------------------------------------------------------

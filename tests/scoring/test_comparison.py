@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from lossd.scoring.compare import UNITS, Comparison, buckets, compare
+from lossd.scoring.comparison import UNITS, Comparison, buckets, compare
 from lossd.scoring.errors import OutputError, ScoringError, SourceError
 from lossd.scoring.inference import bootstrap, sign_test, student, theory
 from tests.scoring.runs import two_models, write_run

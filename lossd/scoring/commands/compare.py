@@ -9,7 +9,7 @@ from lossd_client.errors import LossdError
 from rich.console import Console
 from rich.table import Table
 
-from lossd.scoring.compare import Comparison, compare
+from lossd.scoring.comparison import Comparison, compare
 from lossd.scoring.figures import brief
 
 
