@@ -12,6 +12,7 @@ A job without an outcome goes on when it is run again.
     python -m lossd.scoring.job FOLDER WORKERS ROOT...
 """
 
+import fcntl
 import json
 import os
 import signal
@@ -91,7 +92,9 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     folder, workers, *roots = sys.argv[1:]
     try:
-        do(Path(folder), int(workers), [Path(root) for root in roots])
+        with (Path(folder) / ".lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the process of a killed server may still be ending
+            do(Path(folder), int(workers), [Path(root) for root in roots])
     except KeyboardInterrupt:
         raise SystemExit(STOPPED) from None
 

@@ -198,6 +198,7 @@ class Runner:
         self._at_once, self._workers = at_once, workers
         self._running: dict[str, asyncio.Task[None]] = {}
         self._processes: dict[str, Process] = {}
+        self._ending = False
 
     async def run(self) -> None:
         """Compute jobs until this is cancelled; those under way go on when it is run again."""
@@ -207,6 +208,7 @@ class Runner:
                 await self._look()
                 await asyncio.sleep(PAUSE)
         finally:
+            self._ending = True
             for process in self._processes.values():
                 with contextlib.suppress(ProcessLookupError):
                     process.terminate()
@@ -268,7 +270,7 @@ class Runner:
                 log.info("job ended", extra={"job": name, "state": job.state})
             elif self._jobs.cancelled(name):
                 self._jobs.end(name, {"state": "CANCELLED"})
-            elif status == _STOPPED:
+            elif status == _STOPPED or self._ending:  # maybe before it could say so
                 log.info("job stopped, goes on later", extra={"job": name})
             else:
                 log.error("job's process failed", extra={"job": name, "status": status})

@@ -98,14 +98,17 @@ class ScoringService:
         """
         parameters = {name: _value(value) for name, value in asked.parameters.items()}
         own = {k: v for k, v in parameters.items() if k not in ("normalizer", "zero_if_empty")}
-        find(asked.loss)(**own)
+        order = list(find(asked.loss)(**own).tensors)
+
+        # a map has no order, and a manifest has one
+        in_order = sorted(asked.tensors, key=lambda n: order.index(n) if n in order else len(order))
 
         def named(source: str) -> str:
             return rooted(source, self._roots) if source else ""
 
         return Task(
             loss=asked.loss,
-            tensors={name: named(source) for name, source in asked.tensors.items()},
+            tensors={name: named(asked.tensors[name]) for name in in_order},
             parameters=parameters,
             sample_weight=named(asked.sample_weight),
             ids=named(asked.ids),

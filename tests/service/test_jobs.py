@@ -1,0 +1,275 @@
+"""Scoring jobs of a server: from submission to results, restarts, and what is refused."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from lossd_client.errors import LossdError, ParameterError, UnavailableError, UnknownLossError
+from lossd_client.jobs import ScoringJob, ScoringJobs
+
+from lossd.scoring import score
+from tests.scoring.test_resume import everything
+from tests.service.servers import PATIENCE, Server, environment, eventually, running
+
+ROWS, SHARD = 30_000, 300
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a server reads, beside something that it must not read."""
+    folder = tmp_path_factory.mktemp("jobs")
+    root = folder / "root"
+    root.mkdir()
+    numbers = np.random.default_rng(0)
+    x, y = numbers.standard_normal((ROWS, 10), np.float32), numbers.integers(0, 10, ROWS)
+    np.save(root / "x.npy", x)
+    np.save(root / "y.npy", y)
+    np.save(root / "wrong.npy", np.full(ROWS, 10))
+    np.save(folder / "secret.npy", x)
+    (root / "link.npy").symlink_to(folder / "secret.npy")
+    (root / "shards").mkdir()
+    (root / "shards/a.npy").symlink_to(folder / "secret.npy")
+    # hours of work for a server that is to be stopped: holes cost nothing on disk
+    shape = (20_000_000, 500)
+    with (root / "large.npy").open("wb") as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_2_0(file, header)
+        file.truncate(file.tell() + shape[0] * shape[1] * 4)
+    np.save(root / "zeros.npy", np.zeros(shape[0], np.int64))
+    return root
+
+
+@pytest.fixture(scope="module")
+def here(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    out = tmp_path_factory.mktemp("here")
+    score(
+        "cross_entropy", data / "x.npy", data / "y.npy", out=out, shard_rows=SHARD,
+        parameters={"label_smoothing": 0.1}, gradients=True,
+    )  # fmt: skip
+    return everything(out)
+
+
+def flags(data: Path, folder: Path) -> list[str]:
+    return ["--scoring-roots", str(data), "--scoring-dir", str(folder / "jobs")]
+
+
+@pytest.fixture
+def server(data: Path, tmp_path: Path) -> Iterator[Server]:
+    with running(*flags(data, tmp_path)) as server:
+        yield server
+
+
+@pytest.fixture
+def jobs(server: Server) -> Iterator[ScoringJobs]:
+    with ScoringJobs(server.addresses()[0]) as jobs:
+        yield jobs
+
+
+def submitted(jobs: ScoringJobs, name: str = "", **how: object) -> ScoringJob:
+    given: dict[str, object] = {"parameters": {"label_smoothing": 0.1}, "gradients": True}
+    given |= {"shard_rows": SHARD, "name": name} | how
+    return jobs.submit("cross_entropy", "x.npy", "y.npy", **given)  # type: ignore[arg-type]
+
+
+def long_job(jobs: ScoringJobs, name: str) -> ScoringJob:
+    return jobs.submit("cross_entropy", "large.npy", "zeros.npy", name=name)
+
+
+def begun(jobs: ScoringJobs, name: str) -> None:
+    """Wait until some rows of a job are done."""
+    eventually(lambda: jobs.get(name).rows_done > 0)
+
+
+def test_a_job_gives_what_a_run_gives(
+    jobs: ScoringJobs, here: dict[str, bytes], tmp_path: Path
+) -> None:
+    job = submitted(jobs)
+    assert job.state in ("QUEUED", "RUNNING")
+    states = list(jobs.watch(job.name))
+    assert states[-1].state == "SUCCEEDED", states[-1].error
+    assert states[-1].rows_done == states[-1].rows == ROWS
+    assert [state.rows_done for state in states] == sorted(state.rows_done for state in states)
+    assert next(iter(states[-1].files)) == "summary.json"
+    jobs.fetch(job.name, tmp_path / "out")
+    found = everything(tmp_path / "out")
+    assert found.keys() == here.keys()
+    for name, content in here.items():
+        if name != "report.html":  # it tells times
+            assert found[name] == content, name
+    assert [told.name for told in jobs.all()] == [job.name]
+    jobs.delete(job.name)
+    assert jobs.all() == []
+
+
+def test_what_was_fetched_in_part_is_gone_on_with(jobs: ScoringJobs, tmp_path: Path) -> None:
+    job = jobs.wait(submitted(jobs).name)
+    whole = b"".join(jobs.read(job.name, "gradients.npy"))
+    assert len(whole) == job.files["gradients.npy"]
+    (tmp_path / "gradients.npy").write_bytes(whole[:1000])
+    jobs.fetch(job.name, tmp_path)
+    assert (tmp_path / "gradients.npy").read_bytes() == whole
+
+
+def test_a_name_is_taken_once(jobs: ScoringJobs) -> None:
+    one = submitted(jobs, "nightly")
+    assert submitted(jobs, "nightly").created == one.created
+    with pytest.raises(LossdError, match="there is a job 'nightly' that asks for something else"):
+        submitted(jobs, "nightly", gradients=False)
+
+
+def test_jobs_outlive_servers(data: Path, here: dict[str, bytes], tmp_path: Path) -> None:
+    """Killed, then ended, then left alone: the job goes on each time."""
+    for end in (Server.kill, Server.stop):
+        with running(*flags(data, tmp_path)) as server:
+            with ScoringJobs(server.addresses()[0]) as jobs:
+                long_job(jobs, "long")
+                begun(jobs, "long")
+                submitted(jobs, "short")
+                done = jobs.get("long").rows_done
+            end(server)
+    with running(*flags(data, tmp_path)) as server, ScoringJobs(server.addresses()[0]) as jobs:
+        eventually(lambda: jobs.get("long").rows_done > done)
+        jobs.cancel("long")
+        assert jobs.wait("long").state == "CANCELLED"
+        assert jobs.wait("short").state == "SUCCEEDED"
+        jobs.fetch("short", tmp_path / "out")
+    assert everything(tmp_path / "out")["summary.json"] == here["summary.json"]
+
+
+def test_a_job_is_cancelled_while_it_runs_and_while_it_waits(jobs: ScoringJobs) -> None:
+    long_job(jobs, "one")
+    begun(jobs, "one")
+    submitted(jobs, "two")
+    assert jobs.get("two").state == "QUEUED"
+    with pytest.raises(LossdError, match=r"job 'one' is RUNNING: cancel it first"):
+        jobs.delete("one")
+    jobs.cancel("two")
+    assert jobs.wait("two").state == "CANCELLED"
+    jobs.cancel("one")
+    start = time.monotonic()
+    assert jobs.wait("one").state == "CANCELLED"
+    assert time.monotonic() - start < PATIENCE / 2
+    with pytest.raises(LossdError, match="job 'one' is CANCELLED: it has no results"):
+        jobs.fetch("one", "nowhere")
+    jobs.delete("one")
+    jobs.cancel("two")  # nothing to do
+
+
+def test_a_job_that_fails_says_why(jobs: ScoringJobs) -> None:
+    job = jobs.wait(jobs.submit("cross_entropy", "x.npy", "wrong.npy").name)
+    assert job.state == "FAILED"
+    assert job.reason == "LABEL_OUT_OF_RANGE"
+    assert "target[0] = 10 is outside [0, 10)" in job.error
+    assert jobs.wait(submitted(jobs).name).state == "SUCCEEDED"
+
+
+def test_a_job_whose_process_dies_has_failed(server: Server, jobs: ScoringJobs) -> None:
+    long_job(jobs, "victim")
+    begun(jobs, "victim")
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text()
+    (child,) = (
+        int(pid)
+        for pid in children.split()
+        if b"lossd.scoring.job" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    )
+    os.kill(child, signal.SIGKILL)
+    job = jobs.wait("victim")
+    assert job.state == "FAILED"
+    assert "ended with status -9" in job.error
+
+
+@pytest.mark.parametrize("source", ["/etc/passwd", "../secret.npy", "x.npy/../../secret.npy"])
+def test_paths_out_of_the_roots_are_refused(jobs: ScoringJobs, source: str) -> None:
+    with pytest.raises(LossdError, match="is outside of the folders that this server reads: "):
+        jobs.submit("cross_entropy", source, "y.npy")
+    assert jobs.all() == []
+
+
+@pytest.mark.parametrize("source", ["link.npy", "shards", "shards/*.npy"])
+def test_links_out_of_the_roots_are_refused(jobs: ScoringJobs, source: str) -> None:
+    job = jobs.wait(jobs.submit("cross_entropy", source, "y.npy").name)
+    assert job.state == "FAILED"
+    assert "is outside of the folders that this server reads" in job.error
+
+
+def test_what_can_be_checked_at_once_is(jobs: ScoringJobs) -> None:
+    with pytest.raises(UnknownLossError, match="did you mean 'cross_entropy'"):
+        jobs.submit("cross_entropi", "x.npy", "y.npy")
+    with pytest.raises(ParameterError, match="label_smoothing = 3"):
+        submitted(jobs, parameters={"label_smoothing": 3})
+    for name in ("A", "../x", "a" * 64):
+        with pytest.raises(LossdError, match="must be 1 to 63 of a-z, 0-9 and -"):
+            submitted(jobs, name)
+
+
+def test_jobs_and_files_that_there_are_not(jobs: ScoringJobs) -> None:
+    for name in ("none", "..", "../jobs", ""):
+        with pytest.raises(LossdError, match=f"there is no job '{name}'"):
+            jobs.get(name)
+        with pytest.raises(LossdError, match="there is no job"):
+            list(jobs.watch(name))
+    job = jobs.wait(submitted(jobs).name)
+    for file in ("../job.json", "losses", "/etc/passwd", ""):
+        with pytest.raises(LossdError, match="has no file"):
+            list(jobs.read(job.name, file))
+
+
+def test_several_workers_share_the_jobs(data: Path, tmp_path: Path) -> None:
+    """Whichever process answers, one computes; when that one dies, another goes on."""
+    with running(*flags(data, tmp_path), "--workers", "2") as server:
+        target = server.addresses()[0]
+        with ScoringJobs(target) as jobs:
+            names = [submitted(jobs).name for _ in range(3)]
+            for name in names:
+                assert jobs.wait(name).state == "SUCCEEDED"
+
+
+def test_a_server_without_jobs_says_so() -> None:
+    with (
+        running() as server,
+        ScoringJobs(server.addresses()[0]) as jobs,
+        pytest.raises(LossdError, match=r"has no scoring jobs: .* --scoring-dir and"),
+    ):
+        jobs.all()
+    with ScoringJobs("localhost:1") as jobs, pytest.raises(UnavailableError, match="localhost:1"):
+        jobs.all()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--scoring-dir", "/tmp"], "need both scoring_dir and scoring_roots"),
+        (["--scoring-roots", "/nowhere"], "'/nowhere' is not a folder"),
+    ],
+)
+def test_settings_that_do_not_fit(given: list[str], told: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "lossd.cli", "serve", *given],
+        capture_output=True, text=True, timeout=PATIENCE, env=environment(), check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert told in done.stderr
+
+
+def test_the_command(server: Server, here: dict[str, bytes], tmp_path: Path) -> None:
+    def jobs(*given: str, status: int = 0) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "lossd.cli", "jobs", "--target", server.addresses()[0], *given],
+            capture_output=True, text=True, timeout=PATIENCE, env=environment(), check=False,
+        )  # fmt: skip
+        assert done.returncode == status, done.stderr
+        return done.stdout + done.stderr
+
+    task = ["cross_entropy", "x.npy", "y.npy", "--label-smoothing", "0.1", "--gradients"]
+    jobs("submit", *task, "--shard-rows", str(SHARD), "--name", "mine", "--wait")
+    assert "SUCCEEDED" in jobs("list")
+    jobs("fetch", "mine", "--out", str(tmp_path / "out"))
+    assert everything(tmp_path / "out")["summary.json"] == here["summary.json"]
+    jobs("delete", "mine")
+    assert "there is no job 'mine'" in jobs("watch", "mine", status=1)
