@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from lossd.scoring.disk import strict
 from lossd.scoring.errors import ScoringError, SourceError
 from lossd.scoring.inference import bootstrap, sign_test, theory
 
@@ -79,17 +80,6 @@ class Comparison:
         if self.bootstrap["high"] < 0:
             return "b"
         return "a" if self.bootstrap["low"] > 0 else ""
-
-
-def strict(value: Any) -> Any:
-    """The value with strings for NaN and the infinities."""
-    if isinstance(value, dict):
-        return {k: strict(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [strict(v) for v in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return value
 
 
 def summary_of(folder: Path) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from lossd.scoring.charts import (
     write,
 )
 from lossd.scoring.comparison import Comparison
-from lossd.scoring.errors import OutputError
+from lossd.scoring.disk import writing
 from lossd.scoring.figures import figure, plain, share
 from lossd.scoring.pages import SHOWN, Band, Column, Table, Tile, render, table_of, write_whole
 
@@ -288,10 +288,8 @@ def write_comparison(folder: Path, made: Comparison) -> Path:
     Raises:
         OutputError: the folder cannot be written to.
     """
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         charts = draw(made, folder)
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be written to: {error.strerror}") from error
     write_whole(folder / "comparison.json", made.to_json())
     return write_whole(folder / "comparison.html", render("comparison.html", page_of(made, charts)))

@@ -2,10 +2,13 @@
 
 import contextlib
 import errno
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
+
+import numpy as np
 
 from lossd.scoring.errors import OutputError, ScoringError
 
@@ -29,9 +32,9 @@ def writing(path: Path) -> Iterator[None]:
             errno.ENOTDIR: "it is not a folder",
             errno.EEXIST: "it is not a folder",
         }.get(error.errno or 0, error.strerror)
-        raise OutputError(
-            f"cannot write to {error.filename or path}: {told}", field="out"
-        ) from error
+        named = str(error.filename or path)
+        place = path if named.endswith(TEMPORARY) else named
+        raise OutputError(f"cannot write to {place}: {told}", field="out") from error
 
 
 @contextlib.contextmanager
@@ -61,3 +64,16 @@ def _synchronise(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def strict(value: Any) -> Any:
+    """The same in what JSON has: NaN and infinities as strings, arrays as lists."""
+    if isinstance(value, dict):
+        return {str(key): strict(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [strict(each) for each in value]
+    if isinstance(value, np.generic):
+        return strict(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    return value

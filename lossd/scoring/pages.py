@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from lossd.scoring import figures
-from lossd.scoring.errors import OutputError
+from lossd.scoring.disk import replacing
 
 SHOWN: Final = 100
 """A table of classes or groups shows as many; summary.json has them all."""
@@ -118,12 +117,7 @@ def write_whole(path: Path, text: str) -> Path:
     Raises:
         OutputError: the folder cannot be written to.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        # Lone surrogates of undecodable file names cannot be UTF-8: shown as "?".
-        partial.write_bytes(text.encode("utf-8", "replace"))
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(f"{path} cannot be written: {error.strerror}") from error
+    with replacing(path) as file:
+        # lone surrogates of undecodable file names cannot be UTF-8: shown as "?"
+        file.write(text.encode("utf-8", "replace"))
     return path

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lossd.scoring.charts import Chart, ranked, write_charts
-from lossd.scoring.errors import OutputError
+from lossd.scoring.disk import writing
 from lossd.scoring.figures import figure, number, seconds, share
 from lossd.scoring.pages import SHOWN, Band, Column, Table, Tile, render, table_of, write_whole
 
@@ -338,9 +338,7 @@ def write_report(folder: Path, summary: Summary, timing: Mapping[str, Any] | Non
     Raises:
         OutputError: the folder cannot be written to.
     """
-    try:
+    with writing(folder):
         charts = write_charts(summary, folder)
-    except OSError as error:
-        raise OutputError(f"{folder / 'charts'} cannot be written: {error.strerror}") from error
     page = page_of(summary, timing, charts)
     return write_whole(folder / "report.html", render("report.html", page))

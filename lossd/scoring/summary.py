@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lossd import __version__
+from lossd.scoring.disk import strict
 from lossd.scoring.exact import ExactSum, rounded
 from lossd.scoring.folder import LOSSES, Folder, Part
 from lossd.scoring.inputs import Inputs
@@ -97,7 +98,7 @@ def summarise(
             for part in parts
         ],
     }
-    plain: dict[str, Any] = _plain(summary)
+    plain: dict[str, Any] = strict(summary)
     return plain
 
 
@@ -428,7 +429,7 @@ def _residuals(batch: pa.RecordBatch) -> tuple[Array, Array]:
     return residual[good], target[good]
 
 
-# --- what JSON has --------------------------------------------------------------------------------
+# --- what made it --------------------------------------------------------------------------------
 
 
 def _versions() -> dict[str, str]:
@@ -439,16 +440,3 @@ def _versions() -> dict[str, str]:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _plain(value: Any) -> Any:
-    """The same in what JSON has: NaN and infinities as strings."""
-    if isinstance(value, dict):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [_plain(each) for each in value]
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
-    return value

@@ -35,7 +35,14 @@ from lossd.scoring.errors import ScoringError
 from lossd.scoring.run import Progress, Result, resume, score
 from lossd.spec import find
 
-INTERRUPTED: Final = 130  # the exit status of a command that Ctrl-C ended
+UNFINISHED: Final = 1
+"""Exit status of a run that may succeed when it is run again: no server, no room."""
+
+WRONG: Final = 2
+"""Exit status of a run that cannot: what it was given is wrong."""
+
+INTERRUPTED: Final = 130
+"""Exit status of a run that Ctrl-C or SIGTERM ended."""
 
 _EXAMPLES: Final = """
 SOURCE is PATH or PATH::KEY. PATH is a file, a glob or a folder of .npy, .npz, .safetensors,
@@ -63,7 +70,8 @@ def main(given: Sequence[str]) -> None:
             result = _run(options, tell.watch)
     except LossdError as error:
         tell.failed(error)
-        raise SystemExit(2 if error.field else 1) from error
+        given = bool(error.field) or isinstance(error, ValueError | TypeError | LookupError)
+        raise SystemExit(WRONG if given else UNFINISHED) from error
     except KeyboardInterrupt:
         tell.stopped(options.out)
         raise SystemExit(INTERRUPTED) from None
