@@ -189,7 +189,7 @@ def test_bars_leave_out_what_has_no_mean() -> None:
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "charts").write_text("in the way")
-    with pytest.raises(OutputError, match="cannot write to .*/charts: it is not a folder"):
+    with pytest.raises(OutputError, match=r"cannot write to .*/charts: it is not a folder"):
         write_report(tmp_path, SUMMARIES["other"](), None)
     (tmp_path / "charts").unlink()
     (tmp_path / "report.html").mkdir()

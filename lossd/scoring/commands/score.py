@@ -70,8 +70,8 @@ def main(given: Sequence[str]) -> None:
             result = _run(options, tell.watch)
     except LossdError as error:
         tell.failed(error)
-        given = bool(error.field) or isinstance(error, ValueError | TypeError | LookupError)
-        raise SystemExit(WRONG if given else UNFINISHED) from error
+        wrong = bool(error.field) or isinstance(error, ValueError | TypeError | LookupError)
+        raise SystemExit(WRONG if wrong else UNFINISHED) from error
     except KeyboardInterrupt:
         tell.stopped(options.out)
         raise SystemExit(INTERRUPTED) from None
