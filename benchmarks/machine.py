@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-import llvmlite
+import llvmlite.binding
 from rich.console import Console
 
 BUSY: Final = 0.15  # cores that others use, from which figures are noise
