@@ -18,7 +18,7 @@ import ray.data
 from lossd_client.client import connect
 from lossd_client.errors import LossdError
 
-from lossd.scoring.engines import remote
+from lossd.scoring.engines import BLOCKS_SENT, remote
 from lossd.scoring.exact import ExactSum
 from lossd.scoring.folder import Folder, Kept, Part
 from lossd.scoring.inputs import Inputs, Shard
@@ -84,7 +84,7 @@ class _Actor:
         if targets:
             turn = int(ray.get_runtime_context().get_actor_id(), 16) % len(targets)
             evaluate = remote(self._opened.enter_context(connect(targets[turn])))
-        self._scorer = Scorer(inputs, evaluate)
+        self._scorer = Scorer(inputs, evaluate, at_once=BLOCKS_SENT if targets else 1)
         self._keep = self._opened.enter_context(Folder(Path(out), identity).keeping(inputs))
 
     def __call__(self, row: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,9 @@ Array = npt.NDArray[Any]
 TRIES: Final = 5
 """How often in a row a server may fail to answer before it is given up."""
 
+BLOCKS_SENT: Final = 4
+"""Blocks that a server is sent at once: a call costs as much as computing half a block."""
+
 _FIRST_PAUSE: Final = 0.2  # seconds before a server is asked again; twice as long each time
 _POLL: Final = 0.2  # seconds in which Ctrl-C is noticed
 
@@ -96,7 +99,8 @@ class _Work:
         Raises:
             UnavailableError: the server does not answer any more.
         """
-        scorer = Scorer(inputs, evaluate, self.stop)
+        at_once = 1 if evaluate is here else BLOCKS_SENT
+        scorer = Scorer(inputs, evaluate, self.stop, at_once=at_once)
         failures = 0
         while not self.stop.is_set():
             try:
@@ -110,7 +114,10 @@ class _Work:
                 failures += 1
                 if failures == TRIES:
                     raise
-                self.stop.wait(_FIRST_PAUSE * 2**failures)
+                self.stop.wait(BLOCKS_SENT: Final = 4
+"""Blocks that a server is sent at once: a call costs as much as computing half a block."""
+
+_FIRST_PAUSE * 2**failures)
             except InterruptedRunError:
                 return
             else:

@@ -95,10 +95,16 @@ class Scorer:
     """Computes shards, one at a time."""
 
     def __init__(
-        self, inputs: Inputs, evaluate: Evaluate = here, stop: threading.Event | None = None
+        self,
+        inputs: Inputs,
+        evaluate: Evaluate = here,
+        stop: threading.Event | None = None,
+        *,
+        at_once: int = 1,
     ) -> None:
-        """Compute what `inputs` hold by `evaluate`, until `stop` is set."""
+        """Compute what `inputs` hold by `evaluate`, so many blocks at once, until `stop` is set."""
         self._inputs, self._evaluate = inputs, evaluate
+        self._step = at_once * inputs.block_rows
         self._stop = stop or threading.Event()
         task = inputs.task
         self._parameters = {
@@ -137,7 +143,7 @@ class Scorer:
             arrays = self._read(block.start, block.stop, self._others(), spent)
             arrays |= {name: array[here] for name, array in beside.items()} | self._inputs.whole
             if not self._divided_at_once:
-                divisors.append(self._divided_by(block, arrays))
+                divisors += self._divided_by_blocks(block, arrays)
             try:
                 losses, made = self._evaluate(
                     self._inputs.task.loss, arrays, self._parameters, self._wanted
@@ -151,10 +157,10 @@ class Scorer:
         return scored
 
     def _blocks(self, shard: Shard) -> Iterator[Shard]:
-        for start in range(shard.start, shard.stop, self._inputs.block_rows):
+        for start in range(shard.start, shard.stop, self._step):
             if self._stop.is_set():
                 raise InterruptedRunError("the run was stopped")
-            yield Shard(shard.number, start, min(start + self._inputs.block_rows, shard.stop))
+            yield Shard(shard.number, start, min(start + self._step, shard.stop))
 
     def _others(self) -> list[str]:
         return [name for name in self._inputs.sources if name not in self._beside]
@@ -165,6 +171,14 @@ class Scorer:
         spent.reading += time.perf_counter() - begun
         spent.read += sum(array.nbytes for array in arrays.values())
         return arrays
+
+    def _divided_by_blocks(self, rows: Shard, arrays: Mapping[str, Array]) -> Iterator[float]:
+        """The divisors of single blocks: how many are computed at once must not change a bit."""
+        for start in range(rows.start, rows.stop, self._inputs.block_rows):
+            stop = min(start + self._inputs.block_rows, rows.stop)
+            here = slice(start - rows.start, stop - rows.start)
+            cut = {n: array[here] for n, array in arrays.items() if n in self._inputs.sources}
+            yield self._divided_by(Shard(rows.number, start, stop), cut | self._inputs.whole)
 
     def _divided_by(self, rows: Shard, arrays: Mapping[str, Array]) -> float:
         try:

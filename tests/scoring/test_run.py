@@ -13,6 +13,8 @@ from lossd_client.errors import DomainError, LabelError, ParameterError, ShapeEr
 from torch.nn import functional
 
 from lossd.scoring import Result, ScoringError, SourceError, Threads, inputs, score
+from lossd.scoring.scorer import Scorer
+from lossd.scoring.task import Task
 from tests.scoring import files
 
 Array = npt.NDArray[Any]
@@ -389,3 +391,23 @@ def test_parameters_are_checked_as_everywhere(classified: Path, tmp_path: Path) 
         score("cross_entropy", *given, out=tmp_path / "c", tensors={"weights": given[0]})
     with pytest.raises(ParameterError, match="needs the tensor 'negative' too"):
         score("triplet_margin_loss", given[0], given[0], out=tmp_path / "d")
+
+
+def test_bits_do_not_depend_on_how_much_is_computed_at_once(tmp_path: Path) -> None:
+    """Also of a divisor that is summed over rows too wide to be read for a shard at once."""
+    random = np.random.default_rng(6)
+    x, y, w = (random.random((4000, 50), np.float32) for _ in range(3))
+    for name, array in {"x": x, "y": y, "w": w}.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    task = Task(
+        "mse_loss", {n: str(tmp_path / f"{m}.npy") for n, m in
+                     {"input": "x", "target": "y", "weight": "w"}.items()},
+    )  # fmt: skip
+    found = []
+    for at_once in (1, 3):
+        opened = inputs.Inputs(task)
+        opened.block_rows = 100
+        scored = Scorer(opened, at_once=at_once).shard(opened.shards[0])
+        found.append((scored.total, scored.divisor, scored.table))
+    assert found[0] == found[1]
+    near(float(found[0][1]), w.sum(dtype=np.float64))
