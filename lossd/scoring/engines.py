@@ -114,10 +114,7 @@ class _Work:
                 failures += 1
                 if failures == TRIES:
                     raise
-                self.stop.wait(BLOCKS_SENT: Final = 4
-"""Blocks that a server is sent at once: a call costs as much as computing half a block."""
-
-_FIRST_PAUSE * 2**failures)
+                self.stop.wait(_FIRST_PAUSE * 2**failures)
             except InterruptedRunError:
                 return
             else:
