@@ -24,7 +24,7 @@ $(VENV)/.demo: $(BIN)/python $(SOURCES)
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.demo
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[score]' --group test --group lint --group gen
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[ray]' --group test --group lint --group gen
 	@touch $@
 
 demo: $(VENV)/.demo ## losses and gradients from a real server, on real data, in about a minute

@@ -47,7 +47,8 @@ def here(
 class Spent:
     """Where a worker's time went.
 
-    reading, computing, writing: seconds; read: bytes of the tensors.
+    reading, computing, writing: seconds; read: bytes of the tensors. What a server does counts as
+    computing, and so does the way there and back.
     """
 
     reading: float = 0.0
