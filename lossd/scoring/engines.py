@@ -30,7 +30,9 @@ _POLL: Final = 0.2  # seconds in which Ctrl-C is noticed
 
 
 class Engine(Protocol):
-    """Computes shards in any order."""
+    """Computes shards in any order; asks servers, if there are targets."""
+
+    targets: Sequence[str]
 
     def run(self, inputs: Inputs, folder: Folder, shards: Sequence[Shard]) -> Iterator[Kept]:
         """Compute shards and keep what they give in the folder.

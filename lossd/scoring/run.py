@@ -208,7 +208,9 @@ def run(
         _check_unchanged(inputs, folder)
         summary = summarise(inputs, folder, [p for p in parts.values() if p], worst)
         folder.write_json(SUMMARY, summary)
-        timing = _timing(inputs, left, spent, computed, time.perf_counter() - begun)
+        timing = _timing(
+            left, spent, computed, time.perf_counter() - begun, served=bool(engine.targets)
+        )
         folder.write_json(TIMING, timing)
         if report:
             from lossd.scoring.report import write_report
@@ -254,10 +256,12 @@ def _check_unchanged(inputs: Inputs, folder: Folder) -> None:
 
 
 def _timing(
-    inputs: Inputs, left: Sequence[Shard], spent: Spent, computed: float, whole: float
+    left: Sequence[Shard], spent: Spent, computed: float, whole: float, *, served: bool
 ) -> dict[str, Any]:
     """What timing.json holds; rates are of a worker's time at what they tell of."""
-    shares = {"reading": spent.reading, "computing": spent.computing, "writing": spent.writing}
+    # a worker cannot tell the way to a server and back from what the server does
+    middle = "servers" if served else "computing"
+    shares = {"reading": spent.reading, middle: spent.computing, "writing": spent.writing}
     busy = sum(shares.values())
     rows = sum(shard.stop - shard.start for shard in left)
     return {
@@ -268,7 +272,8 @@ def _timing(
         "bytes_per_second": spent.read / computed if rows else 0.0,
         "worker_seconds": shares,
         "shares": {name: each / busy if busy else 0.0 for name, each in shares.items()},
-        "reading_bytes_per_second": spent.read / spent.reading if spent.reading else 0.0,
-        "computing_bytes_per_second": spent.read / spent.computing if spent.computing else 0.0,
+        "worker_bytes_per_second": {
+            name: spent.read / each if each else 0.0 for name, each in shares.items()
+        },
         "bottleneck": max(shares, key=lambda name: shares[name]) if busy else "",
     }

@@ -275,7 +275,10 @@ def _timing(result: Result) -> str:
     timing = result.timing
     if not timing["rows"]:
         return "nothing was left to compute"
-    shares = ", ".join(f"{name} {share:.0%}" for name, share in timing["shares"].items())
+    rates = timing["worker_bytes_per_second"]
+    shares = ", ".join(
+        f"{name} {share:.0%} ({size(rates[name])}/s)" for name, share in timing["shares"].items()
+    )
     return (
         f"{size(timing['bytes'])} in {timing['seconds']:.1f} s: "
         f"{size(timing['bytes_per_second'])}/s, {timing['rows_per_second']:,.0f} rows/s; workers' "
