@@ -18,11 +18,11 @@ import ray.data
 from lossd_client.client import connect
 from lossd_client.errors import LossdError
 
-from lossd.scoring.engines import BLOCKS_SENT, remote
+from lossd.scoring.engines import remote
 from lossd.scoring.exact import ExactSum
 from lossd.scoring.folder import Folder, Kept, Part
 from lossd.scoring.inputs import Inputs, Shard
-from lossd.scoring.scorer import Evaluate, Scorer, Spent, here
+from lossd.scoring.scorer import HERE, Scorer, Spent
 from lossd.scoring.task import Task
 
 
@@ -80,11 +80,11 @@ class _Actor:
         self._opened = ExitStack()
         inputs = Inputs(Task.from_json(task))
         self._opened.callback(inputs.close)
-        evaluate: Evaluate = here
+        evaluator = HERE
         if targets:
             turn = int(ray.get_runtime_context().get_actor_id(), 16) % len(targets)
-            evaluate = remote(self._opened.enter_context(connect(targets[turn])))
-        self._scorer = Scorer(inputs, evaluate, at_once=BLOCKS_SENT if targets else 1)
+            evaluator = remote(self._opened.enter_context(connect(targets[turn])))
+        self._scorer = Scorer(inputs, evaluator)
         self._keep = self._opened.enter_context(Folder(Path(out), identity).keeping(inputs))
 
     def __call__(self, row: Mapping[str, Any]) -> dict[str, Any]:

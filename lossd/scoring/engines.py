@@ -15,7 +15,7 @@ from lossd_client.errors import UnavailableError
 from lossd.scoring.errors import InterruptedRunError
 from lossd.scoring.folder import Folder, Kept
 from lossd.scoring.inputs import Inputs, Shard
-from lossd.scoring.scorer import Evaluate, Scored, Scorer, here
+from lossd.scoring.scorer import HERE, Evaluator, Scored, Scorer
 
 Array = npt.NDArray[Any]
 
@@ -61,14 +61,14 @@ class Threads:
         work = _Work(shards)
         with contextlib.ExitStack() as opened:
             keep = opened.enter_context(folder.keeping(inputs))
-            evaluates: list[Evaluate] = [here] * (0 if self.targets else self.workers)
+            evaluators = [HERE] * (0 if self.targets else self.workers)
             for target in self.targets:
                 client = opened.enter_context(connect(target, timeout=self.timeout))
-                evaluates += [remote(client)] * self.workers
-            threads = opened.enter_context(ThreadPoolExecutor(len(evaluates), "lossd-score"))
+                evaluators += [remote(client)] * self.workers
+            threads = opened.enter_context(ThreadPoolExecutor(len(evaluators), "lossd-score"))
             opened.callback(work.stop.set)  # before the threads are waited for
             yield from work.results(
-                [threads.submit(work.do, inputs, each, keep) for each in evaluates]
+                [threads.submit(work.do, inputs, each, keep) for each in evaluators]
             )
 
 
@@ -95,14 +95,13 @@ class _Work:
                 left -= 1
                 yield kept
 
-    def do(self, inputs: Inputs, evaluate: Evaluate, keep: Callable[[Scored], Kept]) -> None:
+    def do(self, inputs: Inputs, evaluator: Evaluator, keep: Callable[[Scored], Kept]) -> None:
         """Compute shards until all is stopped.
 
         Raises:
             UnavailableError: the server does not answer any more.
         """
-        at_once = 1 if evaluate is here else BLOCKS_SENT
-        scorer = Scorer(inputs, evaluate, self.stop, at_once=at_once)
+        scorer = Scorer(inputs, evaluator, self.stop)
         failures = 0
         while not self.stop.is_set():
             try:
@@ -134,7 +133,7 @@ def _raise_failure(workers: Sequence[Future[None]]) -> None:
         raise InterruptedRunError(f"no server answers any more: {failures[0]}") from failures[0]
 
 
-def remote(client: Client) -> Evaluate:
+def remote(client: Client) -> Evaluator:
     """Has a server compute."""
 
     def evaluate(
@@ -149,4 +148,4 @@ def remote(client: Client) -> Evaluate:
         tensors = cast(Mapping[str, Array], response.tensors)
         return tensors["loss"], {name: tensors[f"grad.{name}"] for name in gradients}
 
-    return evaluate
+    return Evaluator(evaluate, client.empty, BLOCKS_SENT)

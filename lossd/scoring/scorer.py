@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,28 +19,43 @@ from lossd.plan import Plan
 from lossd.scoring.errors import InterruptedRunError
 from lossd.scoring.exact import ExactSum
 from lossd.scoring.inputs import Inputs, Shard, located, row_bytes
+from lossd.scoring.sources import Shape
 
 Array = npt.NDArray[Any]
 
 _FEW: Final = 64  # bytes of a row
 
-Evaluate = Callable[
-    [str, Mapping[str, Array], Mapping[str, Any], Sequence[str]],
-    tuple[Array, Mapping[str, Array]],
-]
-"""Computes a loss of tensors with parameters under reduction='none', and gradients by name."""
+
+class Evaluator(NamedTuple):
+    """Computes losses.
+
+    evaluate: evaluate(loss, tensors, parameters, gradients) gives the losses under
+        reduction='none', and gradients by name.
+    empty: where predictions are best read to, None for anywhere.
+    at_once: blocks that are best computed together.
+    """
+
+    evaluate: Callable[
+        [str, Mapping[str, Array], Mapping[str, Any], Sequence[str]],
+        tuple[Array, Mapping[str, Array]],
+    ]
+    empty: Callable[[Shape, np.dtype[Any]], Array] | None = None
+    at_once: int = 1
 
 
-def here(
+def _here(
     loss: str,
     tensors: Mapping[str, Array],
     parameters: Mapping[str, Any],
     gradients: Sequence[str],
 ) -> tuple[Array, Mapping[str, Array]]:
-    """Compute in this thread: as many as there are workers do."""
     with runtime.one_thread():
         result = compute(Call(loss, tensors, parameters, "none", gradients))
     return result.loss, result.gradients
+
+
+HERE: Final = Evaluator(_here)
+"""Computes in the calling thread: as many as there are workers do."""
 
 
 @dataclass
@@ -98,14 +113,12 @@ class Scorer:
     def __init__(
         self,
         inputs: Inputs,
-        evaluate: Evaluate = here,
+        evaluator: Evaluator = HERE,
         stop: threading.Event | None = None,
-        *,
-        at_once: int = 1,
     ) -> None:
-        """Compute what `inputs` hold by `evaluate`, so many blocks at once, until `stop` is set."""
-        self._inputs, self._evaluate = inputs, evaluate
-        self._step = at_once * inputs.block_rows
+        """Compute what `inputs` hold, until `stop` is set."""
+        self._inputs, self._evaluate, self._empty = inputs, evaluator.evaluate, evaluator.empty
+        self._step = evaluator.at_once * inputs.block_rows
         self._stop = stop or threading.Event()
         task = inputs.task
         self._parameters = {
@@ -168,10 +181,18 @@ class Scorer:
 
     def _read(self, start: int, stop: int, names: list[str], spent: Spent) -> dict[str, Array]:
         begun = time.perf_counter()
-        arrays = {name: self._inputs.sources[name].read(start, stop) for name in names}
+        arrays = {name: self._rows(name, start, stop) for name in names}
         spent.reading += time.perf_counter() - begun
         spent.read += sum(array.nbytes for array in arrays.values())
         return arrays
+
+    def _rows(self, name: str, start: int, stop: int) -> Array:
+        source = self._inputs.sources[name]
+        if self._empty is None or name != self._inputs.input:
+            return source.read(start, stop)
+        room = self._empty((stop - start, *source.shape), source.dtype)
+        source.read_to(start, room)
+        return room
 
     def _divided_by_blocks(self, rows: Shard, arrays: Mapping[str, Array]) -> Iterator[float]:
         """The divisors of single blocks: how many are computed at once must not change a bit."""

@@ -66,6 +66,10 @@ class Source(ABC):
             SourceError: a file that is damaged, or shorter than it says; names file and row.
         """
 
+    def read_to(self, start: int, out: Array) -> None:
+        """Read as many rows from `start` on as `out` has, into it; raises as `read`."""
+        out[:] = self.read(start, start + len(out))
+
     @abstractmethod
     def place(self, row: int) -> str:
         """Where a row is, for messages: "shards/b.npy, row 17"."""

@@ -13,7 +13,7 @@ from lossd_client.errors import DomainError, LabelError, ParameterError, ShapeEr
 from torch.nn import functional
 
 from lossd.scoring import Result, ScoringError, SourceError, Threads, inputs, score
-from lossd.scoring.scorer import Scorer
+from lossd.scoring.scorer import HERE, Scorer
 from lossd.scoring.task import Task
 from tests.scoring import files
 
@@ -407,7 +407,7 @@ def test_bits_do_not_depend_on_how_much_is_computed_at_once(tmp_path: Path) -> N
     for at_once in (1, 3):
         opened = inputs.Inputs(task)
         opened.block_rows = 100
-        scored = Scorer(opened, at_once=at_once).shard(opened.shards[0])
+        scored = Scorer(opened, HERE._replace(at_once=at_once)).shard(opened.shards[0])
         found.append((scored.total, scored.divisor, scored.table))
     assert found[0] == found[1]
     near(float(found[0][1]), w.sum(dtype=np.float64))

@@ -60,12 +60,16 @@ class FileSource(Source):
 
     def read(self, start: int, stop: int) -> Array:
         """Rows from `start` to before `stop`."""
-        if not 0 <= start <= stop <= self.rows:
-            raise IndexError(f"{self.name} has rows 0 to {self.rows}, not {start} to {stop}")
+        self.check_range(start, stop)
         if start == stop:
             return np.empty((0, *self.shape), self.dtype)
         with blamed(f"{self.name}, rows {start} to {stop - 1}", self.kind, self.failures):
             return self.fetch(start, stop)
+
+    def check_range(self, start: int, stop: int) -> None:
+        """Raise IndexError if there are no such rows."""
+        if not 0 <= start <= stop <= self.rows:
+            raise IndexError(f"{self.name} has rows 0 to {self.rows}, not {start} to {stop}")
 
     def place(self, row: int) -> str:
         """Where a row is."""
