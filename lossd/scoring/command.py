@@ -24,7 +24,7 @@ from rich.table import Table
 import lossd.losses  # noqa: F401  fills the registry
 from lossd.kernels import runtime
 from lossd.scoring.engines import Engine, Threads
-from lossd.scoring.errors import ScoringError
+from lossd.scoring.errors import ScoringError, SourceError
 from lossd.scoring.run import Progress, Result, resume, score
 from lossd.spec import Loss, Param, find, registry
 
@@ -45,8 +45,9 @@ def main(given: Sequence[str]) -> None:
     """Run `lossd score` with these arguments."""
     parser = _parser(next((word for word in given if word in registry), None))
     options = parser.parse_args(given)
-    if options.resume and options.loss:
-        parser.error("--resume takes what is scored from the folder: leave LOSS and sources out")
+    if options.resume and (options.loss or _settings(options)):
+        words = ", ".join(_settings(options)) or "LOSS and sources"
+        parser.error(f"--resume takes what is scored from the folder: leave {words} out")
     if not options.resume and options.targets is None:
         parser.error("LOSS, PREDICTIONS and TARGETS are needed")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops as cleanly as Ctrl-C
@@ -56,11 +57,18 @@ def main(given: Sequence[str]) -> None:
             result = _run(options, tell.watch)
     except LossdError as error:
         tell.failed(error)
-        raise SystemExit(2 if error.field else 1) from error
+        bad_input = error.field or isinstance(error, SourceError)
+        raise SystemExit(2 if bad_input else 1) from error
     except KeyboardInterrupt:
         tell.stopped(options.out)
         raise SystemExit(INTERRUPTED) from None
     tell.finished(result)
+
+
+def _settings(options: argparse.Namespace) -> list[str]:
+    """Flags that were given of those that say what is scored."""
+    names = ("sample_weight", "ids", "group_by", "tensor", "gradients", "shard_rows", "overwrite")
+    return [_flag(name) for name in names if getattr(options, name)]
 
 
 def _run(options: argparse.Namespace, watch: Callable[[Progress], None]) -> Result:
@@ -74,7 +82,7 @@ def _run(options: argparse.Namespace, watch: Callable[[Progress], None]) -> Resu
         return resume(options.out, **shared)
     loss = find(options.loss)
     chosen = vars(options)
-    tensors = dict(pair.partition("=")[::2] for pair in options.tensor)
+    tensors = dict(options.tensor)
     tensors |= {name: chosen[name] for name in loss.optional() if chosen.get(name)}
     parameters = {name: chosen[name] for name in loss.params if chosen.get(name) is not None}
     if options.normalizer is not None:
@@ -122,18 +130,29 @@ def _parser(loss: str | None) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("loss", nargs="?", metavar="LOSS", help="functional name: `lossd losses` lists them")
-    add("predictions", nargs="?", metavar="PREDICTIONS", help="source of the first tensor")
-    add("targets", nargs="?", metavar="TARGETS", help="source of the second")
+    add(
+        "loss",
+        nargs="?",
+        metavar="LOSS",
+        help="functional name, such as cross_entropy: `lossd losses` lists them",
+    )
+    add("predictions", nargs="?", metavar="PREDICTIONS", help="source of the loss's first tensor")
+    add("targets", nargs="?", metavar="TARGETS", help="source of its second tensor")
     add("--out", type=Path, required=True, metavar="DIR", help="folder of the results")
     _add_sources(parser)
     _add_workers(parser)
-    add("--shard-rows", type=_positive, default=0, metavar="N", help="rows that are kept as one")
+    add(
+        "--shard-rows",
+        type=_positive,
+        default=0,
+        metavar="N",
+        help="rows of a part, which is kept as one (32 MiB of predictions)",
+    )
     add("--resume", action="store_true", help="go on with the run in DIR")
     add("--overwrite", action="store_true", help="begin anew where DIR holds a run")
     add("--worst", type=int, default=20, metavar="K", help="tell the K largest losses (20)")
     add("--no-report", dest="report", action="store_false", help="make no report.html")
-    add("--json", action="store_true", help="tell progress and result as lines of JSON")
+    add("--json", action="store_true", help="tell progress, result and errors as lines of JSON")
     add("--quiet", action="store_true", help="tell only the result")
     if loss:
         _add_parameters(parser, find(loss))
@@ -150,11 +169,14 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
         "--tensor",
         action="append",
         default=[],
+        type=_pair,
         metavar="NAME=SOURCE",
         help="a further tensor of the loss (repeatable)",
     )
     group.add_argument(
-        "--gradients", action="store_true", help="write gradients.npy, of each row's own loss"
+        "--gradients",
+        action="store_true",
+        help="write gradients.npy: of each row's own loss with respect to its prediction",
     )
 
 
@@ -165,13 +187,13 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="ADDRESS",
-        help="a server, such as host:50051 or unix:/run/lossd.sock (repeatable); else this process",
+        help="a server that computes, such as host:50051 or unix:/run/lossd.sock (repeatable)",
     )
     group.add_argument(
         "--workers",
         type=_positive,
         metavar="N",
-        help="threads: one for each processor, or two for each server; or actors: two",
+        help="threads (one for each processor; with servers two for each), or Ray's actors (two)",
     )
     group.add_argument(
         "--engine",
@@ -180,10 +202,12 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
         help="threads of this process (the default), or actors of a Ray cluster",
     )
     group.add_argument(
-        "--ray-address", metavar="ADDRESS", help="the cluster's; else $RAY_ADDRESS or one's own"
+        "--ray-address",
+        metavar="ADDRESS",
+        help="of the Ray cluster; else $RAY_ADDRESS, or a cluster of its own here",
     )
     group.add_argument(
-        "--timeout", type=float, metavar="SECONDS", help="what a server has for a block"
+        "--timeout", type=float, metavar="SECONDS", help="that a server has for a block (no limit)"
     )
 
 
@@ -194,7 +218,10 @@ def _add_parameters(parser: argparse.ArgumentParser, loss: type[Loss]) -> None:
     for name, declared in loss.params.items():
         group.add_argument(_flag(name), dest=name, **_typed(declared))
     group.add_argument(
-        "--normalizer", type=_number_or_name, help="what the mean divides by (`lossd losses`)"
+        "--normalizer",
+        type=_number_or_name,
+        metavar="HOW",
+        help="what the mean divides by: batch, weights, valid or a number",
     )
     group.add_argument("--zero-if-empty", action="store_true", help="a mean of nothing is 0")
 
@@ -220,6 +247,13 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{value} must be 1 or more")
     return value
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, _, source = text.partition("=")
+    if not (name and source):
+        raise argparse.ArgumentTypeError(f"{text!r} must be NAME=SOURCE")
+    return name, source
 
 
 def _number_or_name(text: str) -> float | str:

@@ -449,11 +449,13 @@ def compare(
         SourceError: a file cannot be read.
         OutputError: `out` cannot be written to.
     """
-    if resamples < 1 or not 0 < confidence < 1 or worst < 0:
-        raise ScoringError(
-            f"resamples={resamples}, confidence={confidence}, worst={worst}: at least 1, between "
-            "0 and 1, at least 0 would work"
-        )
+    for name, value, fits, range_ in (
+        ("resamples", resamples, resamples >= 1, ">= 1"),
+        ("confidence", confidence, 0 < confidence < 1, "> 0 and < 1"),
+        ("worst", worst, worst >= 0, ">= 0"),
+    ):
+        if not fits:
+            raise ScoringError(f"{name} = {value} is outside its range: it must be {range_}")
     first, second = summary_of(run_a), summary_of(run_b)
     apart = check_settings(first, second)
     whole: Whole | None = None

@@ -21,12 +21,29 @@ def main(given: Sequence[str]) -> None:
         "B's loss less A's, so that below 0 B is better.",
     )
     add = parser.add_argument
-    add("a", type=Path, metavar="RUN_A", help="folder of the run that is the measure")
-    add("b", type=Path, metavar="RUN_B", help="folder of the run that is measured")
+    add(
+        "a",
+        type=Path,
+        metavar="RUN_A",
+        help="folder of the run to compare with, the older model say",
+    )
+    add("b", type=Path, metavar="RUN_B", help="folder of the run to judge, the newer model say")
     add("--out", type=Path, metavar="DIR", help="write comparison.json, comparison.html and charts")
-    add("--confidence", type=float, default=0.95, metavar="P", help="of intervals (0.95)")
-    add("--resamples", type=int, default=10_000, metavar="N", help="of the bootstrap (10000)")
-    add("--worst", type=int, default=20, metavar="K", help="rows that are told on each side (20)")
+    add(
+        "--confidence",
+        type=float,
+        default=0.95,
+        metavar="P",
+        help="how often such intervals hold the mean (0.95)",
+    )
+    add("--resamples", type=int, default=10_000, metavar="N", help="draws of the bootstrap (10000)")
+    add(
+        "--worst",
+        type=int,
+        default=20,
+        metavar="K",
+        help="tell the K rows that most improved and worsened (20)",
+    )
     add("--json", action="store_true", help="print comparison.json instead of a table")
     options = parser.parse_args(given)
     try:
