@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lossd.scoring.compare import Comparison, compare
-from lossd.scoring.figures import brief
+from lossd.scoring.figures import MINUS, brief
 
 
 def main(given: Sequence[str]) -> None:
@@ -78,7 +78,8 @@ def _tell(made: Comparison, out: Path | None) -> None:
     signs = made.signs
     for word in ("better", "worse", "equal"):
         table.add_row(f"rows of which B is {word}", f"{signs[word]:,}")
-    table.add_row("p of the sign test", brief(signs["p"]))
+    p = brief(signs["p"]) if signs["p"] > 1e-300 else f"< 1e{MINUS}300"
+    table.add_row("p of the sign test", p)
     console.print(table, markup=False)
     verdict = {
         "a": "A is better: the interval lies above 0",
