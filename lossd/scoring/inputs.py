@@ -145,7 +145,10 @@ class Inputs:
         plan, more = self.outline(2), self.outline(3)
         loss, shape = plan.loss, plan.layout.output
         if shape[:1] != (2,) or more.layout.output != (3, *shape[1:]):
-            shapes = ", ".join(f"{n} {('rows', *s.shape)}" for n, s in self.sources.items())
+            shapes = ", ".join(
+                f"{name} ({', '.join(map(str, ('rows', *source.shape)))})"
+                for name, source in self.sources.items()
+            )
             raise ShapeError(
                 f"{self.task.loss}: rows of these shapes do not have losses of their own: {shapes}",
                 field=self.input,
