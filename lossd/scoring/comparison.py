@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import zip_longest
@@ -412,9 +413,9 @@ def check_settings(a: Summary, b: Summary) -> dict[str, Any] | None:
 
 
 def compare(
-    run_a: Path,
-    run_b: Path,
-    out: Path | None = None,
+    run_a: str | os.PathLike[str],
+    run_b: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
     *,
     resamples: int = 10_000,
     confidence: float = 0.95,
@@ -439,11 +440,14 @@ def compare(
         SourceError: a file cannot be read.
         OutputError: `out` cannot be written to.
     """
-    if resamples < 1 or not 0 < confidence < 1 or worst < 0:
-        raise ScoringError(
-            f"resamples={resamples}, confidence={confidence}, worst={worst}: at least 1, between "
-            "0 and 1, at least 0 would work"
-        )
+    run_a, run_b = Path(run_a), Path(run_b)
+    for name, value, fits, range_ in (
+        ("resamples", resamples, resamples >= 1, ">= 1"),
+        ("confidence", confidence, 0 < confidence < 1, "> 0 and < 1"),
+        ("worst", worst, worst >= 0, ">= 0"),
+    ):
+        if not fits:
+            raise ScoringError(f"{name}={value} is outside its range: it must be {range_}")
     first, second = summary_of(run_a), summary_of(run_b)
     apart = check_settings(first, second)
     whole: Whole | None = None
@@ -468,7 +472,7 @@ def compare(
     if out is not None:
         from lossd.scoring.comparison_page import write_comparison
 
-        write_comparison(out, result)
+        write_comparison(Path(out), result)
     return result
 
 

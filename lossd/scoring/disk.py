@@ -34,7 +34,8 @@ def writing(path: Path) -> Iterator[None]:
         }.get(error.errno or 0, error.strerror)
         named = str(error.filename or path)
         place = path if named.endswith(TEMPORARY) else named
-        raise OutputError(f"cannot write to {place}: {told}", field="out") from error
+        field = "" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "out"
+        raise OutputError(f"cannot write to {place}: {told}", field=field) from error
 
 
 @contextlib.contextmanager

@@ -130,7 +130,9 @@ def _raise_failure(workers: Sequence[Future[None]]) -> None:
         if not isinstance(error, UnavailableError):
             raise error
     if len(failures) == len(workers):
-        raise InterruptedRunError(f"no server answers any more: {failures[0]}") from failures[0]
+        raise InterruptedRunError(
+            f"no server answers any more: {failures[0]}. What is done stays: run it again to go on"
+        ) from failures[0]
 
 
 def remote(client: Client) -> Evaluator:

@@ -61,7 +61,7 @@ class Inputs:
         declared = find(task.loss)
         _check_family(task.loss, declared)
         names = _checked_names(task)
-        opened = {name: open_source(task.tensors[name]) for name in names}
+        opened = {name: _opened(task.tensors[name], name) for name in names}
         self.input = names[0]
         first = opened[self.input]
         self.rows = first.rows
@@ -77,9 +77,9 @@ class Inputs:
             else:
                 self.sources[name] = source
         if task.sample_weight:
-            self.sources[SAMPLE_WEIGHT] = open_source(task.sample_weight)
-        self.ids = open_source(task.ids, text=True) if task.ids else None
-        self.groups = open_source(task.groups, text=True) if task.groups else None
+            self.sources[SAMPLE_WEIGHT] = _opened(task.sample_weight, SAMPLE_WEIGHT)
+        self.ids = _opened(task.ids, "ids", text=True) if task.ids else None
+        self.groups = _opened(task.groups, "groups", text=True) if task.groups else None
         self._check_rows()
         self._check_loss()
         self.block_rows = max(1, BLOCK_BYTES // row_bytes(first))
@@ -141,10 +141,14 @@ class Inputs:
 
     def _check_loss(self) -> None:
         """Check that each row has a loss of its own."""
+        self.outline(self.rows)  # what does not fit is told with the shapes that there are
         plan, more = self.outline(2), self.outline(3)
         loss, shape = plan.loss, plan.layout.output
         if shape[:1] != (2,) or more.layout.output != (3, *shape[1:]):
-            shapes = ", ".join(f"{n} {('rows', *s.shape)}" for n, s in self.sources.items())
+            shapes = ", ".join(
+                f"{name} ({', '.join(map(str, ('rows', *source.shape)))})"
+                for name, source in self.sources.items()
+            )
             raise ShapeError(
                 f"{self.task.loss}: rows of these shapes do not have losses of their own: {shapes}",
                 field=self.input,
@@ -196,6 +200,14 @@ def cut(rows: int, each: int, cuts: Sequence[int] = (0,), most: int = 0) -> list
 def row_bytes(source: Source) -> int:
     """Bytes of a row."""
     return max(1, int(np.prod(source.shape, dtype=np.int64)) * source.dtype.itemsize)
+
+
+def _opened(name: str, field: str, *, text: bool = False) -> Source:
+    """A source; errors know which tensor is at fault."""
+    try:
+        return open_source(name, text=text)
+    except SourceError as error:
+        raise SourceError(str(error), field=field) from error
 
 
 def _check_family(name: str, declared: type[Loss]) -> None:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pyarrow.dataset
+from lossd_client.errors import ParameterError
 
 from lossd.kernels import runtime
 from lossd.scoring.engines import Engine, Threads
@@ -195,6 +196,9 @@ def run(
     watch: Callable[[Progress], None] = lambda progress: None,
 ) -> Result:
     """Do a task, or what is left of it; see `score`."""
+    for name, value in (("worst", worst), ("shard_rows", task.shard_rows)):
+        if value < 0:
+            raise ParameterError(f"{name} = {value} must be 0 or more", field=name)
     engine = engine or Threads(runtime.MAX_THREADS)
     with closing(Inputs(task)) as inputs, Folder.held(out) as folder:
         folder.begin(inputs, overwrite=overwrite)

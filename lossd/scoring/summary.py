@@ -211,9 +211,9 @@ def _passed_over(
         moments.add(values[finite])
         right = _right(batch)
         if "class" in losses.names:
-            by_class.add(batch["class"], values, finite, right)
+            by_class.add(batch["class"], values, finite, missing, right)
         if "group" in losses.names:
-            by_group.add(batch["group"], values, finite, right)
+            by_group.add(batch["group"], values, finite, missing, right)
         if told:
             told.add(batch)
         odd += [
@@ -277,7 +277,9 @@ class _Table:
     def __init__(self) -> None:
         self._found: dict[Any, list[Any]] = {}
 
-    def add(self, keys: pa.Array, values: Array, finite: Array, right: Array | None) -> None:
+    def add(
+        self, keys: pa.Array, values: Array, finite: Array, missing: Array, right: Array | None
+    ) -> None:
         encoded = keys.dictionary_encode()
         codes = numbers(encoded.indices.fill_null(-1))
         counted = (codes >= 0) & finite
@@ -285,7 +287,7 @@ class _Table:
         totals = np.zeros(size)
         np.add.at(totals, codes[counted], values[counted].astype(np.float64))
         count = np.bincount(codes[counted], minlength=size)
-        known = codes >= 0
+        known = (codes >= 0) & ~missing
         every = np.bincount(codes[known], minlength=size)
         hits = np.bincount(codes[known & right], minlength=size) if right is not None else None
         for code, key in enumerate(encoded.dictionary.to_pylist()):
@@ -305,7 +307,7 @@ class _Table:
             row = {name: key, "count": every, "mean": total / count if count else math.nan}
             row["sum"] = total
             if self._judged:
-                row["accuracy"] = hits / every
+                row["accuracy"] = hits / every if every else math.nan
             told.append(row)
         return told
 

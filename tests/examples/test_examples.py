@@ -33,6 +33,17 @@ def test_torch_training_matches_pure_torch() -> None:
     np.testing.assert_allclose(steps[:, 0], steps[:, 1], rtol=1e-4)
 
 
+def test_models_are_scored_and_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    example = load("score_models")
+    made = example.run(tmp_path, report=False)
+    example.tell(made)
+    assert made.verdict == "b"
+    all_rows, seen, unseen = capsys.readouterr().out.splitlines()[2:]
+    assert all_rows.strip().startswith("all: new - old -0.05")
+    assert seen.endswith("new is better")
+    assert unseen.endswith("cannot be told")
+
+
 def test_demo_runs_to_its_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     demo.main(tmp_path)
     out = capsys.readouterr().out

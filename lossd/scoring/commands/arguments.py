@@ -17,9 +17,14 @@ def add_task(parser: argparse.ArgumentParser, loss: str | None, *, optional: boo
     """Add what is scored: loss, predictions, targets, parameters."""
     many: Any = "?" if optional else None
     add = parser.add_argument
-    add("loss", nargs=many, metavar="LOSS", help="functional name: `lossd losses` lists them")
-    add("predictions", nargs=many, metavar="PREDICTIONS", help="source of the first tensor")
-    add("targets", nargs=many, metavar="TARGETS", help="source of the second")
+    add(
+        "loss",
+        nargs=many,
+        metavar="LOSS",
+        help="functional name, such as cross_entropy: `lossd losses` lists them",
+    )
+    add("predictions", nargs=many, metavar="PREDICTIONS", help="source of the loss's first tensor")
+    add("targets", nargs=many, metavar="TARGETS", help="source of its second tensor")
     if loss:
         _add_parameters(parser, find(loss))
 
@@ -27,8 +32,9 @@ def add_task(parser: argparse.ArgumentParser, loss: str | None, *, optional: boo
 def tensors_of(options: argparse.Namespace, loss: type[Loss]) -> dict[str, str]:
     """Sources of tensors beside the first two."""
     chosen = vars(options)
-    named = dict(pair.partition("=")[::2] for pair in options.tensor)
-    return named | {name: chosen[name] for name in loss.optional() if chosen.get(name)}
+    return dict(options.tensor) | {
+        name: chosen[name] for name in loss.optional() if chosen.get(name)
+    }
 
 
 def parameters_of(options: argparse.Namespace, loss: type[Loss]) -> dict[str, Any]:
@@ -53,29 +59,35 @@ def add_sources(parser: argparse.ArgumentParser) -> None:
         "--tensor",
         action="append",
         default=[],
+        type=_pair,
         metavar="NAME=SOURCE",
         help="a further tensor of the loss (repeatable)",
     )
     group.add_argument(
-        "--gradients", action="store_true", help="write gradients.npy, of each row's own loss"
+        "--gradients",
+        action="store_true",
+        help="write gradients.npy: of each row's own loss with respect to its prediction",
     )
     group.add_argument(
         "--shard-rows",
         type=positive,
         default=0,
         metavar="N",
-        help="rows that are kept as one (about 32 MiB of predictions)",
+        help="rows of a part, which is kept as one (32 MiB of predictions)",
     )
 
 
 def _add_parameters(parser: argparse.ArgumentParser, loss: type[Loss]) -> None:
     group = parser.add_argument_group(f"parameters of {loss.name}")
     for name in loss.optional():
-        group.add_argument(_flag(name), metavar="SOURCE", help=_told(loss.tensors[name].doc))
+        group.add_argument(flag(name), metavar="SOURCE", help=_told(loss.tensors[name].doc))
     for name, declared in loss.params.items():
-        group.add_argument(_flag(name), dest=name, **_typed(declared))
+        group.add_argument(flag(name), dest=name, **_typed(declared))
     group.add_argument(
-        "--normalizer", type=_number_or_name, help="what the mean divides by (`lossd losses`)"
+        "--normalizer",
+        type=_number_or_name,
+        metavar="HOW",
+        help="what the mean divides by: batch, weights, valid or a number",
     )
     group.add_argument("--zero-if-empty", action="store_true", help="a mean of nothing is 0")
 
@@ -92,7 +104,8 @@ def _told(text: str) -> str:
     return text.replace("%", "%%")
 
 
-def _flag(name: str) -> str:
+def flag(name: str) -> str:
+    """A parameter as it is typed."""
     return "--" + name.replace("_", "-")
 
 
@@ -109,3 +122,10 @@ def positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{value} must be 1 or more")
     return value
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, _, source = text.partition("=")
+    if not (name and source):
+        raise argparse.ArgumentTypeError(f"{text!r} must be NAME=SOURCE")
+    return name, source

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lossd.scoring.comparison import Comparison, compare
-from lossd.scoring.figures import brief
+from lossd.scoring.figures import MINUS, brief
 
 
 def main(given: Sequence[str]) -> None:
@@ -21,12 +21,29 @@ def main(given: Sequence[str]) -> None:
         "B's loss less A's, so that below 0 B is better.",
     )
     add = parser.add_argument
-    add("a", type=Path, metavar="RUN_A", help="folder of the run that is the measure")
-    add("b", type=Path, metavar="RUN_B", help="folder of the run that is measured")
+    add(
+        "a",
+        type=Path,
+        metavar="RUN_A",
+        help="folder of the run to compare with, the older model say",
+    )
+    add("b", type=Path, metavar="RUN_B", help="folder of the run to judge, the newer model say")
     add("--out", type=Path, metavar="DIR", help="write comparison.json, comparison.html and charts")
-    add("--confidence", type=float, default=0.95, metavar="P", help="of intervals (0.95)")
-    add("--resamples", type=int, default=10_000, metavar="N", help="of the bootstrap (10000)")
-    add("--worst", type=int, default=20, metavar="K", help="rows that are told on each side (20)")
+    add(
+        "--confidence",
+        type=float,
+        default=0.95,
+        metavar="P",
+        help="how often such intervals hold the mean (0.95)",
+    )
+    add("--resamples", type=int, default=10_000, metavar="N", help="draws of the bootstrap (10000)")
+    add(
+        "--worst",
+        type=int,
+        default=20,
+        metavar="K",
+        help="tell the K rows that most improved and worsened (20)",
+    )
     add("--json", action="store_true", help="print comparison.json instead of a table")
     options = parser.parse_args(given)
     try:
@@ -61,7 +78,8 @@ def _tell(made: Comparison, out: Path | None) -> None:
     signs = made.signs
     for word in ("better", "worse", "equal"):
         table.add_row(f"rows of which B is {word}", f"{signs[word]:,}")
-    table.add_row("p of the sign test", brief(signs["p"]))
+    p = brief(signs["p"]) if signs["p"] > 1e-300 else f"< 1e{MINUS}300"
+    table.add_row("p of the sign test", p)
     console.print(table, markup=False)
     verdict = {
         "a": "A is better: the interval lies above 0",

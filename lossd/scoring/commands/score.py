@@ -25,6 +25,7 @@ from lossd.kernels import runtime
 from lossd.scoring.commands.arguments import (
     add_sources,
     add_task,
+    flag,
     loss_among,
     parameters_of,
     positive,
@@ -59,8 +60,9 @@ def main(given: Sequence[str]) -> None:
     """Run `lossd score` with these arguments."""
     parser = _parser(loss_among(given))
     options = parser.parse_args(given)
-    if options.resume and options.loss:
-        parser.error("--resume takes what is scored from the folder: leave LOSS and sources out")
+    if options.resume and (options.loss or _settings(options)):
+        words = ", ".join(_settings(options)) or "LOSS and sources"
+        parser.error(f"--resume takes what is scored from the folder: leave {words} out")
     if not options.resume and options.targets is None:
         parser.error("LOSS, PREDICTIONS and TARGETS are needed")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops as cleanly as Ctrl-C
@@ -76,6 +78,12 @@ def main(given: Sequence[str]) -> None:
         tell.stopped(options.out)
         raise SystemExit(INTERRUPTED) from None
     tell.finished(result)
+
+
+def _settings(options: argparse.Namespace) -> list[str]:
+    """Flags that were given of those that say what is scored."""
+    names = ("sample_weight", "ids", "group_by", "tensor", "gradients", "shard_rows", "overwrite")
+    return [flag(name) for name in names if getattr(options, name)]
 
 
 def _run(options: argparse.Namespace, watch: Callable[[Progress], None]) -> Result:
@@ -137,7 +145,7 @@ def _parser(loss: str | None) -> argparse.ArgumentParser:
     add("--overwrite", action="store_true", help="begin anew where DIR holds a run")
     add("--worst", type=int, default=20, metavar="K", help="tell the K largest losses (20)")
     add("--no-report", dest="report", action="store_false", help="make no report.html")
-    add("--json", action="store_true", help="tell progress and result as lines of JSON")
+    add("--json", action="store_true", help="tell progress, result and errors as lines of JSON")
     add("--quiet", action="store_true", help="tell only the result")
     return parser
 
@@ -149,13 +157,13 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="ADDRESS",
-        help="a server, such as host:50051 or unix:/run/lossd.sock (repeatable); else this process",
+        help="a server that computes, such as host:50051 or unix:/run/lossd.sock (repeatable)",
     )
     group.add_argument(
         "--workers",
         type=positive,
         metavar="N",
-        help="threads: one for each processor, or two for each server; or actors: two",
+        help="threads (one for each processor; with servers two for each), or Ray's actors (two)",
     )
     group.add_argument(
         "--engine",
@@ -164,10 +172,12 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
         help="threads of this process (the default), or actors of a Ray cluster",
     )
     group.add_argument(
-        "--ray-address", metavar="ADDRESS", help="the cluster's; else $RAY_ADDRESS or one's own"
+        "--ray-address",
+        metavar="ADDRESS",
+        help="of the Ray cluster; else $RAY_ADDRESS, or a cluster of its own here",
     )
     group.add_argument(
-        "--timeout", type=float, metavar="SECONDS", help="what a server has for a block"
+        "--timeout", type=float, metavar="SECONDS", help="that a server has for a block (no limit)"
     )
 
 

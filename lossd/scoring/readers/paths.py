@@ -28,6 +28,8 @@ def files_of(name: str) -> list[Path]:
     Raises:
         SourceError: nothing is there.
     """
+    if not name:
+        raise SourceError("no file is named: a source is PATH or PATH::KEY")
     path = Path(name)
     try:
         if path.is_dir() and not is_store(path):
