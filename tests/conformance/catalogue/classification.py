@@ -282,12 +282,13 @@ def _lowered(
 
 
 def arcface_loss(input: Array, target: Array, margin: float = 28.6, scale: float = 64.0) -> Rows:
-    m = WIDE(margin) * np.pi / 180
+    half_turn = np.arccos(WIDE(-1))  # np.pi is a float64, which a large scale makes visible
+    m = WIDE(margin) * half_turn / 180
 
     def widened(x: Array) -> tuple[Number, Number]:
         cos = np.clip(x, -1, 1)
         angle, inside = np.arccos(cos), cos == x
-        near = angle <= np.pi - m
+        near = angle <= half_turn - m
         lowered = np.where(near, np.cos(angle + m), cos - m * np.sin(m))
         steep = np.sin(m) / np.where(abs(cos) < 1, np.sin(angle), np.inf)
         slope = inside * np.where(near, np.cos(m) + cos * steep, 1)
