@@ -230,8 +230,12 @@ class Plan:
             return float(labels.weight_sum(rows, _doubles(weight)))
         counted = rows >= 0 if rows is not None else np.ones(self.layout.rows, bool)
         each = np.ones(self.layout.rows) if factors is None else _doubles(factors).reshape(-1)
+        units = self.loss.units(arrays, self.layout, weighed=kind == "weights")
         if kind == "valid":
-            return float(np.count_nonzero(counted & (each != 0)))
+            valid = counted & (each != 0)
+            return float(np.count_nonzero(valid) if units is None else units[valid].sum())
+        if units is not None:
+            each = each * units
         if weight is not None and rows is not None:
             each = each * np.where(counted, _doubles(weight)[np.maximum(rows, 0)], 0)
         if self.loss.divisor:
