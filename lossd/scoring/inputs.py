@@ -143,6 +143,7 @@ class Inputs:
         """Check that each row has a loss of its own."""
         plan, more = self.outline(2), self.outline(3)
         loss, shape = plan.loss, plan.layout.output
+        _check_family(self.task.loss, type(loss))  # a parameter may have made it another
         if shape[:1] != (2,) or more.layout.output != (3, *shape[1:]):
             shapes = ", ".join(f"{n} {('rows', *s.shape)}" for n, s in self.sources.items())
             raise ShapeError(
