@@ -360,6 +360,32 @@ def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
 _helpers: set[Callable[..., Any]] = set()
 
 
+@inlined
+def exact_sum(a: Any, b: Any) -> Any:
+    """A sum, and what its rounding has left out (Knuth)."""
+    s = a + b
+    t = s - a
+    return s, (a - (s - t)) + (b - t)
+
+
+@inlined
+def in_halves(a: Any) -> Any:
+    """A float64 as the sum of two with 26 bits each (Veltkamp)."""
+    shifted = 134217729.0 * a  # 2^27 + 1
+    high = shifted - (shifted - a)
+    return high, a - high
+
+
+@inlined
+def exact_product(a: Any, b: Any) -> Any:
+    """A product of two float64, and what its rounding has left out (Dekker)."""
+    p = a * b
+    a_high, a_low = in_halves(a)
+    b_high, b_low = in_halves(b)
+    rest = a_low * b_low - (((p - a_high * b_high) - a_low * b_high) - a_high * b_low)
+    return p, rest
+
+
 def typed(function: Callable[..., Any], dtype: type[np.floating[Any]]) -> Callable[..., Any]:
     """`function` with its literals and constants as `dtype`, ready to be called from compiled code.
 

@@ -230,8 +230,12 @@ class Plan:
             return float(labels.weight_sum(rows, _doubles(weight)))
         counted = rows >= 0 if rows is not None else np.ones(self.layout.rows, bool)
         each = np.ones(self.layout.rows) if factors is None else _doubles(factors).reshape(-1)
+        units = self.loss.units(arrays, self.layout, weighed=kind == "weights")
         if kind == "valid":
-            return float(np.count_nonzero(counted & (each != 0)))
+            valid = counted & (each != 0)
+            return float(np.count_nonzero(valid) if units is None else units[valid].sum())
+        if units is not None:
+            each = each * units
         if weight is not None and rows is not None:
             each = each * np.where(counted, _doubles(weight)[np.maximum(rows, 0)], 0)
         if self.loss.divisor:
@@ -705,10 +709,17 @@ class ComposedPlan(Plan):
         weighed = np.asarray(losses, np.float64) * each
         if self.form.reduction == "none":
             result = weighed.reshape(self.layout.output).astype(self.dtype)
+        elif self.form.reduction == "sample":
+            result = self._means(weighed)
         else:
             result = self._reduced(float(weighed.sum()), divisor)
-        gradients = self._finished({n: made[n] for n in self.gradients}, out)
-        return Result(result, gradients, self.layout.warning)
+        gradients = {n: self._fitted(n, made[n]) for n in self.gradients}
+        return Result(result, self._finished(gradients, out), self.layout.warning)
+
+    def _fitted(self, name: str, gradient: Array) -> Array:
+        """A gradient in the shape of its tensor, summed where that was broadcast."""
+        same = gradient.shape == self.form.given[name].shape
+        return gradient if same else self._summed(name, gradient)
 
     def _indexed(self, name: str) -> bool:
         return self.loss.tensors[name].role in ("label", "index")

@@ -179,6 +179,7 @@ class Loss:
         reference: where the definition stands.
         advice: what a client warns of, by reduction.
         counted: tensors whose values `count` looks at.
+        masked: the tensor, among `counted`, that is 0 where nothing counts; see `units`.
         predicts: what the first tensor foretells: "value", of the kind that the target is;
             "probability" or "logit" of class 1; "logits", "log-probabilities" or "scores" of
             classes; "" for anything else.
@@ -196,6 +197,7 @@ class Loss:
     aliases: ClassVar[tuple[str, ...]] = ()
     divisor: ClassVar[str] = ""
     counted: ClassVar[tuple[str, ...]] = ()
+    masked: ClassVar[str] = ""
     predicts: ClassVar[Predicts] = ""
     reductions: ClassVar[tuple[str, ...]] = ("none", "mean", "sum")
     reference: ClassVar[str] = ""
@@ -276,6 +278,16 @@ class Loss:
         if not self.divisor:
             return float(layout.rows)
         return sum_of(arrays[self.divisor])
+
+    def units(self, arrays: Mapping[str, Any], layout: Layout, weighed: bool) -> Any:
+        """How many of what the mask masks each loss is made of, or the sum of their weights.
+
+        None without a mask: each loss is one, of weight 1.
+        """
+        if self.masked not in arrays:
+            return None
+        mask = widened(arrays[self.masked]).reshape(layout.rows, layout.width)
+        return (mask if weighed else mask != 0).sum(1, dtype=np.float64)
 
     def differentiable(self, given: Given) -> frozenset[str]:
         """Names of the tensors for which PyTorch gives a gradient."""

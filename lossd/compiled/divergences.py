@@ -58,38 +58,55 @@ def log_sum(x: Any, share: Any, tile: Any) -> Any:
     return top, x.dtype.type(math.log(s))
 
 
+@inlined
+def through_softmax(
+    x: Any, g: Any, top: Any, log_total: Any, total_pull: Any, share: Any, slope: Any
+) -> None:
+    """Make g the gradient of logits, from p times the derivative by p of each class."""
+    back, by = x.dtype.type(total_pull), share * slope
+    for c in range(x.size):
+        g[c] = (g[c] - exp((x[c] - top) * share - log_total) * back) * by
+
+
 def divergence(between: Callable[..., Any]) -> Callable[..., Any]:
     """The `sample` of a divergence.
 
-    between: of log p, log q, p, q, beta, 1 - beta and 1, what a class adds to the divergence, and
-        p times the derivative of the divergence with respect to p.
+    between: of log p, log q, p, q, beta, 1 - beta and 1, what a class adds to the divergence, p
+        times the derivative of the divergence with respect to p, and q times that to q.
     """
     part = inlined(between)
 
-    def sample(n: Any, x: Any, y: Any, g: Any, wanted: Any, slope: Any, given: Any) -> Any:
+    def sample(
+        n: Any, x: Any, y: Any, g: Any, h: Any, in_x: Any, in_y: Any, slope: Any, given: Any
+    ) -> Any:
         kind = x.dtype.type
         share, one = kind(given[1]), kind(1)
         beta, rest = kind(given[0]), kind(1 - given[0])
-        x, y, g = x[n], y[n], g[n]
-        losses, slopes = np.empty(TILE, x.dtype), np.empty(TILE, x.dtype)
+        x, y, g, h = x[n], y[n], g[n], h[n]
+        losses, of_p, of_q = np.empty((3, TILE), x.dtype)
         top_x, log_x = log_sum(x, share, losses)
         top_y, log_y = log_sum(y, share, losses)
-        loss = through = 0.0
+        loss = pull_p = pull_q = 0.0
         for start in range(0, x.size, TILE):
             x_part, y_part = x[start : start + TILE], y[start : start + TILE]
             count = x_part.size
             for j in range(count):
                 log_p = (x_part[j] - top_x) * share - log_x
                 log_q = (y_part[j] - top_y) * share - log_y
-                losses[j], slopes[j] = part(log_p, log_q, exp(log_p), exp(log_q), beta, rest, one)
+                losses[j], of_p[j], of_q[j] = part(
+                    log_p, log_q, exp(log_p), exp(log_q), beta, rest, one
+                )
             loss += total(losses, count)
-            if wanted:
-                g[start : start + count] = slopes[:count]
-                through += total(slopes, count)
-        if wanted:
-            back, by = kind(through), share * slope
-            for c in range(x.size):
-                g[c] = (g[c] - exp((x[c] - top_x) * share - log_x) * back) * by
+            if in_x:
+                g[start : start + count] = of_p[:count]
+                pull_p += total(of_p, count)
+            if in_y:
+                h[start : start + count] = of_q[:count]
+                pull_q += total(of_q, count)
+        if in_x:
+            through_softmax(x, g, top_x, log_x, pull_p, share, slope)
+        if in_y:
+            through_softmax(y, h, top_y, log_y, pull_q, share, slope)
         return loss
 
     return sample

@@ -283,6 +283,10 @@ class Poly1CrossEntropyLoss(_Rivals):
     the weights at the targets. `weight` multiplies both terms. Rows whose target is
     `ignore_index` give 0 and do not count. A class with the logit -inf is left out.
 
+    `label_smoothing` spreads that share of the target evenly over the classes, in both terms, as
+    the paper's code does: the loss is the sum over the classes, each by its share of the target
+    and its own weight.
+
     Example:
         >>> criterion = nn.Poly1CrossEntropyLoss(client=client)
         >>> round(criterion([[1.5, 2, 0.5], [0.5, 1, 1.5]], [1, 2]).item(), 6)
@@ -291,7 +295,7 @@ class Poly1CrossEntropyLoss(_Rivals):
 
     name = "poly1_cross_entropy_loss"
     library = "optax.losses"
-    signature = ("epsilon", "weight", "ignore_index", "reduction")
+    signature = ("epsilon", "weight", "ignore_index", "reduction", "label_smoothing")
     formula = r"\ell = w_y\,[-\log p_y + \varepsilon (1 - p_y)],\ p = \mathrm{softmax}(x)"
     reference = (
         "Leng et al., PolyLoss: a polynomial expansion perspective of classification loss "
@@ -300,9 +304,56 @@ class Poly1CrossEntropyLoss(_Rivals):
     predicts = "logits"
 
     epsilon: float = param(2.0, "What is added to the first term's weight, 1.", ge=-1)
+    label_smoothing: float = param(
+        0.0, "Share of the target spread evenly over the classes.", ge=0, le=1
+    )
+
+    def lower(self, given: Given) -> Loss:
+        return _SmoothedPoly1(**self.values) if self.label_smoothing else self
 
     def constants(self, layout: Layout) -> tuple[float, ...]:
         return 1.0, self.epsilon
+
+
+class _SmoothedPoly1(Poly1CrossEntropyLoss):
+    """1 less the smoothing on the label, the smoothing's share on every class."""
+
+    def constants(self, layout: Layout) -> tuple[float, ...]:
+        share = self.label_smoothing / max(layout.width, 1)
+        return self.epsilon, 1 - self.label_smoothing, share
+
+    @staticmethod
+    def peaks(x: Any, w: Any, other: Any, x_y: Any, *params: Any) -> Any:
+        return (x if other else LOWEST,)
+
+    @staticmethod
+    def terms(x: Any, w: Any, top: Any, other: Any, x_y: Any, *params: Any) -> Any:
+        e = rival(x - top, x, other)
+        return e, w * (max(top, x_y) - x), w, w * e
+
+    @staticmethod
+    def combine(
+        x: Any, w: Any, top: Any,
+        rest: Any, spread: Any, weights: Any, weighed: Any,
+        epsilon: Any, keep: Any, share: Any,
+    ) -> Any:  # fmt: skip
+        lead = top - x
+        nll, p, q, by = odds(lead, rest)
+        spread += weights * (nll - max(lead, 0.0))  # the weighed sum of all -log p
+        # the weighed sum of 1 - p of all classes, and by how much that of p is below the label's
+        left = w * q + (weights - w) - by * weighed
+        below = w * q - by * weighed
+        loss = keep * w * (nll + epsilon * q) + share * (spread + epsilon * left)
+        pull = keep * w * (1.0 + epsilon * p) + share * (weights + epsilon * (w - below))
+        at_label = keep * w * q * (1.0 + epsilon * p) + share * p * (epsilon * below - weights)
+        return loss, at_label, by * pull, by * epsilon * share
+
+    @staticmethod
+    def slopes(
+        e: Any, x: Any, w: Any, other: Any, x_y: Any, pull: Any, k: Any,
+        epsilon: Any, keep: Any, share: Any,
+    ) -> Any:  # fmt: skip
+        return (e * (pull - k * w) - share * w,)
 
 
 class SymmetricCrossEntropyLoss(_Rivals):

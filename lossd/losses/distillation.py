@@ -120,19 +120,20 @@ def mixed(log_p: Any, log_q: Any, p: Any, q: Any, beta: Any, rest: Any, one: Any
     above = -log1p((exp(-abs(lead)) - one) * (beta if lead <= 0 else rest))
     of_p = rest * p * (above if lead <= 0 else above - lead)
     of_q = beta * q * (above + lead if lead <= 0 else above)
-    of_p = of_p if log_p != LOWEST else p
-    return of_p + (of_q if log_q != LOWEST else q), of_p
+    of_p, of_q = (of_p if log_p != LOWEST else p), (of_q if log_q != LOWEST else q)
+    return of_p + of_q, of_p, of_q
 
 
 def from_teacher(log_p: Any, log_q: Any, p: Any, q: Any, beta: Any, rest: Any, one: Any) -> Any:
     """KL(q, p)."""
-    return (q * (log_q - log_p) if log_q != LOWEST else q), -q
+    loss = q * (log_q - log_p) if log_q != LOWEST else q
+    return loss, -q, loss
 
 
 def from_student(log_p: Any, log_q: Any, p: Any, q: Any, beta: Any, rest: Any, one: Any) -> Any:
     """KL(p, q)."""
     loss = p * (log_p - log_q) if log_p != LOWEST else p
-    return loss, loss
+    return loss, loss, -p
 
 
 class GeneralizedJSDLoss(Samples):
@@ -143,9 +144,9 @@ class GeneralizedJSDLoss(Samples):
 
     TRL's loss of its GKD trainer, one for each row, which the trainer adds up for 'batchmean'.
     `beta=0` is the divergence of the student from the teacher, as in DistillationKLLoss without
-    its factor; `beta=1` the other way round. The teacher is fixed, as the trainer has it: the
-    gradient is the student's. A class that either leaves out (logit -inf) adds nothing to its
-    part, where TRL gives NaN.
+    its factor; `beta=1` the other way round. The teacher has a gradient, too, which the trainer
+    makes no use of. A class that either leaves out (logit -inf) adds nothing to its part, where
+    TRL gives NaN.
 
     Example:
         >>> criterion = nn.GeneralizedJSDLoss(client=client)
@@ -167,7 +168,7 @@ class GeneralizedJSDLoss(Samples):
     )
 
     student_logits = tensor("whole", "Logits x, (*, C).", grad=True)
-    teacher_logits = tensor("whole", "Logits y, (*, C).")
+    teacher_logits = tensor("whole", "Logits y, (*, C).", grad=True)
     beta: float = param(0.5, "Share of the teacher in the mixture.", ge=0, le=1)
     temperature: float = param(1.0, "What logits are divided by, T.", gt=0)
 

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import numpy as np
 from lossd_client.errors import ParameterError, ShapeError
 
 from lossd.mathfns import exp, inlined
@@ -91,6 +92,7 @@ class _OfTokens(Elementwise):
     """One loss for each token."""
 
     counted = ("mask",)
+    masked = "mask"
     log_probs = tensor("element", "Log-probabilities x of the tokens, (N, T) or (*).", grad=True)
     old_log_probs = tensor("element", "Those of the policy that drew the tokens, the same shape.")
     advantages = tensor(
@@ -301,6 +303,7 @@ class GRPOLoss(Vectors):
     )
     reference = "Shao et al., DeepSeekMath, 2024, https://arxiv.org/abs/2402.03300"
     counted = ("mask",)
+    masked = "mask"
     keep = True  # the first term is the token's slope, before the sequence's factor
 
     log_probs = tensor("vector", "Log-probabilities x of the tokens, (N, T).", grad=True)
@@ -346,9 +349,18 @@ class GRPOLoss(Vectors):
             views=token_views(self, given),
         )
 
+    @property
+    def by_tokens(self) -> bool:
+        """Whether the mean is over tokens, not over sequences."""
+        return self.loss_type in ("bnpo", "dapo")
+
     def count(self, arrays: Any, layout: Layout) -> float:
-        by_tokens = self.loss_type in ("bnpo", "dapo")
-        return max(sum_of(arrays["mask"]), 1.0) if by_tokens else float(layout.rows)
+        return max(sum_of(arrays["mask"]), 1.0) if self.by_tokens else float(layout.rows)
+
+    def units(self, arrays: Any, layout: Layout, weighed: bool) -> Any:
+        """Tokens, or sequences that have any."""
+        tokens = super().units(arrays, layout, weighed and self.by_tokens)
+        return tokens if self.by_tokens else (tokens > 0).astype(np.float64)
 
     def constants(self, layout: Layout) -> tuple[float, ...]:
         high, delta = 1 + self.epsilon_high, self.delta or math.inf

@@ -1,13 +1,14 @@
 """Losses of preferred and rejected answers, from the log-probabilities of whole answers."""
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
+import numpy as np
 from lossd_client.errors import ParameterError
 
 from lossd.losses.regression import small_sinh
 from lossd.mathfns import exp, inlined, log, sigmoid, softplus, softplus_tail
-from lossd.spec import Elementwise, Given, Layout, Loss, param, tensor
+from lossd.spec import Composed, Elementwise, Given, Layout, Loss, Work, param, tensor
 
 LOG_2 = math.log(2)
 
@@ -273,11 +274,19 @@ class DPOLoss(_ReferredPairs):
         policy_chosen_logps, policy_rejected_logps, reference_chosen_logps,
         reference_rejected_logps: any, (*); broadcast together.
 
-    An answer's log-probability is the sum over its tokens, for 'ipo' the mean. `loss_type` is one
-    of TRL's that look at one pair at a time. 'sigmoid' with `label_smoothing` is conservative DPO,
-    'robust' takes the expected bias of wrong labels away, and 'exo_pair' needs a `label_smoothing`
-    above 0; the others know none. 'hinge' has gradient 0 at its kink. The reference has gradients,
-    too: those of the policy with the other sign. Without a reference it is CPOLoss.
+    An answer's log-probability is the sum over its tokens, for 'ipo' and 'sigmoid_norm' the mean,
+    as TRL takes it there. `loss_type` is one
+    of TRL's, all but 'sft', which is NLLLoss of the preferred answers' tokens. 'sigmoid' with
+    `label_smoothing` is conservative DPO, 'sigmoid_norm' is 'sigmoid' of means, 'robust' takes the
+    expected bias of wrong labels away, and 'exo_pair' needs a `label_smoothing` above 0; beside
+    these, 'aot' and 'aot_unpaired' know one. 'hinge' has gradient 0 at its kink.
+
+    'aot' sorts the batch, along its first dimension: the policy's differences of the two answers,
+    and the reference's; 'aot_unpaired' sorts the log-ratios to the reference of the preferred
+    answers, and of the rejected ones. The n-th loss is that of the n-th smallest of both.
+
+    The reference has gradients, too: those of the policy with the other sign. Without a reference
+    (the former `reference_free`) give 0 for both of its tensors; CPOLoss takes none.
 
     Example:
         >>> criterion = nn.DPOLoss(client=client)
@@ -317,6 +326,9 @@ class DPOLoss(_ReferredPairs):
             "apo_zero",
             "apo_down",
             "discopop",
+            "aot",
+            "aot_unpaired",
+            "sigmoid_norm",
         ),
     )
     discopop_tau: float = param(0.05, "Temperature τ of 'discopop'.", gt=0)
@@ -329,7 +341,10 @@ class DPOLoss(_ReferredPairs):
                 f"{self.name}: label_smoothing = 0.0 must be above 0 for loss_type = 'exo_pair'",
                 field="label_smoothing",
             )
-        if self.loss_type in ("sigmoid", "robust") and not self.label_smoothing:
+        if self.loss_type in ("aot", "aot_unpaired"):
+            return _AOT(**self.values)
+        unsmoothed = self.loss_type in ("sigmoid", "robust") and not self.label_smoothing
+        if unsmoothed or self.loss_type == "sigmoid_norm":
             return self
         return _KINDS[self.loss_type](**self.values)
 
@@ -439,6 +454,48 @@ class _DiscoPOP(DPOLoss):
         logistic = softplus(-z) * other
         slope = -sigmoid(-z) * other - logistic * (share / tau) + grown * (other / tau - 1)
         return of_margin(logistic + grown, beta * slope)
+
+
+class _AOT(Composed):
+    """The smoothed loss of differences whose two parts are sorted over the batch."""
+
+    tensors = DPOLoss.tensors
+    params = DPOLoss.params
+
+    # the two parts, each a difference of two tensors
+    parts: ClassVar = {
+        "aot": (
+            ("policy_chosen_logps", "policy_rejected_logps"),
+            ("reference_chosen_logps", "reference_rejected_logps"),
+        ),
+        "aot_unpaired": (
+            ("policy_chosen_logps", "reference_chosen_logps"),
+            ("policy_rejected_logps", "reference_rejected_logps"),
+        ),
+    }
+
+    def layout(self, given: Given) -> Layout:
+        return DPOLoss(**self.values).layout(given)
+
+    def compute(self, work: Work) -> tuple[Any, dict[str, Any]]:
+        output = work.layout.output
+        given = {n: np.broadcast_to(x, output or (1,)) for n, x in work.arrays.items()}
+        parts = self.parts[str(self.values["loss_type"])]
+        ratios = [given[plus] - given[minus] for plus, minus in parts]
+        orders = [np.argsort(ratio, 0, kind="stable") for ratio in ratios]
+        names = tuple(CPOLoss.tensors)
+        ranked = {
+            name: np.take_along_axis(ratio, order, 0)
+            for name, ratio, order in zip(names, ratios, orders, strict=True)
+        }
+        loss = CPOLoss(beta=self.values["beta"], label_smoothing=self.values["label_smoothing"])
+        losses, slopes = work.rows(loss, ranked, names if work.wanted else (), work.slopes)
+        made: dict[str, Any] = {}
+        for name, (plus, minus), order in zip(slopes, parts, orders, strict=False):
+            slope = np.empty_like(slopes[name])
+            np.put_along_axis(slope, order, slopes[name], 0)
+            made |= {plus: slope.reshape(output), minus: -slope.reshape(output)}
+        return losses, made
 
 
 _KINDS: dict[str, type[DPOLoss]] = {

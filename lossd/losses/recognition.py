@@ -1,14 +1,63 @@
 """Losses of recognition: cosines of an embedding and the classes' centres, with a margin."""
 
 import math
-from typing import Any
+from fractions import Fraction
+from typing import Any, Final
 
 from lossd.losses.classification import LOWEST, odds, rival
+from lossd.mathfns import exact_product, exact_sum, inlined
 from lossd.spec import Classes, Layout, param, tensor
+
+_PI: Final = Fraction("3.14159265358979323846264338327950288419716939937510582097494459")
+_ONE: Final = 1 << 160  # fixed-point numbers are multiples of 1 / _ONE
+
+
+def in_two(value: int) -> tuple[float, float]:
+    """A fixed-point number as a float64, and what that leaves out."""
+    near = value / _ONE
+    return near, (value - int(Fraction(near) * _ONE)) / _ONE
+
+
+def turn(degrees: float) -> tuple[tuple[float, float], ...]:
+    """Cosine, sine, and the sine times the angle in radians, each in two parts."""
+    angle = int(Fraction(degrees) * _PI / 180 * _ONE)
+    sums, term = [0, 0, 0, 0], _ONE
+    for k in range(60):  # angle^k / k!, the series of cosine and sine
+        sums[k % 4] += term
+        term = term * angle // _ONE // (k + 1)
+    cos, sin = sums[0] - sums[2], sums[1] - sums[3]
+    return in_two(cos), in_two(sin), in_two(angle * sin // _ONE)
+
+
+@inlined
+def sine_of(cos: Any) -> Any:
+    """The root of 1 - cos², in two parts."""
+    below, below_rest = exact_sum(1.0, -cos)
+    above, above_rest = exact_sum(1.0, cos)
+    square, rest = exact_product(below, above)
+    sine = math.sqrt(square)
+    back, back_rest = exact_product(sine, sine)
+    rest = (square - back) - back_rest + (rest + below * above_rest + below_rest * above)
+    return sine, (0.5 * rest / sine if sine > 0 else 0.0)
+
+
+@inlined
+def apart(top: Any, cos: Any, cos_rest: Any, others: Any, scale: Any) -> Any:
+    """`odds` of the label's lowered cosine, given in two parts: -log p, 1 - p and the factor.
+
+    The scale multiplies roundings of a cosine, which the exponential then makes relative errors:
+    the difference of the best rival's cosine and the label's is kept in two parts, too.
+    """
+    gap, gap_rest = exact_sum(top, -cos)
+    lead, rest = exact_product(scale, gap)
+    rest += scale * (gap_rest - cos_rest)
+    rest = rest if abs(rest) < 1.0 else 0.0  # infinite cosines leave NaN
+    nll, p, q, share = odds(lead, others)
+    return nll + q * rest, q * (1.0 + p * rest), share * (1.0 + p * rest)
 
 
 class _Cosines(Classes):
-    """Cross entropy of scaled cosines, the label's lowered by what `combine` makes of a, b, c."""
+    """Cross entropy of scaled cosines, the label's lowered by what `combine` makes of `params`."""
 
     versus = True
     keep = True
@@ -19,17 +68,15 @@ class _Cosines(Classes):
     target = tensor("label", "Class indices in [0, C), the input's shape without C.")
 
     @staticmethod
-    def peaks(x: Any, other: Any, x_y: Any, scale: Any, a: Any, b: Any, c: Any) -> Any:
+    def peaks(x: Any, other: Any, x_y: Any, *params: Any) -> Any:
         return (x if other else LOWEST,)
 
     @staticmethod
-    def terms(x: Any, top: Any, other: Any, x_y: Any, scale: Any, a: Any, b: Any, c: Any) -> Any:
+    def terms(x: Any, top: Any, other: Any, x_y: Any, scale: Any, *params: Any) -> Any:
         return (rival(scale * (x - top), x, other),)
 
     @staticmethod
-    def slopes(
-        e: Any, x: Any, other: Any, x_y: Any, k: Any, scale: Any, a: Any, b: Any, c: Any
-    ) -> Any:
+    def slopes(e: Any, x: Any, other: Any, x_y: Any, k: Any, *params: Any) -> Any:
         return (e * k,)
 
 
@@ -69,18 +116,26 @@ class ArcFaceLoss(_Cosines):
     scale: float = param(64.0, "Factor s of all cosines.", gt=0)
 
     def constants(self, layout: Layout) -> tuple[float, ...]:
-        margin = math.radians(self.margin)
-        return self.scale, math.cos(margin), math.sin(margin), margin * math.sin(margin)
+        nearest, rests = zip(*turn(self.margin), strict=True)
+        return self.scale, *nearest, *rests
 
     @staticmethod
-    def combine(x: Any, top: Any, rest: Any, scale: Any, cos_m: Any, sin_m: Any, drop: Any) -> Any:
+    def combine(
+        x: Any, top: Any, others: Any,
+        scale: Any, cos_m: Any, sin_m: Any, drop: Any, cos_rest: Any, sin_rest: Any, drop_rest: Any,
+    ) -> Any:  # fmt: skip
         cos = min(max(x, -1.0), 1.0)
-        sine = math.sqrt((1.0 - cos) * (1.0 + cos))
+        sine, sine_rest = sine_of(cos)
         near = cos >= -cos_m  # the angle and the margin are at most 180 degrees
-        lowered = cos * cos_m - sine * sin_m if near else cos - drop
+        one, one_rest = exact_product(cos, cos_m)
+        two, two_rest = exact_product(sine, sin_m)
+        turned, rest = exact_sum(one, -two)
+        rest += (one_rest - two_rest) + (cos * cos_rest - sine * sin_rest - sine_rest * sin_m)
+        dropped, far_rest = exact_sum(cos, -drop)
+        lowered, rest = (turned, rest) if near else (dropped, far_rest - drop_rest)
         slope = cos_m + (cos * sin_m / sine if sine > 0 else 0.0) if near else 1.0
         slope = slope if cos == x else 0.0
-        nll, _, q, share = odds(scale * (top - lowered), rest)
+        nll, q, share = apart(top, lowered, rest, others, scale)
         return nll, scale * slope * q, scale * share
 
 
@@ -113,9 +168,10 @@ class CosFaceLoss(_Cosines):
     scale: float = param(64.0, "Factor s of all cosines.", gt=0)
 
     def constants(self, layout: Layout) -> tuple[float, ...]:
-        return self.scale, self.margin, 0.0, 0.0
+        return self.scale, self.margin
 
     @staticmethod
-    def combine(x: Any, top: Any, rest: Any, scale: Any, margin: Any, b: Any, c: Any) -> Any:
-        nll, _, q, share = odds(scale * (top - x + margin), rest)
+    def combine(x: Any, top: Any, others: Any, scale: Any, margin: Any) -> Any:
+        lowered, rest = exact_sum(x, -margin)
+        nll, q, share = apart(top, lowered, rest, others, scale)
         return nll, scale * q, scale * share

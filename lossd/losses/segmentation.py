@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
-from lossd_client.errors import ParameterError, ShapeError
+from lossd_client.errors import LabelError, ParameterError, ShapeError
 
 from lossd.compiled.regions import (
     as_given,
@@ -25,19 +25,46 @@ from lossd.spec import (
     Operand,
     Prepared,
     Samples,
+    Shape,
     param,
+    place_text,
     tensor,
     tuple_text,
 )  # fmt: skip
+
+
+def one_hot(loss: str, target: Any, classes: int) -> Any:
+    """Whether each voxel is of each class, (N, C, d1 · … · dK), of labels (N, d1 · … · dK).
+
+    Raises:
+        LabelError: a label that is no class.
+    """
+    with np.errstate(invalid="ignore"):  # NaN is no class
+        labels = target.astype(np.int64)
+    wrong = (labels != target) | (labels < 0) | (labels >= classes)
+    if wrong.any():
+        value = target.reshape(-1)[int(np.argmax(wrong))]
+        raise LabelError(
+            f"{loss}: target{place_text(wrong)} = {value:g} is no class: it must be a whole "
+            f"number in [0, {classes})",
+            field="target",
+        )
+    flat = labels.reshape(len(labels), 1, math.prod(labels.shape[1:]))
+    return flat == np.arange(classes)[:, None]
 
 
 class _Regions(Samples):
     """Sums over the voxels of predictions and of true regions."""
 
     several = True
+    asked: str = ""  # the loss that was asked for: messages name it
 
     input = tensor("whole", "Predictions x, (N, C, d1, …, dK).", grad=True)
-    target = tensor("whole", "True regions y, 0 to 1, of the input's shape.", grad=True)
+    target = tensor(
+        "whole",
+        "True regions y, 0 to 1, of the input's shape; class indices with to_onehot_y.",
+        grad=True,
+    )
     include_background: bool = param(True, "Whether class 0 counts.")
 
     operands: ClassVar = (("input", Operand(3)), ("target", Operand(3)))
@@ -58,10 +85,16 @@ class _Regions(Samples):
             batch=batch,
         )
 
+    def differentiable(self, given: Given) -> frozenset[str]:
+        labels = given["target"].shape != given["input"].shape
+        return super().differentiable(given) - ({"target"} if labels else frozenset())
+
     def prepare(self, arrays: Any, layout: Layout, reduction: str) -> Prepared:
-        batch, classes, *space = arrays["input"].shape
-        flat = {n: arrays[n].reshape(batch, classes, math.prod(space)) for n, _ in self.operands}
-        return Prepared(flat, np.ones(layout.rows))
+        x, y = arrays["input"], arrays["target"]
+        if y.shape != x.shape:
+            y = one_hot(self.asked, y, x.shape[1])
+        flat = (*x.shape[:2], math.prod(x.shape[2:]))
+        return Prepared({"input": x.reshape(flat), "target": y.reshape(flat)}, np.ones(layout.rows))
 
 
 class _Overlap(_Regions):
@@ -110,6 +143,7 @@ class _Segmentation(_Regions):
 
     kinds: ClassVar[tuple[type[_Regions], ...]] = (_Overlap, _OverlapOfSigmoid, _OverlapOfSoftmax)
 
+    to_onehot_y: bool = param(False, "Whether the target holds the class of each voxel.")
     sigmoid: bool = param(False, "Whether the predictions are logits, of classes that may overlap.")
     softmax: bool = param(False, "Whether they are logits of classes that exclude each other.")
 
@@ -122,12 +156,7 @@ class _Segmentation(_Regions):
             raise ShapeError(
                 f"{self.name}: input {tuple_text(shape)} must be (N, C, d1, …, dK)", field="input"
             )
-        if target != shape:
-            raise ShapeError(
-                f"{self.name}: target {tuple_text(target)} must have the shape of input "
-                f"{tuple_text(shape)}: one value for each class",
-                field="target",
-            )
+        self._check_target(shape, target)
         if self.sigmoid and self.softmax:
             raise ParameterError(
                 f"{self.name}: sigmoid and softmax exclude each other", field="softmax"
@@ -141,18 +170,40 @@ class _Segmentation(_Regions):
                 field="input",
             )
         kind = self.kinds[1 if self.sigmoid else 2 * self.softmax]
-        return kind(include_background=self.include_background, **self.settings())
+        made = kind(include_background=self.include_background, **self.settings())
+        made.asked = self.name
+        return made
+
+    def _check_target(self, shape: Shape, target: Shape) -> None:
+        if self.to_onehot_y and shape[1] > 1:
+            if target not in ((shape[0], 1, *shape[2:]), (shape[0], *shape[2:])):
+                raise ShapeError(
+                    f"{self.name}: target {tuple_text(target)} does not fit input "
+                    f"{tuple_text(shape)}: with to_onehot_y it must be "
+                    f"{tuple_text((shape[0], 1, *shape[2:]))}, or that without the 1",
+                    field="target",
+                )
+        elif target != shape:
+            raise ShapeError(
+                f"{self.name}: target {tuple_text(target)} must have the shape of input "
+                f"{tuple_text(shape)}: one value for each class; to_onehot_y takes the class of "
+                "each voxel instead",
+                field="target",
+            )
 
 
 class DiceLoss(_Segmentation):
     r"""One minus the Dice score of each class: twice the overlap over the sum of the volumes.
 
     Shape:
-        input, target: (N, C, d1, …, dK), the same. The losses are (N, C).
+        input: (N, C, d1, …, dK); target: the same, or with `to_onehot_y` (N, 1, d1, …, dK) or
+        (N, d1, …, dK). The losses are (N, C).
 
     `squared_pred` takes squares in the denominator. A class that neither predictions nor target
     have costs 0 where `smooth_nr` and `smooth_dr` are the same, NaN where both are 0. With
     `include_background=False` the losses are (N, C - 1). Soft targets are multiplied as they are.
+    With `to_onehot_y` the target holds the class of each voxel, of any type of number; MONAI's
+    wants the dimension of 1. Where the input has one class alone, it changes nothing, as there.
 
     Example:
         >>> criterion = nn.DiceLoss(client=client)
@@ -163,8 +214,8 @@ class DiceLoss(_Segmentation):
     name = "dice_loss"
     library = "monai.losses"
     signature = (
-        "include_background", "sigmoid", "softmax", "squared_pred", "reduction", "smooth_nr",
-        "smooth_dr",
+        "include_background", "to_onehot_y", "sigmoid", "softmax", "squared_pred", "reduction",
+        "smooth_nr", "smooth_dr",
     )  # fmt: skip
     formula = r"\ell = 1 - \frac{2 \sum x y + \epsilon_n}{\sum x + \sum y + \epsilon_d}"
     reference = "https://docs.monai.io/en/stable/losses.html#diceloss"
@@ -185,7 +236,8 @@ class JaccardLoss(DiceLoss):
     r"""One minus the Jaccard index of each class: the intersection over the union.
 
     Shape:
-        input, target: (N, C, d1, …, dK), the same. The losses are (N, C).
+        input: (N, C, d1, …, dK); target: the same, or with `to_onehot_y` (N, 1, d1, …, dK) or
+        (N, d1, …, dK). The losses are (N, C).
 
     It is MONAI's `DiceLoss(jaccard=True)`, whose numerator and denominator are twice those of
     the index. `squared_pred` takes squares in the denominator. A class that neither predictions
@@ -212,7 +264,8 @@ class TverskyLoss(_Segmentation):
     r"""One minus the Tversky index of each class: overlap that weighs the two kinds of errors.
 
     Shape:
-        input, target: (N, C, d1, …, dK), the same. The losses are (N, C).
+        input: (N, C, d1, …, dK); target: the same, or with `to_onehot_y` (N, 1, d1, …, dK) or
+        (N, d1, …, dK). The losses are (N, C).
 
     `alpha = beta = 0.5` is the Dice score, `alpha = beta = 1` the Jaccard index. A class that
     neither predictions nor target have costs 0 where `smooth_nr` and `smooth_dr` are the same,
@@ -227,8 +280,8 @@ class TverskyLoss(_Segmentation):
     name = "tversky_loss"
     library = "monai.losses"
     signature: ClassVar[tuple[str, ...]] = (
-        "include_background", "sigmoid", "softmax", "alpha", "beta", "reduction", "smooth_nr",
-        "smooth_dr",
+        "include_background", "to_onehot_y", "sigmoid", "softmax", "alpha", "beta", "reduction",
+        "smooth_nr", "smooth_dr",
     )  # fmt: skip
     formula = (
         r"\ell = 1 - \frac{\sum x y + \epsilon_n}"
@@ -250,7 +303,8 @@ class FocalTverskyLoss(TverskyLoss):
     r"""Tversky loss of each class to the power 1 / `gamma`: small regions count more.
 
     Shape:
-        input, target: (N, C, d1, …, dK), the same. The losses are (N, C).
+        input: (N, C, d1, …, dK); target: the same, or with `to_onehot_y` (N, 1, d1, …, dK) or
+        (N, d1, …, dK). The losses are (N, C).
 
     Parameters, shapes and smoothing are TverskyLoss's, the power the paper's, taken class by
     class; other implementations name that power itself gamma (0.75 for the 4/3 of the paper,
@@ -266,8 +320,8 @@ class FocalTverskyLoss(TverskyLoss):
     name = "focal_tversky_loss"
     library = "Abraham & Khan"
     signature = (
-        "include_background", "sigmoid", "softmax", "alpha", "beta", "gamma", "reduction",
-        "smooth_nr", "smooth_dr",
+        "include_background", "to_onehot_y", "sigmoid", "softmax", "alpha", "beta", "gamma",
+        "reduction", "smooth_nr", "smooth_dr",
     )  # fmt: skip
     formula = r"\ell = (1 - \mathrm{TI})^{1 / \gamma}"
     reference = (
@@ -287,7 +341,8 @@ class GeneralizedDiceLoss(_Segmentation):
     r"""One minus the Dice score of all classes of a sample, each weighed by its true volume.
 
     Shape:
-        input, target: (N, C, d1, …, dK), the same. The losses are (N).
+        input: (N, C, d1, …, dK); target: the same, or with `to_onehot_y` (N, 1, d1, …, dK) or
+        (N, d1, …, dK). The losses are (N).
 
     `w_type` is the weight of a class: 'square' is 1 over the square of its volume in the target,
     'simple' 1 over it, 'uniform' 1. A class that a sample's target does not have gets the largest
@@ -303,8 +358,8 @@ class GeneralizedDiceLoss(_Segmentation):
     name = "generalized_dice_loss"
     library = "monai.losses"
     signature = (
-        "include_background", "sigmoid", "softmax", "w_type", "reduction", "smooth_nr",
-        "smooth_dr",
+        "include_background", "to_onehot_y", "sigmoid", "softmax", "w_type", "reduction",
+        "smooth_nr", "smooth_dr",
     )  # fmt: skip
     formula = (
         r"\ell = 1 - \frac{2 \sum_c w_c \sum x_c y_c + \epsilon_n}"

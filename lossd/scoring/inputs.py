@@ -144,6 +144,7 @@ class Inputs:
         self.outline(self.rows)  # what does not fit is told with the shapes that there are
         plan, more = self.outline(2), self.outline(3)
         loss, shape = plan.loss, plan.layout.output
+        _check_family(self.task.loss, type(loss))  # a parameter may have made it another
         if shape[:1] != (2,) or more.layout.output != (3, *shape[1:]):
             shapes = ", ".join(
                 f"{name} ({', '.join(map(str, ('rows', *source.shape)))})"

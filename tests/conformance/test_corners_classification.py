@@ -9,7 +9,9 @@ from lossd_client.errors import LabelError, ParameterError, ShapeError
 
 from lossd.engine import evaluate
 
+from .compare import assert_conforms
 from .model import Case
+from .oracles import oracle
 from .test_corners import DTYPES, IGNORED, INF, LOG2, NAN, TWO, ZEROS, Corner, near
 from .test_corners import test_corner as check
 
@@ -134,6 +136,18 @@ def test_cross_entropy_is_among_them(
     scale = float(abs(expected.gradients["input"]).max())
     error = abs(got.gradients["input"] - expected.gradients["input"]).max()
     assert error <= 8 * np.finfo(dtype).eps * scale
+
+
+@pytest.mark.parametrize("classes", [2, 10])
+@pytest.mark.parametrize("scale", [64.0, 300.0])
+@pytest.mark.parametrize("loss", ["arcface_loss", "cosface_loss"])
+def test_a_scale_multiplies_no_rounding(loss: str, scale: float, classes: int) -> None:
+    # so many rows that the label and its best rival come close in some
+    case = Case(loss, (1000, classes), {"scale": scale})
+    tensors = case.tensors(np.float64)
+    form: dict[str, Any] = {"parameters": case.parameters, "reduction": "none"}
+    got = evaluate(loss, tensors, gradients=["input"], grad_output=np.ones(1000), **form)
+    assert_conforms(got, oracle(loss, tensors, upstream=np.ones(1000), **form), np.float64)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,11 @@ import pytest
 from lossd_client.errors import DomainError, ParameterError
 
 from lossd.engine import evaluate
+from lossd.spec import registry
 
 from . import test_corners as corners
+from .compare import by_torch
+from .model import Case
 from .test_corners import DTYPES, INF, LOG2, NAN, Corner, near
 
 CHOSEN, REJECTED = "policy_chosen_logps", "policy_rejected_logps"
@@ -128,7 +131,7 @@ def test_kto_takes_booleans() -> None:
     ("loss", "parameters", "message"),
     [
         ("dpo_loss", {"label_smoothing": 0.5}, "label_smoothing = 0.5 .* must be >= 0 and < 0.5"),
-        ("dpo_loss", {"loss_type": "aot"}, "loss_type = 'aot' .* must be one of 'sigmoid'"),
+        ("dpo_loss", {"loss_type": "sft"}, "loss_type = 'sft' .* must be one of 'sigmoid'"),
         ("dpo_loss", {"beta": 0.0}, "beta = 0.0 .* must be > 0"),
         ("cpo_loss", {"loss_type": "simpo"}, "must be one of 'sigmoid', 'hinge', 'ipo'"),
         ("simpo_loss", {"loss_type": "ipo"}, "must be one of 'sigmoid', 'hinge'"),
@@ -150,3 +153,48 @@ def test_parameters_outside_their_range(
 def test_exo_pair_needs_label_smoothing() -> None:
     with pytest.raises(ParameterError, match=r"label_smoothing = 0\.0 must be above 0 for"):
         evaluate("dpo_loss", four(-1, -2), parameters={"loss_type": "exo_pair"})
+
+
+KINDS = registry["dpo_loss"].params["loss_type"].choices
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_a_reference_is_with_one_of_0(kind: str) -> None:
+    rng = np.random.default_rng(3)
+    policy = {CHOSEN: rng.normal(size=7), REJECTED: rng.normal(size=7)}
+    names = ("reference_chosen_logps", "reference_rejected_logps")
+    form: dict[str, Any] = {
+        "parameters": {"loss_type": kind, "label_smoothing": 0.1},
+        "gradients": [CHOSEN, *names],
+    }
+    one = evaluate("dpo_loss", policy | dict.fromkeys(names, np.zeros(())), **form)
+    each = evaluate("dpo_loss", policy | dict.fromkeys(names, np.zeros(7)), **form)
+    assert one.loss == each.loss
+    np.testing.assert_array_equal(one.gradients[CHOSEN], each.gradients[CHOSEN])
+    for name in names:
+        assert one.gradients[name].shape == ()
+        np.testing.assert_allclose(one.gradients[name], each.gradients[name].sum(), 1e-12, 1e-15)
+
+
+@pytest.mark.parametrize("kind", ["aot", "aot_unpaired"])
+@pytest.mark.parametrize("shape", [(), (0,), (5,), (5, 3)])
+def test_sorted_pairs_of_any_shape(kind: str, shape: tuple[int, ...]) -> None:
+    tensors = Case("dpo_loss", shape).tensors(np.float64)
+    form: dict[str, Any] = {
+        "parameters": {"loss_type": kind},
+        "reduction": "none",
+        "gradients": list(tensors),
+        "grad_output": np.asarray(np.random.default_rng(7).normal(size=shape)),
+    }
+    got, expected = evaluate("dpo_loss", tensors, **form), by_torch("dpo_loss", tensors, **form)
+    np.testing.assert_allclose(got.loss, expected.loss, 1e-13)
+    for name, gradient in got.gradients.items():
+        np.testing.assert_allclose(gradient, expected.gradients[name], 1e-12, 1e-15)
+
+
+def test_sorted_pairs_have_means_of_samples() -> None:
+    tensors = Case("dpo_loss", (5, 3)).tensors(np.float32)
+    form: dict[str, Any] = {"parameters": {"loss_type": "aot"}}
+    losses = evaluate("dpo_loss", tensors, reduction="none", **form).loss
+    means = evaluate("dpo_loss", tensors, reduction="sample", **form).loss
+    np.testing.assert_allclose(means, losses.mean(1), 1e-6)

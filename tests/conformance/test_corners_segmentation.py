@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from lossd_client.errors import ParameterError, ShapeError
+from lossd_client.errors import LabelError, ParameterError, ShapeError
 
 from lossd.engine import evaluate
 
@@ -166,3 +166,51 @@ def test_parameters_outside_their_range(
     with pytest.raises(ParameterError, match=message) as caught:
         evaluate(loss, tensors, parameters=parameters)
     assert caught.value.field == next(iter(parameters))
+
+
+LABELS = np.array([[0, 2, 1, 1], [2, 2, 0, 0]])
+X = np.random.default_rng(5).uniform(0.1, 0.9, (2, 3, 4))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float32, np.bool_])
+def test_labels_of_any_type_are_one_hot_targets(loss: str, dtype: npt.DTypeLike) -> None:
+    labels = LABELS.astype(dtype)
+    target = (labels.astype(int)[:, None] == np.arange(3)[:, None]).astype(np.float32)
+    expected = evaluate(loss, {"input": X, "target": target}, gradients=["input"])
+    for given in (labels, labels[:, None]):
+        tensors = {"input": X, "target": given}
+        got = evaluate(loss, tensors, parameters={"to_onehot_y": True}, gradients=["input"])
+        assert got.loss == expected.loss
+        np.testing.assert_array_equal(got.gradients["input"], expected.gradients["input"])
+
+
+def test_one_class_alone_has_no_labels() -> None:
+    tensors = {"input": X[:, :1], "target": X[:, :1] > 0.5}
+    got = evaluate("dice_loss", tensors, parameters={"to_onehot_y": True})
+    assert got.loss == evaluate("dice_loss", tensors).loss
+
+
+@pytest.mark.parametrize(
+    ("target", "place"),
+    [
+        ([[0, 1, 2, 3], [0, 0, 0, 0]], r"\[0, 3\] = 3"),
+        ([[0, 1, 2, 0], [0, -1, 0, 0]], r"\[1, 1\] = -1"),
+        ([[0, 1.5, 2, 0], [0, 0, 0, 0]], r"\[0, 1\] = 1.5"),
+        ([[0, NAN, 2, 0], [0, 0, 0, 0]], r"\[0, 1\] = nan"),
+    ],
+)
+def test_labels_that_are_no_class(target: Any, place: str) -> None:
+    tensors = {"input": X, "target": np.array(target)}
+    with pytest.raises(LabelError, match=f"dice_loss: target{place} is no class"):
+        evaluate("dice_loss", tensors, parameters={"to_onehot_y": True})
+
+
+def test_labels_have_their_shapes_and_no_gradient() -> None:
+    labels: dict[str, Any] = {"parameters": {"to_onehot_y": True}}
+    with pytest.raises(ShapeError, match=r"with to_onehot_y it must be \(2, 1, 4\)"):
+        evaluate("dice_loss", {"input": X, "target": X}, **labels)
+    with pytest.raises(ShapeError, match="to_onehot_y takes the class of each voxel"):
+        evaluate("dice_loss", {"input": X, "target": LABELS})
+    with pytest.raises(ParameterError, match="no gradient with respect to 'target'"):
+        evaluate("dice_loss", {"input": X, "target": LABELS}, gradients=["target"], **labels)

@@ -106,6 +106,10 @@ def divisors(case: Case, tensors: dict[str, Array], each: Array) -> dict[Any, fl
             own = tensors["weight"].astype(np.float64)[np.where(counted, target, 0)]
     elif "weight" in tensors and registry[case.loss].tensors["weight"].role == "multiplier":
         own = np.broadcast_to(tensors["weight"], each.shape)
+    if case.loss == "grpo_loss":  # its losses are sums over tokens
+        own = tensors["mask"].sum(-1)
+        kept = np.count_nonzero(tensors["mask"], -1)[each != 0].sum()
+        return {"batch": len(each), "valid": kept, "weights": (own * each).sum(), 17.5: 17.5}
     batch = each.shape[0] if each.ndim else 1
     valid = np.count_nonzero(counted & (each != 0))
     total = float((own * each)[counted].sum(dtype=np.float64))
@@ -121,6 +125,38 @@ def test_the_mean_divides_by_the_normalizer(case: Case) -> None:
     for normalizer, divisor in divisors(case, tensors, each).items():
         got = call(case, tensors, sample_weight=weight, normalizer=normalizer)
         assert_weighs(case, tensors, got, each / divisor, reduced=True)
+
+
+MASKED = [
+    *(Case(n, (9, 65), {}, {"mask": "weights"}) for n, d in registry.items() if d.masked),
+    *(
+        Case("grpo_loss", (9, 65), {"loss_type": kind}, {"mask": "weights"})
+        for kind in ("grpo", "dr_grpo", "bnpo")
+    ),
+]
+
+
+def kept_by(case: Case, mask: Array, sample: Array) -> dict[str, float]:
+    """What is divided by, of a mask (N, T) and weights of samples (N)."""
+    if case.parameters.get("loss_type") in ("grpo", "dr_grpo"):  # means of sequences
+        mask = mask.any(-1, keepdims=True)
+    each = mask.astype(np.float64) * sample[:, None]
+    return {"valid": float(np.count_nonzero(each)), "weights": float(each.sum())}
+
+
+@pytest.mark.parametrize("weighed", [False, True])
+@pytest.mark.parametrize("case", MASKED, ids=str)
+def test_normalizers_count_what_a_mask_keeps(case: Case, weighed: bool) -> None:
+    tensors = case.tensors(np.float32)
+    tensors["mask"][4] = 0  # a sequence of no tokens
+    sample = weights(case, (9,)) if weighed else np.ones(9, np.float32)
+    more: dict[str, Any] = {"sample_weight": sample} if weighed else {}
+    total = call(case, tensors, reduction="sum", **more)
+    for normalizer, divisor in kept_by(case, tensors["mask"], sample).items():
+        got = call(case, tensors, normalizer=normalizer, **more)
+        np.testing.assert_allclose(got.loss, total.loss / divisor, rtol=1e-6)
+        for name, gradient in got.gradients.items():
+            np.testing.assert_allclose(gradient, total.gradients[name] / divisor, 1e-6, 1e-12)
 
 
 @pytest.mark.parametrize("name", ["mse_loss", "l1_loss"])

@@ -11,10 +11,13 @@ from tests.conformance.model import Case
 from .agreement import Answer, answers, assert_matches, by_jax, each_case, of
 
 
-def poly(input: Any, target: Any, reduction: str, epsilon: float = 2.0) -> Any:
+def poly(
+    input: Any, target: Any, reduction: str, epsilon: float = 2.0, label_smoothing: float = 0.0
+) -> Any:
     axis = 1 if input.ndim > 1 else 0
     one_hot = jax.nn.one_hot(target, input.shape[axis], axis=axis, dtype=input.dtype)
-    losses = optax.losses.poly_loss_cross_entropy(input, one_hot, epsilon=epsilon, axis=axis)
+    labels = optax.losses.smooth_labels(one_hot, label_smoothing, axis)
+    losses = optax.losses.poly_loss_cross_entropy(input, labels, epsilon=epsilon, axis=axis)
     return losses if reduction == "none" else losses.mean()
 
 

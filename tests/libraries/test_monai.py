@@ -10,8 +10,13 @@ from tests.conformance.model import Case
 from .agreement import BOTH, Answer, answers, assert_matches, each_case, of
 
 
+def in_columns(input: Any, target: Any) -> Any:
+    """Labels as MONAI takes them."""
+    return target if target.ndim == input.ndim else target[:, None]
+
+
 def dice(input: Any, target: Any, reduction: str, **options: Any) -> Any:
-    losses = monai.losses.DiceLoss(reduction=reduction, **options)(input, target)
+    losses = monai.losses.DiceLoss(reduction=reduction, **options)(input, in_columns(input, target))
     return losses.flatten(1) if reduction == "none" else losses
 
 
@@ -20,7 +25,7 @@ def jaccard(input: Any, target: Any, **options: Any) -> Any:
 
 
 def tversky(input: Any, target: Any, **options: Any) -> Any:
-    return monai.losses.TverskyLoss(**options)(input, target)
+    return monai.losses.TverskyLoss(**options)(input, in_columns(input, target))
 
 
 def focal_tversky(
@@ -39,7 +44,9 @@ def focal_tversky(
 
 
 def generalized_dice(input: Any, target: Any, reduction: str, **options: Any) -> Any:
-    losses = monai.losses.GeneralizedDiceLoss(reduction=reduction, **options)(input, target)
+    losses = monai.losses.GeneralizedDiceLoss(reduction=reduction, **options)(
+        input, in_columns(input, target)
+    )
     return losses.flatten() if reduction == "none" else losses
 
 

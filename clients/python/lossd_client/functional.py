@@ -680,6 +680,7 @@ def dice_loss(
     input: ArrayLike,
     target: ArrayLike,
     include_background: bool = True,
+    to_onehot_y: bool = False,
     sigmoid: bool = False,
     softmax: bool = False,
     squared_pred: bool = False,
@@ -696,8 +697,9 @@ def dice_loss(
 
     Args:
         input: Predictions x, (N, C, d1, …, dK).
-        target: True regions y, 0 to 1, of the input's shape.
+        target: True regions y, 0 to 1, of the input's shape; class indices with to_onehot_y.
         include_background: Whether class 0 counts.
+        to_onehot_y: Whether the target holds the class of each voxel.
         sigmoid: Whether the predictions are logits, of classes that may overlap.
         softmax: Whether they are logits of classes that exclude each other.
         squared_pred: Whether the denominator is of squares.
@@ -713,6 +715,7 @@ def dice_loss(
     """
     criterion = nn.DiceLoss(
         include_background=include_background,
+        to_onehot_y=to_onehot_y,
         sigmoid=sigmoid,
         softmax=softmax,
         squared_pred=squared_pred,
@@ -821,7 +824,7 @@ def dpo_loss(
         reference_rejected_logps: The reference's log-probabilities of the rejected answers, (*).
         beta: Factor β of the margin over the reference. > 0.
         label_smoothing: Share ε of pairs given the wrong way. >= 0 and < 0.5.
-        loss_type: What the margin costs. one of 'sigmoid', 'robust', 'hinge', 'ipo', 'exo_pair', 'nca_pair', 'bco_pair', 'sppo_hard', 'apo_zero', 'apo_down', 'discopop'. 'sigmoid' by default.
+        loss_type: What the margin costs. one of 'sigmoid', 'robust', 'hinge', 'ipo', 'exo_pair', 'nca_pair', 'bco_pair', 'sppo_hard', 'apo_zero', 'apo_down', 'discopop', 'aot', 'aot_unpaired', 'sigmoid_norm'. 'sigmoid' by default.
         discopop_tau: Temperature τ of 'discopop'. > 0.
         reduction: 'none', 'mean', 'sum', 'sample'.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
@@ -854,6 +857,7 @@ def focal_tversky_loss(
     input: ArrayLike,
     target: ArrayLike,
     include_background: bool = True,
+    to_onehot_y: bool = False,
     sigmoid: bool = False,
     softmax: bool = False,
     alpha: float = 0.3,
@@ -872,8 +876,9 @@ def focal_tversky_loss(
 
     Args:
         input: Predictions x, (N, C, d1, …, dK).
-        target: True regions y, 0 to 1, of the input's shape.
+        target: True regions y, 0 to 1, of the input's shape; class indices with to_onehot_y.
         include_background: Whether class 0 counts.
+        to_onehot_y: Whether the target holds the class of each voxel.
         sigmoid: Whether the predictions are logits, of classes that may overlap.
         softmax: Whether they are logits of classes that exclude each other.
         alpha: Weight of false positives. >= 0.
@@ -891,6 +896,7 @@ def focal_tversky_loss(
     """
     criterion = nn.FocalTverskyLoss(
         include_background=include_background,
+        to_onehot_y=to_onehot_y,
         sigmoid=sigmoid,
         softmax=softmax,
         alpha=alpha,
@@ -985,6 +991,7 @@ def generalized_dice_loss(
     input: ArrayLike,
     target: ArrayLike,
     include_background: bool = True,
+    to_onehot_y: bool = False,
     sigmoid: bool = False,
     softmax: bool = False,
     w_type: Named = None,
@@ -1001,8 +1008,9 @@ def generalized_dice_loss(
 
     Args:
         input: Predictions x, (N, C, d1, …, dK).
-        target: True regions y, 0 to 1, of the input's shape.
+        target: True regions y, 0 to 1, of the input's shape; class indices with to_onehot_y.
         include_background: Whether class 0 counts.
+        to_onehot_y: Whether the target holds the class of each voxel.
         sigmoid: Whether the predictions are logits, of classes that may overlap.
         softmax: Whether they are logits of classes that exclude each other.
         w_type: A class's weight, by its volume. one of 'square', 'simple', 'uniform'. 'square' by default.
@@ -1018,6 +1026,7 @@ def generalized_dice_loss(
     """
     criterion = nn.GeneralizedDiceLoss(
         include_background=include_background,
+        to_onehot_y=to_onehot_y,
         sigmoid=sigmoid,
         softmax=softmax,
         w_type=w_type,
@@ -1361,6 +1370,7 @@ def jaccard_loss(
     input: ArrayLike,
     target: ArrayLike,
     include_background: bool = True,
+    to_onehot_y: bool = False,
     sigmoid: bool = False,
     softmax: bool = False,
     squared_pred: bool = False,
@@ -1377,8 +1387,9 @@ def jaccard_loss(
 
     Args:
         input: Predictions x, (N, C, d1, …, dK).
-        target: True regions y, 0 to 1, of the input's shape.
+        target: True regions y, 0 to 1, of the input's shape; class indices with to_onehot_y.
         include_background: Whether class 0 counts.
+        to_onehot_y: Whether the target holds the class of each voxel.
         sigmoid: Whether the predictions are logits, of classes that may overlap.
         softmax: Whether they are logits of classes that exclude each other.
         squared_pred: Whether the denominator is of squares.
@@ -1394,6 +1405,7 @@ def jaccard_loss(
     """
     criterion = nn.JaccardLoss(
         include_background=include_background,
+        to_onehot_y=to_onehot_y,
         sigmoid=sigmoid,
         softmax=softmax,
         squared_pred=squared_pred,
@@ -2093,6 +2105,7 @@ def poly1_cross_entropy_loss(
     weight: ArrayLike | None = None,
     ignore_index: int = -100,
     reduction: str = "mean",
+    label_smoothing: float = 0.0,
     *,
     sample_weight: ArrayLike | None = None,
     normalizer: str | float | None = None,
@@ -2108,6 +2121,7 @@ def poly1_cross_entropy_loss(
         weight: Factor w of each class, (C).
         ignore_index: Index of rows to leave out.
         reduction: 'none', 'mean', 'sum'.
+        label_smoothing: Share of the target spread evenly over the classes. >= 0 and <= 1.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
         zero_if_empty: whether a mean of nothing is 0 instead of NaN.
@@ -2120,6 +2134,7 @@ def poly1_cross_entropy_loss(
         weight=weight,
         ignore_index=ignore_index,
         reduction=reduction,
+        label_smoothing=label_smoothing,
         normalizer=normalizer,
         zero_if_empty=zero_if_empty,
         client=client,
@@ -2617,6 +2632,7 @@ def tversky_loss(
     input: ArrayLike,
     target: ArrayLike,
     include_background: bool = True,
+    to_onehot_y: bool = False,
     sigmoid: bool = False,
     softmax: bool = False,
     alpha: float = 0.5,
@@ -2634,8 +2650,9 @@ def tversky_loss(
 
     Args:
         input: Predictions x, (N, C, d1, …, dK).
-        target: True regions y, 0 to 1, of the input's shape.
+        target: True regions y, 0 to 1, of the input's shape; class indices with to_onehot_y.
         include_background: Whether class 0 counts.
+        to_onehot_y: Whether the target holds the class of each voxel.
         sigmoid: Whether the predictions are logits, of classes that may overlap.
         softmax: Whether they are logits of classes that exclude each other.
         alpha: Weight of false positives. >= 0.
@@ -2652,6 +2669,7 @@ def tversky_loss(
     """
     criterion = nn.TverskyLoss(
         include_background=include_background,
+        to_onehot_y=to_onehot_y,
         sigmoid=sigmoid,
         softmax=softmax,
         alpha=alpha,

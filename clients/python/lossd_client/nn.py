@@ -1155,16 +1155,24 @@ class DPOLoss(Loss):
         policy_chosen_logps, policy_rejected_logps, reference_chosen_logps,
         reference_rejected_logps: any, (*); broadcast together.
 
-    An answer's log-probability is the sum over its tokens, for 'ipo' the mean. `loss_type` is one
-    of TRL's that look at one pair at a time. 'sigmoid' with `label_smoothing` is conservative DPO,
-    'robust' takes the expected bias of wrong labels away, and 'exo_pair' needs a `label_smoothing`
-    above 0; the others know none. 'hinge' has gradient 0 at its kink. The reference has gradients,
-    too: those of the policy with the other sign. Without a reference it is CPOLoss.
+    An answer's log-probability is the sum over its tokens, for 'ipo' and 'sigmoid_norm' the mean,
+    as TRL takes it there. `loss_type` is one
+    of TRL's, all but 'sft', which is NLLLoss of the preferred answers' tokens. 'sigmoid' with
+    `label_smoothing` is conservative DPO, 'sigmoid_norm' is 'sigmoid' of means, 'robust' takes the
+    expected bias of wrong labels away, and 'exo_pair' needs a `label_smoothing` above 0; beside
+    these, 'aot' and 'aot_unpaired' know one. 'hinge' has gradient 0 at its kink.
+
+    'aot' sorts the batch, along its first dimension: the policy's differences of the two answers,
+    and the reference's; 'aot_unpaired' sorts the log-ratios to the reference of the preferred
+    answers, and of the rejected ones. The n-th loss is that of the n-th smallest of both.
+
+    The reference has gradients, too: those of the policy with the other sign. Without a reference
+    (the former `reference_free`) give 0 for both of its tensors; CPOLoss takes none.
 
     Args:
         beta: Factor β of the margin over the reference. > 0.
         label_smoothing: Share ε of pairs given the wrong way. >= 0 and < 0.5.
-        loss_type: What the margin costs. one of 'sigmoid', 'robust', 'hinge', 'ipo', 'exo_pair', 'nca_pair', 'bco_pair', 'sppo_hard', 'apo_zero', 'apo_down', 'discopop'. 'sigmoid' by default.
+        loss_type: What the margin costs. one of 'sigmoid', 'robust', 'hinge', 'ipo', 'exo_pair', 'nca_pair', 'bco_pair', 'sppo_hard', 'apo_zero', 'apo_down', 'discopop', 'aot', 'aot_unpaired', 'sigmoid_norm'. 'sigmoid' by default.
         discopop_tau: Temperature τ of 'discopop'. > 0.
         reduction: 'none', 'mean', 'sum', 'sample'.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
@@ -1221,6 +1229,9 @@ class DPOLoss(Loss):
             "apo_zero",
             "apo_down",
             "discopop",
+            "aot",
+            "aot_unpaired",
+            "sigmoid_norm",
         )
     }
     beta: float
@@ -1281,14 +1292,18 @@ class DiceLoss(Loss):
     .. math:: \ell = 1 - \frac{2 \sum x y + \epsilon_n}{\sum x + \sum y + \epsilon_d}
 
     Shape:
-        input, target: (N, C, d1, …, dK), the same. The losses are (N, C).
+        input: (N, C, d1, …, dK); target: the same, or with `to_onehot_y` (N, 1, d1, …, dK) or
+        (N, d1, …, dK). The losses are (N, C).
 
     `squared_pred` takes squares in the denominator. A class that neither predictions nor target
     have costs 0 where `smooth_nr` and `smooth_dr` are the same, NaN where both are 0. With
     `include_background=False` the losses are (N, C - 1). Soft targets are multiplied as they are.
+    With `to_onehot_y` the target holds the class of each voxel, of any type of number; MONAI's
+    wants the dimension of 1. Where the input has one class alone, it changes nothing, as there.
 
     Args:
         include_background: Whether class 0 counts.
+        to_onehot_y: Whether the target holds the class of each voxel.
         sigmoid: Whether the predictions are logits, of classes that may overlap.
         softmax: Whether they are logits of classes that exclude each other.
         squared_pred: Whether the denominator is of squares.
@@ -1301,7 +1316,7 @@ class DiceLoss(Loss):
 
     Called with:
         input: Predictions x, (N, C, d1, …, dK).
-        target: True regions y, 0 to 1, of the input's shape.
+        target: True regions y, 0 to 1, of the input's shape; class indices with to_onehot_y.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
@@ -1320,6 +1335,7 @@ class DiceLoss(Loss):
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {
         "include_background": True,
+        "to_onehot_y": False,
         "sigmoid": False,
         "softmax": False,
         "squared_pred": False,
@@ -1327,6 +1343,7 @@ class DiceLoss(Loss):
         "smooth_dr": 1e-05,
     }
     include_background: bool
+    to_onehot_y: bool
     sigmoid: bool
     softmax: bool
     squared_pred: bool
@@ -1336,6 +1353,7 @@ class DiceLoss(Loss):
     def __init__(
         self,
         include_background: bool = True,
+        to_onehot_y: bool = False,
         sigmoid: bool = False,
         softmax: bool = False,
         squared_pred: bool = False,
@@ -1350,6 +1368,7 @@ class DiceLoss(Loss):
         self._configure(
             parameters={
                 "include_background": include_background,
+                "to_onehot_y": to_onehot_y,
                 "sigmoid": sigmoid,
                 "softmax": softmax,
                 "squared_pred": squared_pred,
@@ -1451,7 +1470,8 @@ class FocalTverskyLoss(Loss):
     .. math:: \ell = (1 - \mathrm{TI})^{1 / \gamma}
 
     Shape:
-        input, target: (N, C, d1, …, dK), the same. The losses are (N, C).
+        input: (N, C, d1, …, dK); target: the same, or with `to_onehot_y` (N, 1, d1, …, dK) or
+        (N, d1, …, dK). The losses are (N, C).
 
     Parameters, shapes and smoothing are TverskyLoss's, the power the paper's, taken class by
     class; other implementations name that power itself gamma (0.75 for the 4/3 of the paper,
@@ -1460,6 +1480,7 @@ class FocalTverskyLoss(Loss):
 
     Args:
         include_background: Whether class 0 counts.
+        to_onehot_y: Whether the target holds the class of each voxel.
         sigmoid: Whether the predictions are logits, of classes that may overlap.
         softmax: Whether they are logits of classes that exclude each other.
         alpha: Weight of false positives. >= 0.
@@ -1474,7 +1495,7 @@ class FocalTverskyLoss(Loss):
 
     Called with:
         input: Predictions x, (N, C, d1, …, dK).
-        target: True regions y, 0 to 1, of the input's shape.
+        target: True regions y, 0 to 1, of the input's shape; class indices with to_onehot_y.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
@@ -1493,6 +1514,7 @@ class FocalTverskyLoss(Loss):
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {
         "include_background": True,
+        "to_onehot_y": False,
         "sigmoid": False,
         "softmax": False,
         "alpha": 0.3,
@@ -1502,6 +1524,7 @@ class FocalTverskyLoss(Loss):
         "gamma": 1.3333333333333333,
     }
     include_background: bool
+    to_onehot_y: bool
     sigmoid: bool
     softmax: bool
     alpha: float
@@ -1513,6 +1536,7 @@ class FocalTverskyLoss(Loss):
     def __init__(
         self,
         include_background: bool = True,
+        to_onehot_y: bool = False,
         sigmoid: bool = False,
         softmax: bool = False,
         alpha: float = 0.3,
@@ -1529,6 +1553,7 @@ class FocalTverskyLoss(Loss):
         self._configure(
             parameters={
                 "include_background": include_background,
+                "to_onehot_y": to_onehot_y,
                 "sigmoid": sigmoid,
                 "softmax": softmax,
                 "alpha": alpha,
@@ -1832,7 +1857,8 @@ class GeneralizedDiceLoss(Loss):
     .. math:: \ell = 1 - \frac{2 \sum_c w_c \sum x_c y_c + \epsilon_n}{\sum_c w_c \left(\sum x_c + \sum y_c\right) + \epsilon_d}
 
     Shape:
-        input, target: (N, C, d1, …, dK), the same. The losses are (N).
+        input: (N, C, d1, …, dK); target: the same, or with `to_onehot_y` (N, 1, d1, …, dK) or
+        (N, d1, …, dK). The losses are (N).
 
     `w_type` is the weight of a class: 'square' is 1 over the square of its volume in the target,
     'simple' 1 over it, 'uniform' 1. A class that a sample's target does not have gets the largest
@@ -1840,6 +1866,7 @@ class GeneralizedDiceLoss(Loss):
 
     Args:
         include_background: Whether class 0 counts.
+        to_onehot_y: Whether the target holds the class of each voxel.
         sigmoid: Whether the predictions are logits, of classes that may overlap.
         softmax: Whether they are logits of classes that exclude each other.
         w_type: A class's weight, by its volume. one of 'square', 'simple', 'uniform'. 'square' by default.
@@ -1852,7 +1879,7 @@ class GeneralizedDiceLoss(Loss):
 
     Called with:
         input: Predictions x, (N, C, d1, …, dK).
-        target: True regions y, 0 to 1, of the input's shape.
+        target: True regions y, 0 to 1, of the input's shape; class indices with to_onehot_y.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
@@ -1872,6 +1899,7 @@ class GeneralizedDiceLoss(Loss):
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {
         "include_background": True,
+        "to_onehot_y": False,
         "sigmoid": False,
         "softmax": False,
         "w_type": "square",
@@ -1880,6 +1908,7 @@ class GeneralizedDiceLoss(Loss):
     }
     choices: ClassVar[Mapping[str, tuple[str, ...]]] = {"w_type": ("square", "simple", "uniform")}
     include_background: bool
+    to_onehot_y: bool
     sigmoid: bool
     softmax: bool
     w_type: str
@@ -1889,6 +1918,7 @@ class GeneralizedDiceLoss(Loss):
     def __init__(
         self,
         include_background: bool = True,
+        to_onehot_y: bool = False,
         sigmoid: bool = False,
         softmax: bool = False,
         w_type: Named = None,
@@ -1903,6 +1933,7 @@ class GeneralizedDiceLoss(Loss):
         self._configure(
             parameters={
                 "include_background": include_background,
+                "to_onehot_y": to_onehot_y,
                 "sigmoid": sigmoid,
                 "softmax": softmax,
                 "w_type": w_type,
@@ -1935,9 +1966,9 @@ class GeneralizedJSDLoss(Loss):
 
     TRL's loss of its GKD trainer, one for each row, which the trainer adds up for 'batchmean'.
     `beta=0` is the divergence of the student from the teacher, as in DistillationKLLoss without
-    its factor; `beta=1` the other way round. The teacher is fixed, as the trainer has it: the
-    gradient is the student's. A class that either leaves out (logit -inf) adds nothing to its
-    part, where TRL gives NaN.
+    its factor; `beta=1` the other way round. The teacher has a gradient, too, which the trainer
+    makes no use of. A class that either leaves out (logit -inf) adds nothing to its part, where
+    TRL gives NaN.
 
     Args:
         beta: Share of the teacher in the mixture. >= 0 and <= 1.
@@ -1952,7 +1983,7 @@ class GeneralizedJSDLoss(Loss):
         teacher_logits: Logits y, (*, C).
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
-    Gradients: student_logits.
+    Gradients: student_logits, teacher_logits.
 
     Reference: Agarwal et al., On-policy distillation of language models: learning from self-generated mistakes, https://arxiv.org/abs/2306.13649
 
@@ -1964,7 +1995,7 @@ class GeneralizedJSDLoss(Loss):
 
     name = "generalized_jsd_loss"
     inputs = ("student_logits", "teacher_logits")
-    differentiable = ("student_logits",)
+    differentiable = ("student_logits", "teacher_logits")
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {"beta": 0.5, "temperature": 1.0}
     beta: float
@@ -2508,7 +2539,8 @@ class JaccardLoss(Loss):
     .. math:: \ell = 1 - \frac{2 \sum x y + \epsilon_n}{2 (\sum x + \sum y - \sum x y) + \epsilon_d}
 
     Shape:
-        input, target: (N, C, d1, …, dK), the same. The losses are (N, C).
+        input: (N, C, d1, …, dK); target: the same, or with `to_onehot_y` (N, 1, d1, …, dK) or
+        (N, d1, …, dK). The losses are (N, C).
 
     It is MONAI's `DiceLoss(jaccard=True)`, whose numerator and denominator are twice those of
     the index. `squared_pred` takes squares in the denominator. A class that neither predictions
@@ -2517,6 +2549,7 @@ class JaccardLoss(Loss):
 
     Args:
         include_background: Whether class 0 counts.
+        to_onehot_y: Whether the target holds the class of each voxel.
         sigmoid: Whether the predictions are logits, of classes that may overlap.
         softmax: Whether they are logits of classes that exclude each other.
         squared_pred: Whether the denominator is of squares.
@@ -2529,7 +2562,7 @@ class JaccardLoss(Loss):
 
     Called with:
         input: Predictions x, (N, C, d1, …, dK).
-        target: True regions y, 0 to 1, of the input's shape.
+        target: True regions y, 0 to 1, of the input's shape; class indices with to_onehot_y.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
@@ -2548,6 +2581,7 @@ class JaccardLoss(Loss):
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {
         "include_background": True,
+        "to_onehot_y": False,
         "sigmoid": False,
         "softmax": False,
         "squared_pred": False,
@@ -2555,6 +2589,7 @@ class JaccardLoss(Loss):
         "smooth_dr": 1e-05,
     }
     include_background: bool
+    to_onehot_y: bool
     sigmoid: bool
     softmax: bool
     squared_pred: bool
@@ -2564,6 +2599,7 @@ class JaccardLoss(Loss):
     def __init__(
         self,
         include_background: bool = True,
+        to_onehot_y: bool = False,
         sigmoid: bool = False,
         softmax: bool = False,
         squared_pred: bool = False,
@@ -2578,6 +2614,7 @@ class JaccardLoss(Loss):
         self._configure(
             parameters={
                 "include_background": include_background,
+                "to_onehot_y": to_onehot_y,
                 "sigmoid": sigmoid,
                 "softmax": softmax,
                 "squared_pred": squared_pred,
@@ -3851,11 +3888,16 @@ class Poly1CrossEntropyLoss(Loss):
     the weights at the targets. `weight` multiplies both terms. Rows whose target is
     `ignore_index` give 0 and do not count. A class with the logit -inf is left out.
 
+    `label_smoothing` spreads that share of the target evenly over the classes, in both terms, as
+    the paper's code does: the loss is the sum over the classes, each by its share of the target
+    and its own weight.
+
     Args:
         epsilon: What is added to the first term's weight, 1. >= -1.
         weight: Factor w of each class, (C).
         ignore_index: Index of rows to leave out.
         reduction: 'none', 'mean', 'sum'.
+        label_smoothing: Share of the target spread evenly over the classes. >= 0 and <= 1.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
         zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
@@ -3879,9 +3921,14 @@ class Poly1CrossEntropyLoss(Loss):
     inputs = ("input", "target")
     differentiable = ("input",)
     options = ("weight",)
-    defaults: ClassVar[Mapping[str, Parameter]] = {"ignore_index": -100, "epsilon": 2.0}
+    defaults: ClassVar[Mapping[str, Parameter]] = {
+        "ignore_index": -100,
+        "epsilon": 2.0,
+        "label_smoothing": 0.0,
+    }
     ignore_index: int
     epsilon: float
+    label_smoothing: float
     weight: ArrayLike | None
 
     def __init__(
@@ -3890,13 +3937,18 @@ class Poly1CrossEntropyLoss(Loss):
         weight: ArrayLike | None = None,
         ignore_index: int = -100,
         reduction: str = "mean",
+        label_smoothing: float = 0.0,
         *,
         normalizer: str | float | None = None,
         zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         self._configure(
-            parameters={"ignore_index": ignore_index, "epsilon": epsilon},
+            parameters={
+                "ignore_index": ignore_index,
+                "epsilon": epsilon,
+                "label_smoothing": label_smoothing,
+            },
             options={"weight": weight},
             reduction=reduction,
             size_average=None,
@@ -4762,7 +4814,8 @@ class TverskyLoss(Loss):
     .. math:: \ell = 1 - \frac{\sum x y + \epsilon_n}{\sum x y + \alpha \sum x (1 - y) + \beta \sum (1 - x) y + \epsilon_d}
 
     Shape:
-        input, target: (N, C, d1, …, dK), the same. The losses are (N, C).
+        input: (N, C, d1, …, dK); target: the same, or with `to_onehot_y` (N, 1, d1, …, dK) or
+        (N, d1, …, dK). The losses are (N, C).
 
     `alpha = beta = 0.5` is the Dice score, `alpha = beta = 1` the Jaccard index. A class that
     neither predictions nor target have costs 0 where `smooth_nr` and `smooth_dr` are the same,
@@ -4770,6 +4823,7 @@ class TverskyLoss(Loss):
 
     Args:
         include_background: Whether class 0 counts.
+        to_onehot_y: Whether the target holds the class of each voxel.
         sigmoid: Whether the predictions are logits, of classes that may overlap.
         softmax: Whether they are logits of classes that exclude each other.
         alpha: Weight of false positives. >= 0.
@@ -4783,7 +4837,7 @@ class TverskyLoss(Loss):
 
     Called with:
         input: Predictions x, (N, C, d1, …, dK).
-        target: True regions y, 0 to 1, of the input's shape.
+        target: True regions y, 0 to 1, of the input's shape; class indices with to_onehot_y.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
@@ -4802,6 +4856,7 @@ class TverskyLoss(Loss):
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {
         "include_background": True,
+        "to_onehot_y": False,
         "sigmoid": False,
         "softmax": False,
         "alpha": 0.5,
@@ -4810,6 +4865,7 @@ class TverskyLoss(Loss):
         "smooth_dr": 1e-05,
     }
     include_background: bool
+    to_onehot_y: bool
     sigmoid: bool
     softmax: bool
     alpha: float
@@ -4820,6 +4876,7 @@ class TverskyLoss(Loss):
     def __init__(
         self,
         include_background: bool = True,
+        to_onehot_y: bool = False,
         sigmoid: bool = False,
         softmax: bool = False,
         alpha: float = 0.5,
@@ -4835,6 +4892,7 @@ class TverskyLoss(Loss):
         self._configure(
             parameters={
                 "include_background": include_background,
+                "to_onehot_y": to_onehot_y,
                 "sigmoid": sigmoid,
                 "softmax": softmax,
                 "alpha": alpha,

@@ -210,8 +210,31 @@ def poly1_cross_entropy_loss(
     weight: Array | None = None,
     epsilon: float = 2.0,
     ignore_index: int = -100,
+    label_smoothing: float = 0.0,
 ) -> Rows:
-    return _focused(input, target, weight, ignore_index, _two_terms(1, epsilon))
+    if not label_smoothing:
+        return _focused(input, target, weight, ignore_index, _two_terms(1, epsilon))
+    axis = class_axis(input)
+    x = np.moveaxis(input, axis, -1)
+    w, y, divisor = shares(x, target, axis, weight, ignore_index, label_smoothing)
+    depth = x.max(-1, keepdims=True) - x
+    log_sum = np.log(np.exp(-depth).sum(-1, keepdims=True))
+    nll, off = depth + log_sum, 1 + depth + log_sum
+    p, q, t, e = np.exp(-nll), -np.expm1(-nll), w * y, abs(epsilon)
+    pulled, pulled_off = (t * p).sum(-1, keepdims=True), (t * p * off).sum(-1, keepdims=True)
+    total = t.sum(-1, keepdims=True)
+    return Rows(
+        ((t * (nll + epsilon * q)).sum(-1), (t * (off + e * q * (1 + p * off))).sum(-1)),
+        {
+            "input": (
+                p * (total + epsilon * pulled) - t * (1 + epsilon * p),
+                p * off * (total + e * pulled) + p * e * pulled_off + t * (1 + e * p * off),
+            )
+        },
+        divisor,
+        lambda slope: np.moveaxis(slope, -1, axis),
+        cancelled=(e * t * (1 + p * off)).sum(-1),  # torch's 1 - p
+    )
 
 
 def symmetric_cross_entropy_loss(
@@ -282,12 +305,13 @@ def _lowered(
 
 
 def arcface_loss(input: Array, target: Array, margin: float = 28.6, scale: float = 64.0) -> Rows:
-    m = WIDE(margin) * np.pi / 180
+    half_turn = np.arccos(WIDE(-1))  # np.pi is a float64, which a large scale makes visible
+    m = WIDE(margin) * half_turn / 180
 
     def widened(x: Array) -> tuple[Number, Number]:
         cos = np.clip(x, -1, 1)
         angle, inside = np.arccos(cos), cos == x
-        near = angle <= np.pi - m
+        near = angle <= half_turn - m
         lowered = np.where(near, np.cos(angle + m), cos - m * np.sin(m))
         steep = np.sin(m) / np.where(abs(cos) < 1, np.sin(angle), np.inf)
         slope = inside * np.where(near, np.cos(m) + cos * steep, 1)
@@ -344,10 +368,22 @@ def _poly1_cross_entropy(
     weight: torch.Tensor | None = None,
     epsilon: float = 2.0,
     ignore_index: int = -100,
+    label_smoothing: float = 0.0,
 ) -> torch.Tensor:
-    """As optax.losses 0.2.8 defines poly_loss_cross_entropy, for one-hot labels."""
-    log_p, w = _chosen(input, target, weight, ignore_index)
-    return w * (-log_p + epsilon * (1 - log_p.exp()))
+    """As optax.losses 0.2.8 defines poly_loss_cross_entropy, for one-hot labels or smoothed ones.
+
+    Each class's part has its own weight, as in torch's smoothed cross entropy.
+    """
+    if not label_smoothing:
+        log_p, w = _chosen(input, target, weight, ignore_index)
+        return w * (-log_p + epsilon * (1 - log_p.exp()))
+    axis = class_axis(input)
+    kept = target != ignore_index
+    log_p = input.log_softmax(axis).movedim(axis, -1)
+    y = torch.nn.functional.one_hot(torch.where(kept, target, 0), input.shape[axis])
+    y = (1 - label_smoothing) * y.to(input.dtype) + label_smoothing / input.shape[axis]
+    w = torch.ones_like(log_p) if weight is None else weight
+    return (w * y * (-log_p + epsilon * (1 - log_p.exp()))).sum(-1) * kept
 
 
 def _symmetric_cross_entropy(
@@ -457,10 +493,23 @@ ENTRIES: Final = {
         classes,
         ("input",),
         FEW_CLASSES,
-        [{"epsilon": epsilon} for epsilon in (-1.0, 0.0, 0.3)] + [{"ignore_index": 2}],
+        [
+            *({"epsilon": epsilon} for epsilon in (-1.0, 0.0, 0.3)),
+            {"ignore_index": 2},
+            {"label_smoothing": 0.1},
+            {"label_smoothing": 1.0, "epsilon": -1.0},
+        ],
         (9, 10),
         CLASS_OPTIONS,
-        more=[Case("poly1_cross_entropy_loss", (3, 10, 4), {"epsilon": 6.0}, {"ignored": -100})],
+        more=[
+            Case("poly1_cross_entropy_loss", (3, 10, 4), {"epsilon": 6.0}, {"ignored": -100}),
+            Case("poly1_cross_entropy_loss", (7, 1), {"label_smoothing": 0.1}),
+            *(
+                Case("poly1_cross_entropy_loss", shape, {"label_smoothing": 0.1}, options)
+                for shape in [(7, 2), (3, 1000), (3, 10, 4), (67, 101)]
+                for options in [{}, {"weight": "zeros", "ignored": -100}]
+            ),
+        ],
     ),
     "symmetric_cross_entropy_loss": Entry(
         classes,

@@ -74,34 +74,41 @@ def generalized_jsd_loss(
 ) -> Rows:
     s, q = Softened.of(student_logits, temperature), Softened.of(teacher_logits, temperature)
     lead = q.log_p - s.log_p
-    # terms: of the loss; pull: p times its derivative in p; of_p, of_q: the weights in them
+    # of the loss; pull: p times its derivative in p, and q times that in q; of_p, of_q: their sizes
     if beta == 0:
-        terms, pull = q.p * lead, -q.p
-        of_p, of_q = 0 * s.p, q.p
+        terms = pull_q = q.p * lead
+        pull_p, of_p, of_q = -q.p, 0 * s.p, q.p
     elif beta == 1:
-        terms = pull = -s.p * lead
-        of_p, of_q = s.p, 0 * q.p
+        terms = pull_p = -s.p * lead
+        pull_q, of_p, of_q = -s.p, s.p, 0 * q.p
     else:
         of_p, of_q = (1 - WIDE(beta)) * s.p, beta * q.p
         log_m = np.log(of_p + of_q)
-        pull = of_p * (s.log_p - log_m)
-        terms = pull + of_q * (q.log_p - log_m)
-    through = pull.sum(-1, keepdims=True)
+        pull_p, pull_q = of_p * (s.log_p - log_m), of_q * (q.log_p - log_m)
+        terms = pull_p + pull_q
+    pulls = (pull_p, s), (pull_q, q)
 
-    def scales(s_off: Array, q_off: Array) -> tuple[Array, Array]:
+    def scales(s_off: Array, q_off: Array) -> tuple[Array, Array, Array]:
         off = s_off + q_off
-        of_loss = (abs(pull) + abs(terms - pull) + of_p + of_q) * off
-        of_pull = (abs(pull) + of_p) * off
-        of_through = abs(through) * s_off + of_pull.sum(-1, keepdims=True)
-        return of_loss.sum(-1), (of_pull + s.p * of_through) / temperature
+        of_loss = (abs(terms) + of_p + of_q) * off
+        if 0 < beta < 1:
+            of_loss = (abs(pull_p) + abs(pull_q) + of_p + of_q) * off
+        in_logits = []
+        for (pull, to), size, own in zip(pulls, (of_p, of_q), (s_off, q_off), strict=True):
+            of_pull = (abs(pull) + size) * off
+            of_through = abs(pull.sum(-1, keepdims=True)) * own + of_pull.sum(-1, keepdims=True)
+            in_logits.append((of_pull + to.p * of_through) / temperature)
+        return of_loss.sum(-1), *in_logits
 
-    of_loss, in_student = scales(s.off, q.off)
-    rough, rough_student = scales(s.rough, q.rough)
+    of_loss, *in_logits = scales(s.off, q.off)
+    rough, *rough_logits = scales(s.rough, q.rough)
+    slopes = [(pull - to.p * pull.sum(-1, keepdims=True)) / temperature for pull, to in pulls]
+    names = ("student_logits", "teacher_logits")
     return Rows(
         (terms.sum(-1), of_loss),
-        {"student_logits": ((pull - s.p * through) / temperature, in_student)},
+        dict(zip(names, zip(slopes, in_logits, strict=True), strict=True)),
         cancelled=rough,
-        torch={"student_logits": rough_student},
+        torch=dict(zip(names, rough_logits, strict=True)),
     )
 
 
@@ -147,7 +154,7 @@ ENTRIES: Final = {
     ),
     "generalized_jsd_loss": Entry(
         students,
-        ("student_logits",),
+        ("student_logits", "teacher_logits"),
         [(7,), (1, 1), (5, 2), (4, 63), (3, 511), (3, 512), (3, 513), (2, 2049), (0, 4), (8193, 1)],
         [
             *({"beta": beta} for beta in (0.0, 0.1, 0.9, 1.0)),

@@ -165,6 +165,19 @@ def ipo_loss(
     return _pair(_square(u - v - target, abs(u) + abs(v) + target), FOUR)
 
 
+def _sorted(one: Array, other: Array, beta: Any, e: Any, pairs: tuple[Any, Any]) -> Rows:
+    """The smoothed loss of two parts (N) that are sorted; pairs: what each is a difference of."""
+    orders = [np.argsort(part, kind="stable") for part in (one, other)]
+    a, b = (part[order] for part, order in zip((one, other), orders, strict=True))
+    loss, slope, _ = _logistic(beta * (a - b), beta * (abs(a) + abs(b)), e, beta)
+    slopes = {}
+    for names, order, sign in zip(pairs, orders, (1, -1), strict=True):
+        at = order[:, None] == np.arange(len(one))  # row n is of the element that comes n-th
+        for name, back in zip(names, (1, -1), strict=True):
+            slopes[name] = back * sign * at * slope[0][:, None], at * slope[1][:, None]
+    return Rows(loss, slopes)
+
+
 def dpo_loss(
     policy_chosen_logps: Array,
     policy_rejected_logps: Array,
@@ -183,6 +196,14 @@ def dpo_loss(
     match loss_type:
         case "sigmoid":
             return _pair(_logistic(z, size, e, beta), FOUR)
+        case "sigmoid_norm":
+            return _pair(_logistic(z, size, 0, beta), FOUR)
+        case "aot":
+            policy = policy_chosen_logps - policy_rejected_logps
+            reference = reference_chosen_logps - reference_rejected_logps
+            return _sorted(policy, reference, beta, e, (FOUR[:2], FOUR[2:]))
+        case "aot_unpaired":
+            return _sorted(u, v, beta, e, (FOUR[::2], FOUR[1::2]))
         case "robust":
             return _pair(_logistic(z, size, -e / (1 - 2 * e), beta), FOUR)
         case "hinge":
@@ -338,6 +359,13 @@ def _dpo(
     match loss_type:
         case "sigmoid":
             return _smoothed(z, e)
+        case "sigmoid_norm":
+            return -logsigmoid(z)
+        case "aot":
+            policy, reference = (c - r).sort(0).values, (c_ref - r_ref).sort(0).values
+            return _smoothed(beta * (policy - reference), e)
+        case "aot_unpaired":
+            return _smoothed(beta * (u.sort(0).values - v.sort(0).values), e)
         case "robust":
             return (-(1 - e) * logsigmoid(z) + e * logsigmoid(-z)) / (1 - 2 * e)
         case "hinge":
@@ -417,11 +445,19 @@ ENTRIES: Final = {
                 {"loss_type": t, "beta": 0.3}
                 for t in ("hinge", "ipo", "nca_pair", "bco_pair", "sppo_hard")
             ),
-            *({"loss_type": t} for t in ("apo_zero", "apo_down", "discopop")),
+            *({"loss_type": t} for t in ("apo_zero", "apo_down", "discopop", "sigmoid_norm")),
             {"loss_type": "discopop", "discopop_tau": 0.5},
         ],
         options=[{"other": (5, 1)}],
-        more=[Case("dpo_loss", (513,), {"loss_type": "discopop"})],
+        more=[
+            Case("dpo_loss", (513,), {"loss_type": "discopop"}),
+            *(
+                Case("dpo_loss", (count,), {"loss_type": kind, "beta": 0.3, "label_smoothing": e})
+                for kind in ("aot", "aot_unpaired")
+                for e in (0.0, 0.1)
+                for count in (1, 33, 129)
+            ),
+        ],
     ),
     "kto_loss": Entry(
         judged,

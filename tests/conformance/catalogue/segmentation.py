@@ -10,11 +10,20 @@ from ..peers import Peer
 
 
 def voxels(
-    rng: np.random.Generator, shape: Shape, logits: bool = False, soft: bool = False
+    rng: np.random.Generator,
+    shape: Shape,
+    logits: bool = False,
+    soft: bool = False,
+    labels: str = "",
 ) -> Tensors:
-    """Probabilities or logits, and one class for each voxel or a probability for each of them."""
+    """Probabilities or logits, and one class for each voxel or a probability for each of them.
+
+    labels: the class as an index, in a "column" (N, 1, d1, …, dK) or "flat", (N, d1, …, dK).
+    """
     x = 3 * rng.normal(size=shape) if logits else rng.uniform(0.01, 0.99, shape)
     y = rng.uniform(0.01, 0.99, shape)
+    if labels:
+        return {"input": x, "target": np.asarray(y.argmax(1, keepdims=labels == "column"))}
     if not soft:
         y = (y == y.max(1, keepdims=True, initial=0)) * 1.0
     return {"input": x, "target": y}
@@ -49,6 +58,14 @@ def _flat(x: Array) -> Array:
     return x.reshape(*x.shape[:2], int(np.prod(x.shape[2:])))
 
 
+def _true(input: Array, target: Array, to_onehot_y: bool) -> Array:
+    """The true regions: as they are, or of labels."""
+    if to_onehot_y:
+        target = target.reshape(len(input), 1, -1) == np.arange(input.shape[1])[:, None]
+        return target.astype(WIDE)
+    return _flat(target)
+
+
 def _overlap(
     input: Array,
     target: Array,
@@ -57,13 +74,15 @@ def _overlap(
     smooth_nr: float,
     smooth_dr: float,
     include_background: bool = True,
+    to_onehot_y: bool = False,
     sigmoid: bool = False,
     softmax: bool = False,
     squared: bool = False,
     power: Any = 1,
 ) -> Rows:
     """One minus a Tversky index, to a power; a row's slopes are all classes'."""
-    p, y = _probabilities(_flat(input), sigmoid, softmax), _flat(target)
+    p = _probabilities(_flat(input), sigmoid, softmax)
+    y = _true(input, target, to_onehot_y)
     both = (p * y).sum(-1)
     ours, theirs = (p**2 if squared else p).sum(-1), (y**2 if squared else y).sum(-1)
     below = both + alpha * (ours - both) + beta * (theirs - both) + smooth_dr
@@ -94,11 +113,12 @@ def _overlap(
     more = _pulled((doubled, doubled), p[:, None], sigmoid, softmax)[1]
     if sigmoid:
         more = more + _near_one(in_x[1], p[:, None])
+    slopes = {"input": in_x} if to_onehot_y else {"input": in_x, "target": in_y}
     first = 0 if include_background else 1
     shape = input.shape
     return Rows(
         (lack[:, first:] ** power, (steep * lack_scale + lack**power)[:, first:]),
-        {n: (v[:, first:], s[:, first:]) for n, (v, s) in {"input": in_x, "target": in_y}.items()},
+        {n: (v[:, first:], s[:, first:]) for n, (v, s) in slopes.items()},
         layout=lambda made: made.sum(1).reshape(shape),
         cancelled=(steep * (1 + squared * (ours + theirs) / below))[:, first:],
         torch={"input": more[:, first:], "target": doubled[:, first:]},
@@ -162,13 +182,15 @@ def generalized_dice_loss(
     input: Array,
     target: Array,
     include_background: bool = True,
+    to_onehot_y: bool = False,
     sigmoid: bool = False,
     softmax: bool = False,
     w_type: str = "square",
     smooth_nr: float = 1e-5,
     smooth_dr: float = 1e-5,
 ) -> Rows:
-    p, y = _probabilities(_flat(input), sigmoid, softmax), _flat(target)
+    p = _probabilities(_flat(input), sigmoid, softmax)
+    y = _true(input, target, to_onehot_y)
     counted = np.ones(p.shape[1])
     counted[: 0 if include_background else 1] = 0
     both, ours, theirs = (p * y).sum(-1), p.sum(-1), y.sum(-1)
@@ -202,7 +224,7 @@ def generalized_dice_loss(
     shape = input.shape
     return Rows(
         ((1 - score)[:, 0], (1 + score)[:, 0] * 2),
-        {"input": in_x, "target": in_y},
+        {"input": in_x} if to_onehot_y else {"input": in_x, "target": in_y},
         layout=lambda made: made.reshape(shape),
         torch={"input": _near_one(in_x[1], p)} if sigmoid else {},
     )
@@ -212,10 +234,15 @@ def _prepared(
     input: torch.Tensor,
     target: torch.Tensor,
     include_background: bool,
+    to_onehot_y: bool,
     sigmoid: bool,
     softmax: bool,
 ) -> tuple[torch.Tensor, torch.Tensor, list[int]]:
     """What MONAI's losses begin with: probabilities, classes that count, dimensions to sum over."""
+    if to_onehot_y:
+        labels = target.reshape(len(input), *input.shape[2:])
+        one_hot = torch.nn.functional.one_hot(labels, input.shape[1])
+        target = one_hot.movedim(-1, 1).to(input.dtype)
     if sigmoid:
         input = input.sigmoid()
     if softmax:
@@ -229,6 +256,7 @@ def _dice(
     input: torch.Tensor,
     target: torch.Tensor,
     include_background: bool = True,
+    to_onehot_y: bool = False,
     sigmoid: bool = False,
     softmax: bool = False,
     squared_pred: bool = False,
@@ -237,7 +265,7 @@ def _dice(
     wrong: float = 0.5,
 ) -> torch.Tensor:
     """As MONAI 1.6.1 defines DiceLoss; with jaccard=True it counts what is wrong once, not half."""
-    x, y, space = _prepared(input, target, include_background, sigmoid, softmax)
+    x, y, space = _prepared(input, target, include_background, to_onehot_y, sigmoid, softmax)
     if squared_pred:
         norm = torch.linalg.vector_norm
         ours, theirs, apart = (norm(t, dim=space) ** 2 for t in (x, y, x - y))
@@ -256,6 +284,7 @@ def _tversky(
     input: torch.Tensor,
     target: torch.Tensor,
     include_background: bool = True,
+    to_onehot_y: bool = False,
     sigmoid: bool = False,
     softmax: bool = False,
     alpha: float = 0.5,
@@ -264,7 +293,7 @@ def _tversky(
     smooth_dr: float = 1e-5,
 ) -> torch.Tensor:
     """As MONAI 1.6.1 defines TverskyLoss."""
-    x, y, space = _prepared(input, target, include_background, sigmoid, softmax)
+    x, y, space = _prepared(input, target, include_background, to_onehot_y, sigmoid, softmax)
     both, false = (x * y).sum(space), (x * (1 - y)).sum(space)
     missed = ((1 - x) * y).sum(space)
     return 1 - (both + smooth_nr) / (both + alpha * false + beta * missed + smooth_dr)
@@ -287,6 +316,7 @@ def _generalized_dice(
     input: torch.Tensor,
     target: torch.Tensor,
     include_background: bool = True,
+    to_onehot_y: bool = False,
     sigmoid: bool = False,
     softmax: bool = False,
     w_type: str = "square",
@@ -297,7 +327,7 @@ def _generalized_dice(
 
     It replaces infinite weights in place, which autograd refuses for a target with a gradient.
     """
-    x, y, space = _prepared(input, target, include_background, sigmoid, softmax)
+    x, y, space = _prepared(input, target, include_background, to_onehot_y, sigmoid, softmax)
     both = (x * y).sum(space)
     volume = y.sum(space).float()
     power = {"square": 2, "simple": 1, "uniform": 0}[w_type]
@@ -322,18 +352,30 @@ def _entry(
     logits: list[Shape] = [(2, 3, 7), (2, 4, 5, 9)]
     if whole:
         logits += [(2, 3, 4099), (1, 2, 130), (0, 2, 3)]
-    more = [Case(loss, (2, 3, 7), {}, {"soft": True})]
+    more = [
+        Case(loss, (2, 3, 7), {}, {"soft": True}),
+        *(
+            Case(loss, (2, 3, 7), {"to_onehot_y": True}, {"labels": kind})
+            for kind in ("column", "flat")
+        ),
+    ]
     for form in FORMS:
         foreground = {**form, "include_background": False}
+        labelled = {**foreground, "to_onehot_y": True}
+        more += [
+            Case(loss, (2, 3, 5, 7), labelled, {"logits": True, "labels": kind})
+            for kind in ("column", "flat")
+        ]
         more += [Case(loss, shape, form, {"logits": True}) for shape in logits]
         more.append(Case(loss, (2, 3, 5, 7), foreground, {"logits": True}))
     return Entry(
         voxels,
-        ("input", "target"),
+        ("input",),
         shapes if whole else shapes[:6],
         [{"include_background": False}, {"smooth_nr": 0.5, "smooth_dr": 2.0}, *grid],
         (2, 3, 5, 7),
         more=more,
+        soft_gradients=("input", "target"),
     )
 
 
