@@ -133,8 +133,8 @@ class Plan:
         """
         raise NotImplementedError
 
-    def divided_by(self, arrays: Mapping[str, Array]) -> float:
-        """What the reduction divides the losses' sum by.
+    def divided_by(self, arrays: Mapping[str, Array]) -> Array:
+        """Numbers whose sum the reduction divides the losses' sum by: as many as can be told apart.
 
         Args:
             arrays: the call's tensors; the first may be left out unless the divisor depends on it.
@@ -143,9 +143,16 @@ class Plan:
             LabelError: a class index out of range.
         """
         if self.divisor is not None:
-            return self.divisor
+            return np.array([self.divisor])
         rows, kept = self._labels(arrays["target"]) if self.labelled else (None, 0)
-        return self._sum_divided_by(arrays, rows, kept, self._factors(arrays))
+        factors = self._factors(arrays)
+        if self.form.normalizer is not None:
+            return self._weights(arrays, rows, factors)
+        if self.own_counts and rows is not None and "weight" in arrays:
+            return _doubles(arrays["weight"])[rows[rows >= 0]]
+        if self.loss.divisor and type(self.loss).count is Loss.count:
+            return widened(arrays[self.loss.divisor]).reshape(-1)
+        return np.array([self._sum_divided_by(arrays, rows, kept, factors)])
 
     def _check_sample_weight(self) -> None:
         kind, output = self.form.sample_weight, self.layout.output
@@ -219,21 +226,26 @@ class Plan:
             kept: how many labels are not ignored.
             factors: what each loss is multiplied by.
         """
+        if self.form.normalizer is None:
+            if not self.own_counts:
+                return self.loss.count(arrays, self.layout)
+            if rows is not None and "weight" in arrays:
+                return float(labels.weight_sum(rows, _doubles(arrays["weight"])))
+            return float(kept)
+        return float(self._weights(arrays, rows, factors).sum(dtype=np.float64))
+
+    def _weights(
+        self, arrays: Mapping[str, Array], rows: Array | None, factors: Array | None
+    ) -> Array:
+        """What each loss adds to the divisor that `normalizer` names; see `_sum_divided_by`."""
         kind = self.form.normalizer
-        if kind is None and not self.own_counts:
-            return self.loss.count(arrays, self.layout)
         weight = arrays.get("weight") if rows is not None else None
-        if kind is None:
-            assert rows is not None
-            if weight is None:
-                return float(kept)
-            return float(labels.weight_sum(rows, _doubles(weight)))
         counted = rows >= 0 if rows is not None else np.ones(self.layout.rows, bool)
         each = np.ones(self.layout.rows) if factors is None else _doubles(factors).reshape(-1)
         units = self.loss.units(arrays, self.layout, weighed=kind == "weights")
         if kind == "valid":
             valid = counted & (each != 0)
-            return float(np.count_nonzero(valid) if units is None else units[valid].sum())
+            return valid if units is None else np.where(valid, units, 0)
         if units is not None:
             each = each * units
         if weight is not None and rows is not None:
@@ -241,7 +253,7 @@ class Plan:
         if self.loss.divisor:
             over = np.broadcast_to(widened(arrays[self.loss.divisor]), self.layout.output)
             each = each * over.reshape(-1)
-        return float(each[counted].sum(dtype=np.float64))
+        return each[counted]
 
     def _scale(self, divisor: float, grad_output: Array | None) -> float:
         """What every gradient is multiplied by."""

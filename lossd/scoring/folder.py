@@ -234,7 +234,6 @@ def described(inputs: Inputs) -> dict[str, Any]:
         "task": inputs.task.to_json(),
         "inputs": inputs.fingerprints(),
         "rows": inputs.rows,
-        "block_rows": inputs.block_rows,
         "shards": [shard.stop for shard in inputs.shards],
     }
 

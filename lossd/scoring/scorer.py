@@ -145,19 +145,19 @@ class Scorer:
             InterruptedRunError: `stop` was set.
             LossdError: what is wrong, with its file and row.
         """
-        spent, divisors = Spent(), []
+        spent, divisor = Spent(), ExactSum()
         gradients: list[Array] = []
         blocks: list[_Block] = []
         begun = time.perf_counter()
         beside = self._read(shard.start, shard.stop, self._beside, spent)
         if self._divided_at_once:
-            divisors.append(self._divided_by(shard, beside | self._inputs.whole))
+            divisor.add(self._divided_by(shard, beside | self._inputs.whole))
         for block in self._blocks(shard):
             here = slice(block.start - shard.start, block.stop - shard.start)
             arrays = self._read(block.start, block.stop, self._others(), spent)
             arrays |= {name: array[here] for name, array in beside.items()} | self._inputs.whole
             if not self._divided_at_once:
-                divisors += self._divided_by_blocks(block, arrays)
+                divisor.add(self._divided_by(block, arrays))
             try:
                 losses, made = self._evaluate(
                     self._inputs.task.loss, arrays, self._parameters, self._wanted
@@ -166,7 +166,7 @@ class Scorer:
             except LossdError as error:
                 raise located(error, self._inputs, block.start) from error
             gradients += made.values()
-        scored = self._finished(shard, blocks, divisors, gradients, spent)
+        scored = self._finished(shard, blocks, divisor, gradients, spent)
         spent.computing = time.perf_counter() - begun - spent.reading
         return scored
 
@@ -194,15 +194,7 @@ class Scorer:
         source.read_to(start, room)
         return room
 
-    def _divided_by_blocks(self, rows: Shard, arrays: Mapping[str, Array]) -> Iterator[float]:
-        """The divisors of single blocks: how many are computed at once must not change a bit."""
-        for start in range(rows.start, rows.stop, self._inputs.block_rows):
-            stop = min(start + self._inputs.block_rows, rows.stop)
-            here = slice(start - rows.start, stop - rows.start)
-            cut = {n: array[here] for n, array in arrays.items() if n in self._inputs.sources}
-            yield self._divided_by(Shard(rows.number, start, stop), cut | self._inputs.whole)
-
-    def _divided_by(self, rows: Shard, arrays: Mapping[str, Array]) -> float:
+    def _divided_by(self, rows: Shard, arrays: Mapping[str, Array]) -> Array:
         try:
             return self._outline(rows.stop - rows.start).divided_by(arrays)
         except LossdError as error:
@@ -252,7 +244,7 @@ class Scorer:
         self,
         shard: Shard,
         blocks: Sequence[_Block],
-        divisors: Sequence[float],
+        divisor: ExactSum,
         gradients: list[Array],
         spent: Spent,
     ) -> Scored:
@@ -260,8 +252,7 @@ class Scorer:
         told = {
             name: np.concatenate([block.told[name] for block in blocks]) for name in blocks[0].told
         }
-        total, divisor = ExactSum(), ExactSum()
-        divisor.add(divisors)
+        total = ExactSum()
         sums = losses.reshape(len(losses), -1).sum(1, dtype=np.float64)
         total.add(sums)
         count: Array | int = losses[0].size

@@ -272,39 +272,39 @@ def _keep_worst(
 
 
 class _Table:
-    """Losses by class or group."""
+    """Losses by class or group. Sums go through the rows in order: parts change no bit of them."""
 
     def __init__(self) -> None:
-        self._found: dict[Any, list[Any]] = {}
+        self._places: dict[Any, int] = {}
+        self._totals = np.zeros((4, 64))  # finite losses, their sum, scored rows, hits
 
     def add(
         self, keys: pa.Array, values: Array, finite: Array, missing: Array, right: Array | None
     ) -> None:
-        encoded = keys.dictionary_encode()
-        codes = numbers(encoded.indices.fill_null(-1))
-        counted = (codes >= 0) & finite
-        size = len(encoded.dictionary)
-        totals = np.zeros(size)
-        np.add.at(totals, codes[counted], values[counted].astype(np.float64))
-        count = np.bincount(codes[counted], minlength=size)
-        known = (codes >= 0) & ~missing
-        every = np.bincount(codes[known], minlength=size)
-        hits = np.bincount(codes[known & right], minlength=size) if right is not None else None
-        for code, key in enumerate(encoded.dictionary.to_pylist()):
-            entry = self._found.setdefault(key, [0, 0.0, 0, 0])
-            entry[0] += int(count[code])
-            entry[1] += float(totals[code])
-            entry[2] += int(every[code])
-            if hits is not None:
-                entry[3] += int(hits[code])
         self._judged = right is not None
+        encoded = keys.dictionary_encode()
+        names = encoded.dictionary.to_pylist()
+        if not names:
+            return
+        places = np.array([self._places.setdefault(n, len(self._places)) for n in names], np.int64)
+        lacking = len(self._places) - self._totals.shape[1]
+        if lacking > 0:
+            self._totals = np.pad(self._totals, ((0, 0), (0, max(lacking, len(self._places)))))
+        there = np.asarray(encoded.is_valid())
+        place = places[numbers(encoded.indices.fill_null(0))]
+        counted, known = there & finite, there & ~missing
+        np.add.at(self._totals[0], place[counted], 1)
+        np.add.at(self._totals[1], place[counted], values[counted].astype(np.float64))
+        np.add.at(self._totals[2], place[known], 1)
+        if right is not None:
+            np.add.at(self._totals[3], place[known & right], 1)
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """A row for each, in their order."""
         told = []
-        for key in sorted(self._found):
-            count, total, every, hits = self._found[key]
-            row = {name: key, "count": every, "mean": total / count if count else math.nan}
+        for key in sorted(self._places):
+            count, total, every, hits = self._totals[:, self._places[key]].tolist()
+            row = {name: key, "count": int(every), "mean": total / count if count else math.nan}
             row["sum"] = total
             if self._judged:
                 row["accuracy"] = hits / every if every else math.nan
