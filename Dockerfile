@@ -17,11 +17,14 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 # ---- the server's environment, and its compiled kernels --------------------------------------
 FROM ${BASE} AS build
 COPY --from=wheels /wheels /wheels
+# `--build-arg EXTRAS=[score]` for scoring jobs: readers of files, charts.
+ARG EXTRAS=
 # Nothing loads the libraries' tests, nor tbb's debugging variants and the copies of its files that
 # a wheel has in place of links.
 RUN --mount=type=cache,target=/root/.cache/pip \
     python -m venv --without-pip /opt/lossd \
- && pip --python /opt/lossd/bin/python install -c /wheels/constraints.txt /wheels/*.whl \
+ && pip --python /opt/lossd/bin/python install -c /wheels/constraints.txt \
+    /wheels/lossd_client-*.whl "$(echo /wheels/lossd-[0-9]*.whl)${EXTRAS}" \
  && find /opt/lossd/lib -type d -name tests -prune -exec rm -r {} + \
  && rm -f /opt/lossd/lib/*_debug.so* /opt/lossd/lib/*.so /opt/lossd/lib/*.so.*.*
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import importlib.util
 import signal
 import socket
 import time
@@ -122,6 +123,8 @@ class Server:
         settings = self.settings
         if settings.scoring_dir is None:
             return
+        if importlib.util.find_spec("pyarrow") is None:
+            raise OSError("scoring jobs need pyarrow: pip install 'lossd[score]'")
         jobs, roots = Jobs(settings.scoring_dir.absolute()), list(map(Path, settings.scoring_roots))
         service = scoring_service.ScoringService(jobs, roots)
         self._grpc.add_generic_rpc_handlers((service.handler(),))
