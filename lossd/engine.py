@@ -74,8 +74,8 @@ def evaluate(
             dimensions of the losses' shape.
         normalizer: what reduction='mean' divides the sum by: a number; "batch", the batch's size;
             "weights", the sum of all weights of the losses that count (sample_weight, weight, the
-            class weights at the labels); "valid", how many count: not ignored, and of a weight
-            other than 0. By default what PyTorch divides by.
+            class weights at the labels, a mask); "valid", how many count: not ignored, not masked,
+            and of a weight other than 0. By default what PyTorch divides by.
         zero_if_empty: whether a mean that divides by 0 is 0, with gradients of 0, not NaN.
 
     Raises:

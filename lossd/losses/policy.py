@@ -1,6 +1,7 @@
 """Losses of policies that are trained on their own tokens, from the tokens' log-probabilities."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -268,7 +269,8 @@ class GRPOLoss(Vectors):
     number, 'dr_grpo' by `max_completion_length`; 'bnpo' and 'dapo' divide by nothing, and their
     mean is over the tokens of the batch (in TRL, 'dapo' counts those of all processes). Where
     there are no tokens, 1 takes the place of their number. Tokens where the mask is 0 have loss
-    and gradient 0, whatever the other tensors hold there.
+    and gradient 0, whatever the other tensors hold there. The normalizers 'valid' and 'weights'
+    count tokens where the mean is over tokens, and else sequences that have any.
 
     `beta` adds the estimate of the divergence from a reference, which is exact for small
     differences too. `importance_sampling_level='sequence'` is GSPO: all tokens of a sequence
@@ -334,6 +336,9 @@ class GRPOLoss(Vectors):
             )
         if self.importance_sampling_level == "token":
             return self if self.beta else _WithoutReference(**self.values)
+        shape, advantages = given["log_probs"].shape, given["advantages"].shape
+        if advantages in (shape[:-1], (*shape[:-1], 1)) and advantages != shape:
+            return (_GSPOOfSequences if self.beta else _GSPOOfSequencesAlone)(**self.values)
         return (_GSPO if self.beta else _GSPOWithoutReference)(**self.values)
 
     def layout(self, given: Given) -> Layout:
@@ -468,4 +473,64 @@ class _GSPOWithoutReference(_WithoutReference):
 
     @staticmethod
     def slopes(x: Any, old: Any, a: Any, m: Any, k: Any, *params: Any) -> Any:
+        return (kept(k, m),)
+
+
+def of_sequences(layout: Layout) -> Layout:
+    """The layout, with advantages that are one for each row, not spread over its tokens."""
+    own = {"advantages": layout.output}
+    return replace(layout, shapes={**layout.shapes, **own}, views=own)
+
+
+class _GSPOOfSequences(_GSPO):
+    """GSPO with one advantage for each sequence."""
+
+    advantages = tensor("scalar", "How much better than expected, (N).")
+
+    def layout(self, given: Given) -> Layout:
+        return of_sequences(super().layout(given))
+
+    @staticmethod
+    def terms(x: Any, old: Any, m: Any, ref: Any, *params: Any) -> Any:
+        _, _, _, beta, _, _ = params
+        kl, in_kl = k3(x, ref)
+        return kept(beta * in_kl, m), kept(beta * kl, m), kept(x - old, m), m
+
+    @staticmethod
+    def combine(a: Any, slopes: Any, kl: Any, ratios: Any, tokens: Any, *params: Any) -> Any:
+        low, high, ceiling, _, counted, least = params
+        gains, losses = kept(max(a, 0.0), tokens), kept(min(a, 0.0), tokens)
+        loss, slope = gspo(ratios, tokens, gains, losses, low, high, ceiling)
+        share = 1 / max(counted * tokens, least)
+        return share * (loss + kl), share, share * slope
+
+    @staticmethod
+    def slopes(
+        slope: Any, x: Any, old: Any, m: Any, ref: Any, share: Any, k: Any, *params: Any
+    ) -> Any:
+        return (share * slope + kept(k, m),)
+
+
+class _GSPOOfSequencesAlone(_GSPOWithoutReference):
+    """The same with β = 0."""
+
+    advantages = tensor("scalar", "How much better than expected, (N).")
+
+    def layout(self, given: Given) -> Layout:
+        return of_sequences(super().layout(given))
+
+    @staticmethod
+    def terms(x: Any, old: Any, m: Any, *params: Any) -> Any:
+        return kept(x - old, m), m
+
+    @staticmethod
+    def combine(a: Any, ratios: Any, tokens: Any, *params: Any) -> Any:
+        low, high, ceiling, _, counted, least = params
+        gains, losses = kept(max(a, 0.0), tokens), kept(min(a, 0.0), tokens)
+        loss, slope = gspo(ratios, tokens, gains, losses, low, high, ceiling)
+        share = 1 / max(counted * tokens, least)
+        return share * loss, share * slope
+
+    @staticmethod
+    def slopes(x: Any, old: Any, m: Any, k: Any, *params: Any) -> Any:
         return (kept(k, m),)

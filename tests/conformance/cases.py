@@ -30,8 +30,11 @@ def cases_of(loss: str) -> list[Case]:
 def gradients_of(loss: str, tensors: Mapping[str, Any]) -> tuple[str, ...]:
     """The tensors of a call for which PyTorch gives a gradient."""
     entry = ENTRIES[loss]
-    soft = entry.soft_gradients and np.asarray(tensors["target"]).dtype.kind == "f"
-    names = entry.soft_gradients if soft else entry.gradients
+    names = entry.gradients
+    if entry.soft_gradients:
+        target = np.asarray(tensors["target"])
+        regions = target.ndim > 2 and target.shape == tensors["input"].shape  # whole numbers, too
+        names = entry.soft_gradients if target.dtype.kind == "f" or regions else names
     return tuple(name for name in names if name in tensors)
 
 

@@ -224,3 +224,16 @@ def test_clips_of_cispo_must_be_in_order() -> None:
             shaped(),
             parameters={"clip_low_threshold": 2.0, "clip_high_threshold": 1.0},
         )
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.2])
+@pytest.mark.parametrize("level", ["token", "sequence"])
+def test_a_sequence_without_tokens_may_hold_anything(level: str, beta: float) -> None:
+    names = ("log_probs", "old_log_probs", *(["ref_log_probs"] if beta else []))
+    tensors: dict[str, Any] = {name: np.full((2, 3), -1.0) for name in names}
+    tensors["log_probs"][1] = NAN
+    tensors |= {"advantages": np.array([0.5, NAN]), "mask": np.array([[1, 1, 0], [0, 0, 0]])}
+    parameters = {"importance_sampling_level": level, "beta": beta}
+    got = evaluate("grpo_loss", tensors, parameters=parameters, gradients=["log_probs"])
+    assert got.loss == -0.5
+    assert got.gradients["log_probs"].tolist() == [[-0.25, -0.25, 0], [0, 0, 0]]

@@ -16,7 +16,7 @@ def poly(
 ) -> Any:
     axis = 1 if input.ndim > 1 else 0
     one_hot = jax.nn.one_hot(target, input.shape[axis], axis=axis, dtype=input.dtype)
-    labels = optax.losses.smooth_labels(one_hot, label_smoothing, axis)
+    labels = optax.losses.smooth_labels(one_hot, label_smoothing, axis=axis)
     losses = optax.losses.poly_loss_cross_entropy(input, labels, epsilon=epsilon, axis=axis)
     return losses if reduction == "none" else losses.mean()
 

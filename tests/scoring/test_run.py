@@ -383,6 +383,15 @@ def test_losses_of_more_than_a_row_are_refused(classified: Path, tmp_path: Path)
         score("info_nce_loss", classified / "x.npy", classified / "x.npy", out=tmp_path / "run")
 
 
+def test_parameters_that_compare_rows_are_refused(tmp_path: Path) -> None:
+    x = tmp_path / "x.npy"
+    np.save(x, np.zeros(30, np.float32))
+    references = dict.fromkeys(("reference_chosen_logps", "reference_rejected_logps"), x)
+    how: dict[str, Any] = {"tensors": references, "out": tmp_path / "run"}
+    with pytest.raises(ScoringError, match=r"dpo_loss is not a loss of one row at a time"):
+        score("dpo_loss", x, x, parameters={"loss_type": "aot"}, **how)
+
+
 def test_parameters_are_checked_as_everywhere(classified: Path, tmp_path: Path) -> None:
     given = (classified / "x.npy", classified / "y.npy")
     with pytest.raises(ParameterError, match=r"label_smoothing = 2 is outside"):

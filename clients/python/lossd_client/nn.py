@@ -1659,7 +1659,8 @@ class GRPOLoss(Loss):
     number, 'dr_grpo' by `max_completion_length`; 'bnpo' and 'dapo' divide by nothing, and their
     mean is over the tokens of the batch (in TRL, 'dapo' counts those of all processes). Where
     there are no tokens, 1 takes the place of their number. Tokens where the mask is 0 have loss
-    and gradient 0, whatever the other tensors hold there.
+    and gradient 0, whatever the other tensors hold there. The normalizers 'valid' and 'weights'
+    count tokens where the mean is over tokens, and else sequences that have any.
 
     `beta` adds the estimate of the divergence from a reference, which is exact for small
     differences too. `importance_sampling_level='sequence'` is GSPO: all tokens of a sequence

@@ -278,7 +278,7 @@ ENTRIES: Final = {
                 "grpo_loss",
                 shape,
                 {"loss_type": kind, "beta": beta, "importance_sampling_level": level, **more},
-                {"mask": mask, "reference": beta > 0},
+                {"mask": mask, "reference": beta > 0, "by_token": by_token},
             )
             for shape, mask in (((9, 65), "padded"), ((65, 9), "weights"))
             for kind, more in (
@@ -289,6 +289,7 @@ ENTRIES: Final = {
             )
             for beta in (0.0, 0.2)
             for level in ("token", "sequence")
+            for by_token in (False, True)
         ],
     ),
 }
