@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 import pyarrow as pa
@@ -30,7 +30,7 @@ from benchmarks.arguments import positive
 from benchmarks.processes import Addresses, lossd_server
 
 CLASSES: Final = 1000
-ROWS: Final = 500_000  # 2 GB of float32
+ROWS: Final = 2_000_000  # 8 GB of float32
 TABLE_ROWS: Final = 125_000
 GROUP: Final = 25_000  # rows of a Parquet row group: 100 MB
 WORKERS: Final = 2
@@ -69,10 +69,11 @@ def make(files: Files, large: int) -> None:
     random = np.random.default_rng(0)
     y = random.integers(0, CLASSES, ROWS)
     np.save(files.y, y)
-    x = np.lib.format.open_memmap(files.x, "w+", np.float32, (ROWS, CLASSES))
-    for start in range(0, ROWS, 10_000):
-        x[start : start + 10_000] = random.standard_normal((10_000, CLASSES), np.float32) * 2
-    flat = pa.array(np.asarray(x[:TABLE_ROWS]).reshape(-1))
+    with files.x.open("wb") as file:
+        _header(file, (ROWS, CLASSES))
+        for _ in range(0, ROWS, 10_000):
+            file.write(random.standard_normal((10_000, CLASSES), np.float32) * 2)
+    flat = pa.array(np.asarray(np.load(files.x, mmap_mode="r")[:TABLE_ROWS]).reshape(-1))
     columns = {"x": pa.FixedSizeListArray.from_arrays(flat, CLASSES), "y": pa.array(y[:TABLE_ROWS])}
     pq.write_table(
         pa.table(columns), files.table, row_group_size=GROUP, use_dictionary=False,
@@ -82,10 +83,14 @@ def make(files: Files, large: int) -> None:
         shape = (large * 10**9 // (4 * CLASSES), CLASSES)
         path, labels = files.large
         with path.open("wb") as file:
-            header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_2_0(file, header)
+            _header(file, shape)
             file.truncate(file.tell() + shape[0] * shape[1] * 4)
         np.save(labels, np.zeros(shape[0], np.int64))
+
+
+def _header(file: BinaryIO, shape: tuple[int, ...]) -> None:
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_2_0(file, header)
 
 
 # --- contenders, each of which tells bytes per second ---------------------------------------------
@@ -101,16 +106,19 @@ print(place / (time.perf_counter() - start))
 """
 
 TORCH = """
-import sys, time
+import sys, time, warnings
 import numpy as np
 import torch
+warnings.simplefilter("ignore")  # of arrays that cannot be written to
 torch.set_num_threads(int(sys.argv[3]))
+batch = int(sys.argv[4])
 start = time.perf_counter()
-x, y = np.load(sys.argv[1], mmap_mode="r"), np.load(sys.argv[2])
+x = torch.from_numpy(np.load(sys.argv[1], mmap_mode="r"))
+y = torch.from_numpy(np.load(sys.argv[2], mmap_mode="r"))
 losses = []
 with torch.no_grad():
-    for k in range(0, len(x), 4096):
-        logits, labels = torch.from_numpy(np.array(x[k:k + 4096])), torch.from_numpy(y[k:k + 4096])
+    for k in range(0, len(x), batch):
+        logits, labels = x[k:k + batch], y[k:k + batch]
         losses.append(torch.nn.functional.cross_entropy(logits, labels, reduction="none"))
 each = torch.cat(losses).double()
 each.mean().item(), each.std().item(), each.min().item(), each.max().item()
@@ -185,7 +193,8 @@ def contenders(files: Files, addresses: Addresses) -> dict[str, Callable[[], flo
     ray = ["--engine", "ray", *many]
     return {
         "reading the bytes, one thread": lambda: script(READ, files.x),
-        "torch script": lambda: script(TORCH, files.x, files.y, WORKERS),
+        "torch script, batches of 1,024": lambda: script(TORCH, files.x, files.y, WORKERS, 1024),
+        "torch script, batches of 4,096": lambda: script(TORCH, files.x, files.y, WORKERS, 4096),
         "lossd score": lambda: run(files.x, files.y, *many),
         "lossd score, a server on shared memory": lambda: run(
             files.x, files.y, "--target", addresses.unix, *many
@@ -200,7 +209,8 @@ def contenders(files: Files, addresses: Addresses) -> dict[str, Callable[[], flo
 
 
 TARGETS: Final = (
-    ("lossd score", "torch script", 3.0),
+    ("lossd score", "torch script, batches of 1,024", 3.0),
+    ("lossd score", "torch script, batches of 4,096", 3.0),
     ("lossd score", "reading the bytes, one thread", 0.6),
     ("lossd score, a server on shared memory", "lossd score", 0.8),
     ("lossd score of Parquet", "pyarrow's scan of Parquet", 1 / 1.3),

@@ -22,9 +22,6 @@ Array = npt.NDArray[Any]
 TRIES: Final = 5
 """How often in a row a server may fail to answer before it is given up."""
 
-BLOCKS_SENT: Final = 4
-"""Blocks that a server is sent at once: a call costs as much as computing half a block."""
-
 _FIRST_PAUSE: Final = 0.2  # seconds before a server is asked again; twice as long each time
 _POLL: Final = 0.2  # seconds in which Ctrl-C is noticed
 
@@ -66,7 +63,7 @@ class Threads:
                 client = opened.enter_context(connect(target, timeout=self.timeout))
                 evaluators += [remote(client)] * self.workers
             threads = opened.enter_context(ThreadPoolExecutor(len(evaluators), "lossd-score"))
-            opened.callback(work.stop.set)  # before the threads are waited for
+            opened.callback(work.end, len(evaluators))  # before the threads are waited for
             yield from work.results(
                 [threads.submit(work.do, inputs, each, keep) for each in evaluators]
             )
@@ -78,10 +75,16 @@ class _Work:
     def __init__(self, shards: Sequence[Shard]) -> None:
         self.stop = threading.Event()
         self._count = len(shards)
-        self._waiting: queue.SimpleQueue[Shard] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[Shard | None] = queue.SimpleQueue()
         for shard in shards:
             self._waiting.put(shard)
         self._done: queue.SimpleQueue[Kept] = queue.SimpleQueue()
+
+    def end(self, workers: int) -> None:
+        """Have all workers end."""
+        self.stop.set()
+        for _ in range(workers):
+            self._waiting.put(None)
 
     def results(self, workers: Sequence[Future[None]]) -> Iterator[Kept]:
         """What comes of all shards; the first worker's error is raised."""
@@ -103,11 +106,7 @@ class _Work:
         """
         scorer = Scorer(inputs, evaluator, self.stop)
         failures = 0
-        while not self.stop.is_set():
-            try:
-                shard = self._waiting.get(timeout=_POLL)
-            except queue.Empty:
-                continue  # another worker may hand one back
+        while (shard := self._waiting.get()) and not self.stop.is_set():
             try:
                 scored = scorer.shard(shard)
             except UnavailableError:
@@ -150,4 +149,4 @@ def remote(client: Client) -> Evaluator:
         tensors = cast(Mapping[str, Array], response.tensors)
         return tensors["loss"], {name: tensors[f"grad.{name}"] for name in gradients}
 
-    return Evaluator(evaluate, client.empty, BLOCKS_SENT)
+    return Evaluator(evaluate, client.empty)

@@ -171,7 +171,7 @@ class Folder:
         names = [n for n in ("class", "group", "prediction") if n in table.column_names]
         with replacing(self.part_path(part.shard.number)) as file:
             pq.write_table(
-                table, file, compression="zstd", use_dictionary=names, write_page_checksum=True
+                table, file, compression="lz4", use_dictionary=names, write_page_checksum=True
             )
 
     def read_part(self, shard: Shard) -> Part | None:

@@ -7,9 +7,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow.dataset
 from lossd_client.errors import ParameterError
 
 from lossd.kernels import runtime
@@ -29,6 +28,9 @@ from lossd.scoring.sources import Name
 from lossd.scoring.summary import summarise
 from lossd.scoring.task import Task
 from lossd.spec import find
+
+if TYPE_CHECKING:
+    import pyarrow.dataset
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,10 @@ class Result:
         """The mean, as PyTorch's `reduction="mean"` over all rows."""
         return float(self.summary["reductions"]["mean"])
 
-    def losses(self) -> pyarrow.dataset.Dataset:
+    def losses(self) -> "pyarrow.dataset.Dataset":
         """The losses of rows, in their order, as an Arrow dataset."""
+        import pyarrow.dataset  # it brings pandas with it
+
         files = [str(self.folder / part["file"]) for part in self.summary["parts"]]
         return pyarrow.dataset.dataset(files, format="parquet")
 

@@ -19,7 +19,7 @@ from lossd.plan import Plan
 from lossd.scoring.errors import InterruptedRunError
 from lossd.scoring.exact import ExactSum
 from lossd.scoring.inputs import Inputs, Shard, located, row_bytes
-from lossd.scoring.sources import Shape
+from lossd.scoring.sources import Shape, Source
 
 Array = npt.NDArray[Any]
 
@@ -31,8 +31,7 @@ class Evaluator(NamedTuple):
 
     evaluate: evaluate(loss, tensors, parameters, gradients) gives the losses under
         reduction='none', and gradients by name.
-    empty: where predictions are best read to, None for anywhere.
-    at_once: blocks that are best computed together.
+    empty: makes room that predictions are best read to, None if any is as good.
     """
 
     evaluate: Callable[
@@ -40,7 +39,6 @@ class Evaluator(NamedTuple):
         tuple[Array, Mapping[str, Array]],
     ]
     empty: Callable[[Shape, np.dtype[Any]], Array] | None = None
-    at_once: int = 1
 
 
 def _here(
@@ -118,7 +116,7 @@ class Scorer:
     ) -> None:
         """Compute what `inputs` hold, until `stop` is set."""
         self._inputs, self._evaluate, self._empty = inputs, evaluator.evaluate, evaluator.empty
-        self._step = evaluator.at_once * inputs.block_rows
+        self._own: Array | None = None
         self._stop = stop or threading.Event()
         task = inputs.task
         self._parameters = {
@@ -171,10 +169,10 @@ class Scorer:
         return scored
 
     def _blocks(self, shard: Shard) -> Iterator[Shard]:
-        for start in range(shard.start, shard.stop, self._step):
+        for start in range(shard.start, shard.stop, self._inputs.block_rows):
             if self._stop.is_set():
                 raise InterruptedRunError("the run was stopped")
-            yield Shard(shard.number, start, min(start + self._step, shard.stop))
+            yield Shard(shard.number, start, min(start + self._inputs.block_rows, shard.stop))
 
     def _others(self) -> list[str]:
         return [name for name in self._inputs.sources if name not in self._beside]
@@ -188,11 +186,19 @@ class Scorer:
 
     def _rows(self, name: str, start: int, stop: int) -> Array:
         source = self._inputs.sources[name]
-        if self._empty is None or name != self._inputs.input:
+        if name != self._inputs.input or not source.in_place:
             return source.read(start, stop)
-        room = self._empty((stop - start, *source.shape), source.dtype)
+        room = self._room(stop - start, source)
         source.read_to(start, room)
         return room
+
+    def _room(self, rows: int, source: Source) -> Array:
+        """Where predictions are read to: the same memory again where they are computed here."""
+        if self._empty is not None:
+            return self._empty((rows, *source.shape), source.dtype)
+        if self._own is None:
+            self._own = np.empty((self._inputs.block_rows, *source.shape), source.dtype)
+        return self._own[:rows]
 
     def _divided_by(self, rows: Shard, arrays: Mapping[str, Array]) -> Array:
         try:
@@ -207,7 +213,8 @@ class Scorer:
         inputs = self._inputs
         told = {"target": arrays["target"]} if "target" in arrays and inputs.labelled else {}
         if inputs.kind in ("binary", "regression"):
-            return {"input": arrays[inputs.input], "target": arrays["target"]}
+            # what predictions are read to is written to again
+            return {"input": arrays[inputs.input].copy(), "target": arrays["target"]}
         if inputs.kind != "classification":
             return told
         scores = widened(arrays[inputs.input])

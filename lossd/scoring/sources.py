@@ -48,6 +48,7 @@ class Source(ABC):
         files: what it is read from, in the order of the rows.
         cuts: first rows of pieces that are best read as a whole (files, row groups, chunks), in
             order, beginning with 0; [0] where any range is as good as another.
+        in_place: whether `read_to` saves a copy.
     """
 
     rows: int
@@ -55,6 +56,7 @@ class Source(ABC):
     dtype: np.dtype[Any]
     files: Sequence[Path]
     cuts: Sequence[int] = (0,)
+    in_place: bool = False
 
     @abstractmethod
     def read(self, start: int, stop: int) -> Array:

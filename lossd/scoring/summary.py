@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lossd import __version__
+from lossd.scoring.counting import add_losses, add_reliability
 from lossd.scoring.disk import strict
 from lossd.scoring.exact import ExactSum, rounded
 from lossd.scoring.folder import LOSSES, Folder, Part
@@ -28,17 +29,20 @@ PROBABILITIES: Final = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 _BINS: Final = 60  # of histograms
 _RELIABILITY_BINS: Final = 10
 _SMALL_CONFUSION: Final = 50  # classes up to which the whole matrix is told
+_REMEMBERED: Final = 1 << 24  # losses that are kept in memory for further passes
 _TOLD: Final = 50  # mistakes, and rows without a finite loss
 
 
 class Losses:
     """The parts of a run, read as columns."""
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    def __init__(self, paths: Sequence[Path], rows: int) -> None:
         self._paths = paths
         with pq.ParquetFile(paths[0]) as file:
             self.names: list[str] = file.schema_arrow.names
             self.dtype = np.dtype(file.schema_arrow.field("loss").type.to_pandas_dtype())
+        self.rows = rows
+        self._kept: list[Array] | None = None
 
     def batches(self, *columns: str) -> Iterator[pa.RecordBatch]:
         """All rows of some columns, in order."""
@@ -47,10 +51,20 @@ class Losses:
                 yield from file.iter_batches(1 << 16, columns=list(columns), use_threads=False)
 
     def finite(self) -> Iterator[Array]:
-        """The losses that are numbers."""
+        """The losses that are numbers; read once, if they are few."""
+        if self._kept is not None:
+            yield from self._kept
+            return
+        kept: list[Array] = []
         for batch in self.batches("loss"):
             values = numbers(batch["loss"])
-            yield values[np.isfinite(values)]
+            finite = np.isfinite(values)
+            found = values if finite.all() else values[finite]
+            if self.rows <= _REMEMBERED:
+                kept.append(found)
+            yield found
+        if self.rows <= _REMEMBERED:
+            self._kept = kept
 
 
 def numbers(column: pa.Array) -> Array:
@@ -70,7 +84,7 @@ def summarise(
         parts: all of them.
         worst: how many of the largest losses are told.
     """
-    losses = Losses([folder.part_path(part.shard.number) for part in parts])
+    losses = Losses([folder.part_path(part.shard.number) for part in parts], inputs.rows)
     counts, rest = _passed_over(losses, inputs, worst)
     total, divisor = ExactSum(), ExactSum()
     for part in parts:
@@ -200,7 +214,8 @@ def _passed_over(
     odd: list[dict[str, Any]] = []
     told: _Classes | _Residuals | None = None
     if inputs.kind != "other":
-        told = _Residuals() if inputs.kind == "regression" else _Classes()
+        classes = inputs.first.shape[0] if inputs.kind == "classification" else 2
+        told = _Residuals() if inputs.kind == "regression" else _Classes(classes)
     for batch in losses.batches(*losses.names):
         missing = np.asarray(batch["loss"].is_null())
         values = numbers(batch["loss"])
@@ -290,14 +305,11 @@ class _Table:
         lacking = len(self._places) - self._totals.shape[1]
         if lacking > 0:
             self._totals = np.pad(self._totals, ((0, 0), (0, max(lacking, len(self._places)))))
-        there = np.asarray(encoded.is_valid())
         place = places[numbers(encoded.indices.fill_null(0))]
-        counted, known = there & finite, there & ~missing
-        np.add.at(self._totals[0], place[counted], 1)
-        np.add.at(self._totals[1], place[counted], values[counted].astype(np.float64))
-        np.add.at(self._totals[2], place[known], 1)
-        if right is not None:
-            np.add.at(self._totals[3], place[known & right], 1)
+        if encoded.null_count:
+            place[~np.asarray(encoded.is_valid())] = -1
+        hits = np.zeros(place.size, bool) if right is None else right
+        add_losses(place, values.astype(np.float64), finite, ~missing, hits, self._totals)
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """A row for each, in their order."""
@@ -315,8 +327,8 @@ class _Table:
 class _Classes:
     """Predicted and true classes, and how far probabilities can be relied on."""
 
-    def __init__(self) -> None:
-        self._pairs: dict[tuple[int, int], int] = {}
+    def __init__(self, classes: int) -> None:
+        self._pairs = _Pairs(classes)
         self._sums = np.zeros((3, _RELIABILITY_BINS))
         self._reliable = False
 
@@ -325,33 +337,31 @@ class _Classes:
         kept = np.asarray(batch["class"].is_valid())
         truth = numbers(batch["class"].fill_null(0))
         predicted = numbers(batch["prediction"])
-        pairs = np.stack([truth[kept], predicted[kept]], 1)
-        for (a, b), count in zip(*_unique_rows(pairs), strict=True):
-            self._pairs[int(a), int(b)] = self._pairs.get((int(a), int(b)), 0) + int(count)
+        if kept.all():
+            self._pairs.add(truth, predicted)
+        else:
+            self._pairs.add(truth[kept], predicted[kept])
         name = "probability" if binary else "confidence"
-        if name not in batch.schema.names:
-            return
-        self._reliable = True
-        sure = numbers(batch[name]).astype(np.float64)
-        hit = truth == 1 if binary else predicted == truth
-        kept &= np.isfinite(sure)
-        place = np.minimum((sure[kept] * _RELIABILITY_BINS).astype(int), _RELIABILITY_BINS - 1)
-        for row, weights in enumerate((np.ones(place.size), sure[kept], hit[kept].astype(float))):
-            np.add.at(self._sums[row], place, weights)
+        if name in batch.schema.names:
+            self._reliable = True
+            sure = numbers(batch[name])
+            add_reliability(truth, predicted, kept, sure, binary, self._sums)
 
     def tell(self, losses: Losses) -> dict[str, Any]:
-        every = sum(self._pairs.values())
-        right = sum(count for (a, b), count in self._pairs.items() if a == b)
+        truth, predicted, counts = self._pairs.counted()
+        every, right = int(counts.sum()), int(counts[truth == predicted].sum())
         found: dict[str, Any] = {"accuracy": right / every if every else math.nan}
-        names = sorted({name for pair in self._pairs for name in pair})
+        names = np.union1d(truth, predicted)
         if len(names) <= _SMALL_CONFUSION:
-            found["classes"] = names
-            found["confusion"] = [[self._pairs.get((a, b), 0) for b in names] for a in names]
+            matrix = np.zeros((len(names), len(names)), np.int64)
+            matrix[np.searchsorted(names, truth), np.searchsorted(names, predicted)] = counts
+            found |= {"classes": names, "confusion": matrix}
         else:
-            wrong = [(-n, a, b) for (a, b), n in self._pairs.items() if a != b]
+            wrong = truth != predicted
+            rows = zip(*(each[wrong].tolist() for each in (-counts, truth, predicted)), strict=True)
             found["confused"] = [
                 {"class": a, "prediction": b, "count": -n}
-                for n, a, b in heapq.nsmallest(_TOLD, wrong)
+                for n, a, b in heapq.nsmallest(_TOLD, rows)
             ]
         if self._reliable:
             found["reliability"] = self._reliability()
@@ -372,9 +382,33 @@ class _Classes:
         }
 
 
-def _unique_rows(pairs: Array) -> tuple[Array, Array]:
-    found, counts = np.unique(pairs, axis=0, return_counts=True)
-    return found, counts
+class _Pairs:
+    """How often each pair of class and prediction is met."""
+
+    _DENSE: Final = 2048  # classes up to which there is room for a count of each pair
+
+    def __init__(self, classes: int) -> None:
+        self._classes = classes
+        self._dense = np.zeros(classes * classes if classes <= self._DENSE else 0, np.int64)
+        self._codes, self._counts = np.zeros(0, np.int64), np.zeros(0, np.int64)
+
+    def add(self, truth: Array, predicted: Array) -> None:
+        codes = truth * self._classes + predicted
+        if self._dense.size:
+            np.add.at(self._dense, codes, 1)
+            return
+        found, counts = np.unique(codes, return_counts=True)
+        self._codes, where = np.unique(np.concatenate([self._codes, found]), return_inverse=True)
+        summed = np.zeros(self._codes.size, np.int64)
+        np.add.at(summed, where, np.concatenate([self._counts, counts]))
+        self._counts = summed
+
+    def counted(self) -> tuple[Array, Array, Array]:
+        """Classes, predictions and how often they are met together, in their order."""
+        if self._dense.size:
+            self._codes = np.flatnonzero(self._dense)
+            self._counts = self._dense[self._codes]
+        return self._codes // self._classes, self._codes % self._classes, self._counts
 
 
 class _Residuals:

@@ -78,10 +78,11 @@ class Flat(FileSource):
         self._stored = stored
         self._offset = offset
         self._fortran = fortran and len(shape) > 1
+        self.in_place = not self._fortran and stored == dtype
 
     def read_to(self, start: int, out: Array) -> None:
         """Read rows to where they are wanted, without a copy in between."""
-        if self._fortran or self._stored != out.dtype or not out.size:
+        if not (self.in_place and out.size):
             return super().read_to(start, out)
         stop = start + len(out)
         self.check_range(start, stop)

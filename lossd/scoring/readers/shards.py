@@ -43,6 +43,7 @@ class Shards(Source):
         self.rows = rows
         self.shape = filled[0].shape
         self.dtype = filled[0].dtype
+        self.in_place = all(shard.in_place for shard in filled)
         self.files = [path for shard in shards for path in shard.files]
         self._threads = threading.local()
 
