@@ -121,7 +121,7 @@ def _engine(options: argparse.Namespace) -> Engine:
             message = f"--engine ray needs {error.name}: pip install 'lossd[ray]'"
             raise ScoringError(message, field="engine") from error
         return Ray(options.workers or 2, options.ray_address, options.target)
-    workers = options.workers or (2 if options.target else runtime.MAX_THREADS)
+    workers = options.workers or (4 if options.target else runtime.MAX_THREADS)
     return Threads(workers, options.target, options.timeout)
 
 
@@ -163,7 +163,7 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
         "--workers",
         type=positive,
         metavar="N",
-        help="threads (one for each processor; with servers two for each), or Ray's actors (two)",
+        help="threads (one for each processor; with servers four for each), or Ray's actors (two)",
     )
     group.add_argument(
         "--engine",
