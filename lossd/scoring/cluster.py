@@ -35,11 +35,13 @@ class Ray:
         address: the cluster's; None: that of $RAY_ADDRESS, or one of this machine's own that ends
             with this process.
         targets: addresses of servers that actors ask, in turn; none: they compute themselves.
+        timeout: seconds that a server has for a block, None for ever.
     """
 
     workers: int = 2
     address: str | None = None
     targets: Sequence[str] = ()
+    timeout: float | None = None
 
     def run(self, inputs: Inputs, folder: Folder, shards: Sequence[Shard]) -> Iterator[Kept]:
         """See `engines.Engine`."""
@@ -54,6 +56,7 @@ class Ray:
                 str(folder.path.absolute()),
                 folder.identity,
                 list(self.targets),
+                self.timeout,
             ),
             compute=ray.data.ActorPoolStrategy(size=min(self.workers, len(rows))),
             num_cpus=1,
@@ -75,7 +78,12 @@ class _Actor:
     """Computes shards on a node, keeps them and tells what they gave."""
 
     def __init__(
-        self, task: Mapping[str, Any], out: str, identity: str, targets: Sequence[str]
+        self,
+        task: Mapping[str, Any],
+        out: str,
+        identity: str,
+        targets: Sequence[str],
+        timeout: float | None,
     ) -> None:
         self._opened = ExitStack()
         inputs = Inputs(Task.from_json(task))
@@ -83,7 +91,7 @@ class _Actor:
         evaluator = HERE
         if targets:
             turn = int(ray.get_runtime_context().get_actor_id(), 16) % len(targets)
-            evaluator = remote(self._opened.enter_context(connect(targets[turn])))
+            evaluator = remote(self._opened.enter_context(connect(targets[turn], timeout=timeout)))
         self._scorer = Scorer(inputs, evaluator)
         self._keep = self._opened.enter_context(Folder(Path(out), identity).keeping(inputs))
 

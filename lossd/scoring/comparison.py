@@ -73,7 +73,7 @@ class Comparison:
     def to_json(self) -> str:
         """As text; floats that JSON has not are strings, and blocks without content absent."""
         kept = {k: v for k, v in asdict(self).items() if v not in (None, [], {})}
-        return json.dumps({"format": 1} | strict(kept), indent=1) + "\n"
+        return json.dumps({"format": 1, "verdict": self.verdict} | strict(kept), indent=1) + "\n"
 
     @property
     def verdict(self) -> str:

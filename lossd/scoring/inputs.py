@@ -70,8 +70,10 @@ class Inputs:
             raise SourceError(f"{task.tensors[self.input]} has no rows", field=self.input)
         self.sources, self.whole = {}, {}
         for name, source in opened.items():
+            # one value for each class, say, is of fewer dimensions than predictions
+            alike = source.rows == self.rows and len(source.shape) == len(first.shape)
             whole = declared.tensors[name].role in ("class", "whole") or (
-                declared.tensors[name].optional and source.rows != self.rows
+                declared.tensors[name].optional and not alike
             )
             if whole:
                 self.whole[name] = _taken_whole(source, task.tensors[name], name)

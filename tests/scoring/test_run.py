@@ -422,3 +422,22 @@ def test_bits_do_not_depend_on_how_much_is_computed_at_once(tmp_path: Path) -> N
         found.append((scored.total, scored.divisor, scored.table))
     assert found[0] == found[1]
     near(float(found[0][1]), w.sum(dtype=np.float64))
+
+
+def test_weights_of_classes_are_not_taken_for_weights_of_rows(tmp_path: Path) -> None:
+    """As many rows as classes: what has a value for each class is the same for all rows."""
+    random = np.random.default_rng(8)
+    x = random.standard_normal((5, 5)).astype(np.float32)
+    y = (random.random((5, 5)) < 0.5).astype(np.float32)
+    weight = random.random(5).astype(np.float32) + 1
+    for name, array in {"x": x, "y": y, "w": weight}.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    result = score(
+        "binary_cross_entropy_with_logits", tmp_path / "x.npy", tmp_path / "y.npy",
+        tensors={"pos_weight": tmp_path / "w.npy"}, out=tmp_path / "run", report=False,
+    )  # fmt: skip
+    wide, target, positive = (torch.from_numpy(a).double() for a in (x, y, weight))
+    near(
+        result.loss,
+        functional.binary_cross_entropy_with_logits(wide, target, pos_weight=positive),
+    )

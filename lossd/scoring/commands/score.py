@@ -120,7 +120,7 @@ def _engine(options: argparse.Namespace) -> Engine:
         except ModuleNotFoundError as error:
             message = f"--engine ray needs {error.name}: pip install 'lossd[ray]'"
             raise ScoringError(message, field="engine") from error
-        return Ray(options.workers or 2, options.ray_address, options.target)
+        return Ray(options.workers or 2, options.ray_address, options.target, options.timeout)
     workers = options.workers or (4 if options.target else runtime.MAX_THREADS)
     return Threads(workers, options.target, options.timeout)
 
