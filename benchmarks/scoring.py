@@ -86,6 +86,7 @@ def make(files: Files, large: int) -> None:
             _header(file, shape)
             file.truncate(file.tell() + shape[0] * shape[1] * 4)
         np.save(labels, np.zeros(shape[0], np.int64))
+    os.sync()  # or what is measured waits for these to be on disk
 
 
 def _header(file: BinaryIO, shape: tuple[int, ...]) -> None:
