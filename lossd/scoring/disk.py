@@ -2,9 +2,10 @@
 
 import contextlib
 import errno
+import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -65,6 +66,31 @@ def _synchronise(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Keep a JSON file.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with replacing(path) as file:
+        file.write(json.dumps(content, indent=1, allow_nan=False).encode() + b"\n")
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """A JSON file, None if there is none.
+
+    Raises:
+        OutputError: it is damaged or cannot be read.
+    """
+    try:
+        found: dict[str, Any] = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{path} cannot be read: {error}", field="out") from error
+    return found
 
 
 def strict(value: Any) -> Any:

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lossd import __version__
-from lossd.scoring.disk import TEMPORARY, replacing, writing
+from lossd.scoring.disk import TEMPORARY, read_json, replacing, write_json, writing
 from lossd.scoring.errors import OutputError
 from lossd.scoring.exact import ExactSum
 from lossd.scoring.gradients import Gradients
@@ -62,11 +62,13 @@ class Folder:
     Attributes:
         path: where it is.
         identity: of settings, inputs and shards: parts of another are not taken.
+        described: the run's manifest, once it has begun.
     """
 
     def __init__(self, path: Path, identity: str = "") -> None:
         """A folder that is there; `identity` for those who help with its run."""
         self.path, self.identity = path, identity
+        self.described: Mapping[str, Any] = {}
 
     @classmethod
     @contextlib.contextmanager
@@ -96,13 +98,13 @@ class Folder:
         """
         return read_json(self.path / MANIFEST)
 
-    def begin(self, inputs: Inputs, *, overwrite: bool = False) -> bool:
-        """Make the folder that of a run; whether there is one to go on with.
+    def begin(self, inputs: Inputs, *, overwrite: bool = False) -> None:
+        """Make the folder that of a run, or go on with the one that it is of.
 
         Raises:
             OutputError: it holds something else; the message tells what, and what would work.
         """
-        wanted = described(inputs)
+        self.described = wanted = described(inputs)
         found = self.manifest()
         if found is not None and not overwrite:
             self._check_same(found, wanted)
@@ -119,8 +121,7 @@ class Folder:
             for left in self.path.rglob(f"*{TEMPORARY}"):
                 left.unlink()
         if found is None or overwrite:
-            self.write_json(MANIFEST, wanted)
-        return found is not None and not overwrite
+            write_json(self.path / MANIFEST, wanted)
 
     def _check_same(self, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
         if found.get("format") != FORMAT or found.get("lossd") != wanted["lossd"]:
@@ -218,13 +219,6 @@ class Folder:
             return dict.fromkeys(inputs.shards)
         return {shard: self.read_part(shard) for shard in inputs.shards}
 
-    # --- files ----------------------------------------------------------------------------------
-
-    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
-        """Keep a JSON file."""
-        with replacing(self.path / name) as file:
-            file.write(json.dumps(content, indent=1, allow_nan=False).encode() + b"\n")
-
 
 def described(inputs: Inputs) -> dict[str, Any]:
     """A run's manifest."""
@@ -236,21 +230,6 @@ def described(inputs: Inputs) -> dict[str, Any]:
         "rows": inputs.rows,
         "shards": [shard.stop for shard in inputs.shards],
     }
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """A JSON file of a run, None if there is none.
-
-    Raises:
-        OutputError: it is damaged or cannot be read.
-    """
-    try:
-        found: dict[str, Any] = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise OutputError(f"{path} cannot be read: {error}", field="out") from error
-    return found
 
 
 def _canonical(content: Mapping[str, Any]) -> bytes:

@@ -98,16 +98,11 @@ class Inputs:
         others = {"ids": self.ids, "groups": self.groups}
         return self.sources | {name: source for name, source in others.items() if source}
 
-    def outline(self, rows: int, reduction: str = "mean") -> Plan:
+    def outline(self, rows: int) -> Plan:
         """What a call of so many rows is."""
         kinds = {name: (s.dtype, (rows, *s.shape)) for name, s in self.sources.items()}
         kinds |= {name: (a.dtype, a.shape) for name, a in self.whole.items()}
-        parameters = {
-            key: value
-            for key, value in self.task.parameters.items()
-            if reduction == "mean" or key != "normalizer"
-        }
-        return outline(self.task.loss, kinds, parameters, reduction)
+        return outline(self.task.loss, kinds, self.task.parameters)
 
     def fingerprints(self) -> dict[str, Any]:
         """What each source is made of, as run.json has it."""

@@ -13,7 +13,6 @@ A job without an outcome goes on when it is run again.
 """
 
 import fcntl
-import json
 import os
 import signal
 import sys
@@ -21,13 +20,12 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from lossd_client.errors import LossdError
 
-from lossd.scoring.disk import replacing
+from lossd.scoring.disk import read_json, write_json
 from lossd.scoring.engines import Threads
-from lossd.scoring.folder import read_json
 from lossd.scoring.roots import check_inside
 from lossd.scoring.run import Progress, run
 from lossd.scoring.task import Task
@@ -54,12 +52,12 @@ def do(folder: Path, workers: int, roots: Sequence[Path]) -> None:
         result = run(task, folder / "run", engine=Threads(workers), watch=_Notes(folder).watch)
     except LossdError as error:
         told = {"reason": error.reason, "field": error.field, "message": str(error)}
-        return write(folder / "outcome.json", {"state": "FAILED", **told})
+        return write_json(folder / "outcome.json", {"state": "FAILED", **told})
     except KeyboardInterrupt:
         if not (folder / "cancel").exists():
             raise
-        return write(folder / "outcome.json", {"state": "CANCELLED"})
-    return write(folder / "outcome.json", {"state": "SUCCEEDED", "loss": str(result.loss)})
+        return write_json(folder / "outcome.json", {"state": "CANCELLED"})
+    return write_json(folder / "outcome.json", {"state": "SUCCEEDED", "loss": str(result.loss)})
 
 
 class _Notes:
@@ -70,14 +68,8 @@ class _Notes:
 
     def watch(self, progress: Progress) -> None:
         if time.monotonic() >= self._next or progress.rows == progress.of:
-            write(self._path, {"rows": progress.rows, "of": progress.of})
+            write_json(self._path, {"rows": progress.rows, "of": progress.of})
             self._next = time.monotonic() + _PAUSE
-
-
-def write(path: Path, content: dict[str, Any]) -> None:
-    """Keep a JSON file."""
-    with replacing(path) as file:
-        file.write(json.dumps(content).encode())
 
 
 def _end_with_parent() -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lossd_client.errors import ParameterError
 
 from lossd.kernels import runtime
+from lossd.scoring.disk import read_json, write_json
 from lossd.scoring.engines import Engine, Threads
 from lossd.scoring.errors import OutputError, ScoringError
 from lossd.scoring.folder import (
@@ -20,7 +21,6 @@ from lossd.scoring.folder import (
     TIMING,
     Folder,
     Part,
-    read_json,
 )  # fmt: skip
 from lossd.scoring.inputs import Inputs, Shard
 from lossd.scoring.scorer import Spent
@@ -215,11 +215,11 @@ def run(
         computed = time.perf_counter() - begun
         _check_unchanged(inputs, folder)
         summary = summarise(inputs, folder, [p for p in parts.values() if p], worst)
-        folder.write_json(SUMMARY, summary)
+        write_json(out / SUMMARY, summary)
         timing = _timing(
             left, spent, computed, time.perf_counter() - begun, served=bool(engine.targets)
         )
-        folder.write_json(TIMING, timing)
+        write_json(out / TIMING, timing)
         if report:
             from lossd.scoring.report import write_report
 
@@ -255,8 +255,7 @@ def _computed(
 
 def _check_unchanged(inputs: Inputs, folder: Folder) -> None:
     """Raise if a file changed while it was read."""
-    manifest = folder.manifest() or {}
-    if inputs.fingerprints() != manifest.get("inputs"):
+    if inputs.fingerprints() != folder.described["inputs"]:
         raise ScoringError(
             "a file has changed while it was scored: what is told of it may be of both versions. "
             "--overwrite begins anew"

@@ -96,7 +96,7 @@ def summarise(
         "versions": _versions(),
         "loss": inputs.task.loss,
         "parameters": dict(inputs.task.parameters),
-        "inputs": inputs.fingerprints(),
+        "inputs": folder.described["inputs"],
         "rows": inputs.rows,
         "kind": inputs.kind,
         "counts": counts,

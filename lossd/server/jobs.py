@@ -7,7 +7,6 @@ lock has jobs computed, each in a process of its own (lossd.scoring.job tells th
 import asyncio
 import contextlib
 import fcntl
-import json
 import re
 import shutil
 import sys
@@ -21,8 +20,8 @@ from typing import IO, Any, Final
 
 from lossd_client.errors import LossdError
 
-from lossd.scoring.disk import replacing, writing
-from lossd.scoring.errors import OutputError, ScoringError
+from lossd.scoring.disk import read_json, write_json, writing
+from lossd.scoring.errors import ScoringError
 from lossd.scoring.task import Task
 from lossd.server.logs import log
 
@@ -98,8 +97,7 @@ class Jobs:
         with writing(place):
             place.mkdir(exist_ok=True)
             if not (place / "job.json").exists():
-                with replacing(place / "job.json") as file:
-                    file.write(json.dumps(asked).encode())
+                write_json(place / "job.json", asked)
         job = self.get(name)
         if job.task != task:
             raise JobStateError(f"there is a job {name!r} that asks for something else")
@@ -112,10 +110,10 @@ class Jobs:
             UnknownJobError: there is none.
         """
         place = self._place(name)
-        asked = _read(place / "job.json")
+        asked = read_json(place / "job.json")
         if asked is None:
             raise UnknownJobError(f"there is no job {name!r}", field="name")
-        progress, outcome = _read(place / "progress.json"), _read(place / "outcome.json")
+        progress, outcome = read_json(place / "progress.json"), read_json(place / "outcome.json")
         state = "RUNNING" if progress else "QUEUED"
         told = outcome or {}
         return Job(
@@ -148,8 +146,7 @@ class Jobs:
 
     def end(self, name: str, outcome: dict[str, Any]) -> None:
         """Note how a job ended."""
-        with replacing(self._place(name) / "outcome.json") as file:
-            file.write(json.dumps(outcome).encode())
+        write_json(self._place(name) / "outcome.json", outcome)
 
     def delete(self, name: str) -> None:
         """Remove a job that has ended.
@@ -277,14 +274,5 @@ class Runner:
                 log.error("%s", said.decode(errors="replace"))
                 told = f"the job's process ended with status {status}; the server's log tells more"
                 self._jobs.end(name, {"state": "FAILED", "reason": "INTERNAL", "message": told})
-        except (LossdError, OutputError) as error:
+        except LossdError as error:
             log.error("%s", error)
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    """A JSON file, None if there is none."""
-    try:
-        found: dict[str, Any] = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    return found

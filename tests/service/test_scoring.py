@@ -10,7 +10,7 @@ import pytest
 from lossd_client.errors import LabelError, UnknownLossError
 
 from lossd.scoring import InterruptedRunError, Progress, Threads, resume, score
-from tests.scoring.test_resume import everything
+from tests.scoring.test_resume import everything, files
 from tests.service.servers import Server, environment, running
 
 ROWS, SHARD = 40_000, 400
@@ -42,10 +42,6 @@ def servers(tmp_path: Path) -> Iterator[list[Server]]:
         running() as three,
     ):
         yield [one, two, three]
-
-
-def files(folder: Path) -> tuple[Path, Path]:
-    return folder / "x.npy", folder / "y.npy"
 
 
 def addresses(servers: list[Server]) -> list[str]:

@@ -21,14 +21,15 @@ _KEPT: Final = 256 << 20
 
 
 class Chunked(Pieced):
-    """An array of chunks, or in one stretch: `chunk` is 0 then."""
+    """An array of chunks, or in one stretch: `chunk` is 0 then. `member`: its name in the file."""
 
     def __init__(
-        self, path: Path, key: str, shape: Shape, dtype: np.dtype[Any], chunk: int
+        self, path: Path, key: str, member: str, shape: Shape, dtype: np.dtype[Any], chunk: int
     ) -> None:
         rows = shape[0]
         cuts = range(0, max(rows, 1), chunk) if chunk else (0,)
         super().__init__(path, key, rows, shape[1:], dtype, cuts)
+        self._member = member
         row = max(math.prod(self.shape) * dtype.itemsize, 1)
         self._step = chunk * max(1, _PIECE // (chunk * row)) if chunk else 0
         if self._step * row > _KEPT:

@@ -62,22 +62,10 @@ class Hdf5(Chunked):
     kind: ClassVar[str] = _KIND
     failures: ClassVar[Failures] = _FAILURES
 
-    def __init__(
-        self,
-        path: Path,
-        key: str,
-        dataset: str,
-        shape: tuple[int, ...],
-        dtype: np.dtype[Any],
-        chunk: int,
-    ) -> None:
-        super().__init__(path, key, shape, dtype, chunk)
-        self._dataset = dataset
-
     def taken(self, ranges: Iterator[tuple[int, int]]) -> Taken:
         """Rows of each range; the file is open from the first to the last."""
         with h5py.File(self.path, "r") as file:
-            dataset = file[self._dataset]
+            dataset = file[self._member]
             for start, stop in ranges:
                 yield start, self._rows(dataset, start, stop)
 

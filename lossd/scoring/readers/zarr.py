@@ -61,20 +61,8 @@ class Zarr(Chunked):
     kind: ClassVar[str] = _KIND
     failures: ClassVar[Failures] = _FAILURES
 
-    def __init__(
-        self,
-        path: Path,
-        key: str,
-        array: str,
-        shape: tuple[int, ...],
-        dtype: np.dtype[Any],
-        chunk: int,
-    ) -> None:
-        super().__init__(path, key, shape, dtype, chunk)
-        self._array = array
-
     def taken(self, ranges: Iterator[tuple[int, int]]) -> Taken:
         """Rows of each range."""
-        array = cast("Any", zarr.open_array(str(self.path), path=self._array, mode="r"))
+        array = cast("Any", zarr.open_array(str(self.path), path=self._member, mode="r"))
         for start, stop in ranges:
             yield start, given(np.asarray(array[start:stop]), self.dtype)
