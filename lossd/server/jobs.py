@@ -31,6 +31,7 @@ PAUSE: Final = 0.25
 _NAME: Final = re.compile(r"[a-z0-9-]{1,63}")
 _FILES: Final = ("summary.json", "timing.json", "report.html", "charts/*.png", "losses/*.parquet",
                  "gradients.npy", "run.json")  # fmt: skip
+_DELETED: Final = ".deleted-"
 _STOPPED: Final = 130
 
 
@@ -157,8 +158,18 @@ class Jobs:
         job = self.get(name)
         if not job.ended:
             raise JobStateError(f"job {name!r} is {job.state}: cancel it first", field="name")
+        deleted = self.folder / f"{_DELETED}{uuid.uuid4().hex}"
         with writing(self.folder):
-            shutil.rmtree(self._place(name))
+            try:
+                self._place(name).rename(deleted)  # at once: half a job would be a job to do
+            except FileNotFoundError:
+                raise UnknownJobError(f"there is no job {name!r}", field="name") from None
+            shutil.rmtree(deleted)
+
+    def tidy(self) -> None:
+        """Remove what is left of jobs that were being deleted when a server was killed."""
+        for left in self.folder.glob(f"{_DELETED}*"):
+            shutil.rmtree(left, ignore_errors=True)  # whoever deletes it may be at it
 
     def files(self, name: str) -> dict[str, Path]:
         """The files of a job that has succeeded, by name."""
@@ -201,6 +212,7 @@ class Runner:
         """Compute jobs until this is cancelled; those under way go on when it is run again."""
         lock = await self._lock()
         try:
+            await asyncio.to_thread(self._jobs.tidy)
             while True:
                 await self._look()
                 await asyncio.sleep(PAUSE)
@@ -232,7 +244,7 @@ class Runner:
             if self._jobs.cancelled(job.name):
                 self._stop(job.name)
             elif job.name not in self._running and len(self._running) < self._at_once:
-                task = asyncio.create_task(self._compute(job.name))
+                task = asyncio.create_task(self._compute(job))
                 self._running[job.name] = task
 
     def _stop(self, name: str) -> None:
@@ -242,8 +254,9 @@ class Runner:
         elif name not in self._running:
             self._jobs.end(name, {"state": "CANCELLED"})
 
-    async def _compute(self, name: str) -> None:
+    async def _compute(self, job: Job) -> None:
         """Have a job computed to its end, in a process that ends with this one."""
+        name = job.name
         log.info("job begins", extra={"job": name})
         try:
             process = await asyncio.create_subprocess_exec(
@@ -255,16 +268,19 @@ class Runner:
             assert process.stderr is not None
             said = await process.stderr.read()
             status = await process.wait()
-            self._conclude(name, status, said)
+            self._conclude(job, status, said)
         finally:
             del self._running[name]
             self._processes.pop(name, None)
 
-    def _conclude(self, name: str, status: int, said: bytes) -> None:
+    def _conclude(self, begun: Job, status: int, said: bytes) -> None:
+        name = begun.name
         try:
             job = self._jobs.get(name)
             if job.ended:
                 log.info("job ended", extra={"job": name, "state": job.state})
+            elif job.created != begun.created:
+                log.info("job deleted, there is a new one", extra={"job": name})
             elif self._jobs.cancelled(name):
                 self._jobs.end(name, {"state": "CANCELLED"})
             elif status == _STOPPED or self._ending:  # maybe before it could say so
@@ -274,5 +290,7 @@ class Runner:
                 log.error("%s", said.decode(errors="replace"))
                 told = f"the job's process ended with status {status}; the server's log tells more"
                 self._jobs.end(name, {"state": "FAILED", "reason": "INTERNAL", "message": told})
+        except UnknownJobError:
+            log.info("job deleted", extra={"job": name})
         except LossdError as error:
             log.error("%s", error)

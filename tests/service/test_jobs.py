@@ -123,6 +123,19 @@ def test_a_name_is_taken_once(jobs: ScoringJobs) -> None:
         submitted(jobs, "nightly", gradients=False)
 
 
+def test_a_name_is_free_once_its_job_is_deleted(server: Server, jobs: ScoringJobs) -> None:
+    """Even while the process of the job that had it is still ending."""
+    for turn in range(3):
+        smoothing = {"label_smoothing": turn / 10}
+        submitted(jobs, "again", parameters=smoothing, gradients=False, shard_rows=ROWS)
+        while (told := jobs.get("again")).state in ("QUEUED", "RUNNING"):
+            time.sleep(0.001)
+        assert told.state == "SUCCEEDED", told.error
+        jobs.delete("again")
+        assert jobs.all() == []
+    assert " error " not in server.text
+
+
 def test_jobs_outlive_servers(data: Path, here: dict[str, bytes], tmp_path: Path) -> None:
     """Killed, then ended, then left alone: the job goes on each time."""
     for end in (Server.kill, Server.stop):
