@@ -1,10 +1,12 @@
 """The client's promises: the same everywhere, shared, forked, reconnected, awaited, torch's."""
 
 import asyncio
+import copy
 import doctest
 import importlib
 import inspect
 import math
+import pickle
 import pkgutil
 import socket
 import subprocess
@@ -770,6 +772,130 @@ def test_torch_second_backward_is_refused_as_torchs_is(client: Client) -> None:
     loss.backward(retain_graph=True)
     loss.backward()
     torch.testing.assert_close(x.grad, torch.full((2,), 2.0))
+    with pytest.raises(RuntimeError, match="backward through the graph a second time"):
+        loss.backward()
+
+
+def test_torch_gradients_are_nobody_elses(client: Client) -> None:
+    """What is done to a gradient changes no other backward of the same loss."""
+    for module, given in ((torch.nn.functional, {}), (functional, {"client": client})):
+        x = torch.ones(3, requires_grad=True)
+        loss = module.mse_loss(x, torch.zeros(3), **given)
+        loss.backward(retain_graph=True)
+        assert x.grad is not None
+        x.grad.zero_()
+        loss.backward(retain_graph=True)
+        (first,) = torch.autograd.grad(loss, x, retain_graph=True)
+        first.mul_(100)
+        (second,) = torch.autograd.grad(loss, x)
+        torch.testing.assert_close(x.grad, torch.full((3,), 2 / 3))
+        torch.testing.assert_close(second, torch.full((3,), 2 / 3))
+        with pytest.raises(RuntimeError, match="backward through the graph a second time"):
+            loss.backward()
+
+
+def test_torch_second_derivatives_are_refused(client: Client) -> None:
+    x = torch.ones(3, requires_grad=True)
+    loss = functional.mse_loss(x, torch.zeros(3), client=client)
+    with pytest.raises(RuntimeError, match="mse_loss of lossd is differentiable once"):
+        torch.autograd.grad(loss, x, create_graph=True)
+
+
+def test_torch_tensors_changed_after_the_loss(client: Client) -> None:
+    """A backward that has to compute again does so from what was given, or says so."""
+    upstream = torch.tensor([1.0, 2.0, 3.0])
+    for changed in (0, 1):
+        tensors = [torch.full((3,), 5.0, requires_grad=True), torch.zeros(3)]
+        losses = functional.mse_loss(*tensors, reduction="none", client=client)
+        with torch.no_grad():
+            tensors[changed] += 1
+        name = ("input", "target")[changed]
+        with pytest.raises(RuntimeError, match=f"{name} has been modified by an inplace operation"):
+            losses.backward(upstream)
+    x = torch.full((3,), 5.0, requires_grad=True)
+    criterion = nn.HuberLoss(reduction="none", client=client)
+    losses = criterion(x, torch.zeros(3))
+    criterion.delta = 100.0
+    losses.backward(upstream)
+    torch.testing.assert_close(x.grad, upstream)
+    with torch.inference_mode():
+        target = torch.zeros(3)
+    functional.mse_loss(x, target, reduction="none", client=client).backward(upstream)
+
+
+@pytest.mark.parametrize(
+    ("loss", "name"),
+    [
+        (nn.MSELoss, "sample_weight"),
+        (nn.SoftMarginLoss, "target"),
+        (nn.BCEWithLogitsLoss, "weight"),
+        (nn.BCEWithLogitsLoss, "pos_weight"),
+        (nn.NLLLoss, "weight"),
+    ],
+)
+def test_torch_gradients_that_there_are_not(client: Client, loss: Any, name: str) -> None:
+    x = torch.rand(3, 3, requires_grad=True)
+    y = torch.tensor([0, 2, 1]) if loss is nn.NLLLoss else torch.ones(3, 3)
+    asking = (y if name == "target" else torch.ones(3)).requires_grad_()
+    criterion = loss(**({name: asking} if name in loss.options else {}), client=client)
+    more = {name: asking} if name == "sample_weight" else {}
+    with pytest.raises(RuntimeError, match=rf"not differentiable with respect to '{name}'"):
+        criterion(x, y, **more)
+    with torch.no_grad():
+        assert not criterion(x, y, **more).requires_grad
+
+
+def test_torch_targets_that_are_constants_all_the_same(client: Client) -> None:
+    for module, given in ((torch.nn.functional, {}), (functional, {"client": client})):
+        x, y = torch.rand(3, requires_grad=True), torch.ones(3, requires_grad=True)
+        module.hinge_embedding_loss(x, y, **given).backward()
+        assert y.grad is None
+        rows = torch.rand(3, 3, requires_grad=True)
+        module.cosine_embedding_loss(rows, rows, y, **given).backward()
+        assert y.grad is None
+
+
+def test_torch_tensors_without_values(client: Client) -> None:
+    criterion = nn.MSELoss(client=client)
+    x = torch.view_as_complex(torch.rand(3, 2)).conj().imag  # its sign is a flag
+    torch.testing.assert_close(criterion(x, torch.zeros(3)), x.square().mean())
+    with pytest.raises(TypeError, match="target is a tensor whose values cannot be read"):
+        criterion(torch.eye(3), torch.eye(3).to_sparse())
+    with pytest.raises(TypeError, match=r"torch.func and torch.compile\(fullgraph=True\)"):
+        torch.func.grad(lambda x: criterion(x, torch.zeros(3)))(torch.ones(3))
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # torch's, of its own look
+def test_torch_compile_calls_the_loss_between_graphs(client: Client) -> None:
+    model = torch.nn.Linear(4, 3)
+    y = torch.tensor([0, 2])
+    found = []
+    for criterion in (torch.nn.CrossEntropyLoss(), nn.CrossEntropyLoss(client=client)):
+
+        def step(x: torch.Tensor, criterion: Any = criterion) -> torch.Tensor:
+            loss: torch.Tensor = criterion(model(x).tanh(), y)
+            return loss.exp()
+
+        model.zero_grad()
+        loss = torch.compile(step, backend="eager")(torch.ones(2, 4))
+        loss.backward()
+        found.append((loss.detach(), model.weight.grad))
+    torch.testing.assert_close(found[1], found[0])
+
+
+def test_losses_are_copied_and_pickled_with_their_clients(client: Client) -> None:
+    criterion = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0]), client=client)
+    x, y = [[0.5, 1.0]], [1]
+    expected = criterion(x, y)
+    same = copy.deepcopy(criterion)
+    assert same.client is client
+    assert same.weight is not criterion.weight
+    assert float(same(x, y)) == float(expected)
+    sent = pickle.loads(pickle.dumps(criterion))
+    assert sent.client is not client
+    assert sent.client.target == client.target
+    assert float(sent(x, y)) == float(expected)
+    sent.client.close()
 
 
 def test_torch_errors_are_the_same(client: Client) -> None:

@@ -1,6 +1,8 @@
 """Losses that hold parameters, against PyTorch's own, on every transport."""
 
+import copy
 import inspect
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -221,3 +223,167 @@ def test_functions_take_torchs_arguments() -> None:
     theirs = inspect.signature(torch.nn.functional.linear_cross_entropy).parameters
     ours = inspect.signature(functional.linear_cross_entropy).parameters
     assert set(theirs) - set(ours) == {"options"}  # how to chunk: the server's business
+
+
+# --- parameters as torch.nn's classes have them --------------------------------------------------
+
+LOSSES: Any = {
+    "linear": (lambda at, **more: at.LinearCrossEntropyLoss(16, 5, bias=True, **more)),
+    "adaptive": (
+        lambda at, **more: at.AdaptiveLogSoftmaxWithLoss(16, 20, [3, 9], head_bias=True, **more)
+    ),
+}
+each_owning = pytest.mark.parametrize("made", LOSSES.values(), ids=LOSSES)
+
+
+def reduced(loss: Any) -> Any:
+    """The loss alone, of those that answer more."""
+    return loss.loss if hasattr(loss, "output") else loss
+
+
+@each_owning
+def test_parameters_travel_to_and_from_torch(client: Client, made: Any) -> None:
+    ours, theirs = made(nn, client=client), made(torch.nn)
+    mine, other = ours.state_dict(), theirs.state_dict()
+    assert {k: v.shape for k, v in mine.items()} == {k: tuple(v.shape) for k, v in other.items()}
+    ours.load_state_dict(other)
+    for name, value in ours.named_parameters():
+        np.testing.assert_array_equal(value, other[name])
+    theirs.load_state_dict({name: torch.tensor(value) for name, value in mine.items()})
+    before = ours.state_dict()
+    ours.reset_parameters()
+    assert all((before[name] != value).any() for name, value in ours.state_dict().items())
+    with pytest.raises(KeyError, match=r"missing \['head.bias'|missing \['linear.bias'"):
+        ours.load_state_dict({n: v for n, v in before.items() if "bias" not in n})
+    with pytest.raises(ShapeError, match=r"weight \(1, 1\) must be \("):
+        ours.load_state_dict(before | {next(iter(before)): np.ones((1, 1))})
+
+
+@each_owning
+def test_numpy_training_of_parameters(client: Client, made: Any) -> None:
+    ours, y = made(nn, client=client), RNG.integers(0, 5, 20)
+    losses = []
+    for _ in range(20):
+        ours.zero_grad()
+        loss = reduced(ours(X[:, :16], y))
+        loss.backward()
+        for parameter in ours.parameters():
+            parameter.data -= 0.3 * parameter.grad
+        losses.append(loss.item())
+    assert losses[-1] < 0.7 * losses[0]
+
+
+@each_owning
+def test_modules_are_trained_moved_and_saved_as_torchs(
+    client: Client, made: Any, tmp_path: Path
+) -> None:
+    x, y = torch.tensor(X[:, :16]), torch.tensor(RNG.integers(0, 20, 20) % 5)
+    theirs = made(torch.nn)
+    ours = made(nn, client=client).module()
+    ours.load_state_dict(theirs.state_dict())
+    for criterion in (ours, theirs):
+        model = torch.nn.ModuleDict({"body": torch.nn.Linear(16, 16), "head": criterion})
+        torch.nn.init.eye_(model["body"].weight)
+        torch.nn.init.zeros_(model["body"].bias)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            reduced(model["head"](model["body"](x), y)).backward()
+            optimizer.step()
+    torch.testing.assert_close(dict(ours.state_dict()), dict(theirs.state_dict()), **WIDE)
+    torch.save(ours, tmp_path / "criterion.pt")
+    again = torch.load(tmp_path / "criterion.pt", weights_only=False)
+    for same in (copy.deepcopy(ours), again):
+        torch.testing.assert_close(reduced(same(x, y)), reduced(ours(x, y)))
+    again.close() if hasattr(again, "close") else again.client.close()
+    double = reduced(ours.double()(x.double(), y))
+    assert double.dtype == torch.float64
+    assert "in_features=16" in repr(ours)
+
+
+def test_any_loss_is_a_module(client: Client) -> None:
+    criterion = nn.HuberLoss(delta=0.5, client=client).module()
+    x = torch.tensor([1.0, 3.0], requires_grad=True)
+    expected = torch.nn.HuberLoss(delta=0.5)(x, torch.zeros(2))
+    torch.testing.assert_close(criterion(x, torch.zeros(2)), expected)
+    assert not list(criterion.parameters())
+    assert criterion.delta == 0.5
+    with pytest.raises(AttributeError, match="no_such"):
+        _ = criterion.no_such
+
+
+def test_log_prob_is_part_of_the_graph(client: Client) -> None:
+    theirs = LOSSES["adaptive"](torch.nn)
+    ours = LOSSES["adaptive"](nn, client=client).module()
+    ours.load_state_dict(theirs.state_dict())
+    found = []
+    for criterion in (ours, theirs):
+        x = torch.tensor(X[:, :16], requires_grad=True)
+        criterion.log_prob(x)[:, 7].sum().backward()
+        found.append((x.grad, criterion.get_parameter("tail.0.1.weight").grad))
+        assert torch.equal(criterion.predict(x), theirs.predict(x))
+    torch.testing.assert_close(found[0], found[1], **WIDE)
+
+
+def test_a_tail_that_is_replaced_is_the_one_that_counts(client: Client) -> None:
+    ours = LOSSES["adaptive"](nn, client=client)
+    ours.tail_weight = tensor(np.zeros(ours.tail_weight.shape, np.float32), requires_grad=True)
+    x, y = X[:, :16], np.full(20, 7)
+    output = ours(x, y).output.numpy()
+    np.testing.assert_allclose(ours.log_prob(x).numpy()[:, 7], output, rtol=1e-6)
+    ours.tail[0][0].weight = torch.nn.Parameter(torch.ones(ours.tail[0][0].weight.shape))
+    assert ours.tail_weight.data[:10].tolist() == [1.0] * 10
+    ours.tail_weight = torch.nn.Parameter(torch.zeros(ours.tail_weight.shape))
+    ours(x, y).loss.backward()
+    assert ours.tail_weight.grad is not None
+    np.testing.assert_allclose(ours.log_prob(x).detach()[:, 7], output, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.float64, torch.float16, torch.bfloat16, np.float64], ids=str
+)
+def test_types_of_parameters(client: Client, dtype: Any) -> None:
+    ours = nn.LinearCrossEntropyLoss(16, 5, dtype=dtype, client=client)
+    x = torch.tensor(X[:, :16]).to(torch.float64 if dtype is np.float64 else dtype)
+    loss = ours(x, torch.zeros(20, dtype=torch.int64))
+    assert loss.dtype == (torch.float64 if x.dtype == torch.float64 else torch.float32)
+    with pytest.raises(ParameterError, match="must not be negative"):
+        nn.LinearCrossEntropyLoss(-3, 4)
+
+
+@pytest.mark.parametrize(
+    ("normalizer", "weights", "divisor"),
+    [
+        (None, None, 20.0),
+        ("batch", True, 20.0),
+        ("weights", True, None),
+        ("valid", True, 10.0),
+        (5.0, None, 5.0),
+    ],
+    ids=str,
+)
+def test_what_the_adaptive_mean_divides_by(
+    client: Client, normalizer: Any, weights: bool | None, divisor: float | None
+) -> None:
+    more = {"normalizer": normalizer, "client": client}
+    ours = LOSSES["adaptive"](nn, **more)
+    y = RNG.integers(0, 20, 20)
+    given = None if weights is None else np.where(np.arange(20) % 2, RNG.random(20), 0)
+    x = tensor(X[:, :16], requires_grad=True)
+    found = ours(x, y, sample_weight=given)
+    below = float(given.sum()) if divisor is None and given is not None else divisor
+    assert found.loss.item() == pytest.approx(-found.output.numpy().sum() / below, rel=1e-5)
+    alone = functional.adaptive_log_softmax_with_loss(
+        X[:, :16], y, ours.head.weight, ours.tail_weight, ours.cutoffs, head_bias=ours.head.bias,
+        sample_weight=given, **more,
+    )  # fmt: skip
+    assert found.loss.item() == pytest.approx(alone.item(), rel=1e-5)
+    found.loss.backward()
+    assert x.grad is not None
+
+
+def test_an_adaptive_mean_of_nothing(client: Client) -> None:
+    for zero in (False, True):
+        ours = LOSSES["adaptive"](nn, normalizer="weights", zero_if_empty=zero, client=client)
+        loss = ours(X[:, :16], [0] * 20, sample_weight=[0.0] * 20).loss.item()
+        assert loss == 0 if zero else np.isnan(loss)

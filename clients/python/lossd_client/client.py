@@ -100,6 +100,22 @@ class _Base:
             raise ParameterError(f"timeout = {timeout} must be > 0 seconds", field="timeout")
         self.target, self._transport = _transport(target, retries, wire_dtype)
         self.timeout = timeout
+        self._again: dict[str, Any] = {
+            "timeout": timeout,
+            "retries": retries,
+            "wire_dtype": wire_dtype,
+        }
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled, it is a client of the same target: connections do not travel."""
+        return functools.partial(type(self), self.target, **self._again), ()
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: Mapping[int, Any]) -> Self:
+        """A copy of what holds a client, such as a model with its losses, shares it."""
+        return self
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.target!r})"

@@ -25,6 +25,7 @@ class Loss:
         name: functional name.
         inputs: names of the tensors of a call.
         differentiable: names of those for which there is a gradient.
+        constants: names of those that PyTorch takes as they are, though they require a gradient.
         options: names of the tensors that are constructor arguments.
         defaults: the parameters, with their defaults.
         choices: the names that parameters of type str may have.
@@ -35,6 +36,7 @@ class Loss:
     name: ClassVar[str]
     inputs: ClassVar[tuple[str, ...]]
     differentiable: ClassVar[tuple[str, ...]]
+    constants: ClassVar[tuple[str, ...]] = ()
     options: ClassVar[tuple[str, ...]] = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {}
     choices: ClassVar[Mapping[str, tuple[str, ...]]] = {}
@@ -94,13 +96,48 @@ class Loss:
 
     def __repr__(self) -> str:
         changed = [
-            f"{k}={getattr(self, k)!r}" for k, v in self.defaults.items() if getattr(self, k) != v
+            f"{k}={v!r}"
+            for k, d in self.defaults.items()
+            if (v := getattr(self, k)) not in (d, None)
         ]
         given = [f"{k}=…" for k in self.options if getattr(self, k) is not None]
         mode = [] if self.reduction == "mean" else [f"reduction={self.reduction!r}"]
         mode += [] if self.normalizer is None else [f"normalizer={self.normalizer!r}"]
         mode += ["zero_if_empty=True"] if self.zero_if_empty else []
-        return f"{type(self).__name__}({', '.join(changed + given + mode)})"
+        return f"{type(self).__name__}({', '.join(self._sizes() + changed + given + mode)})"
+
+    def _parameters(self) -> dict[str, Parameter]:
+        """What to send beside the tensors: what differs from the defaults."""
+        given = {k: getattr(self, k) for k in self.defaults}
+        found = {k: v for k, v in given.items() if v is not None and v != self.defaults[k]}
+        if self.normalizer is not None:
+            found["normalizer"] = self.normalizer
+        if self.zero_if_empty:
+            found["zero_if_empty"] = self.zero_if_empty
+        return found
+
+    def _sizes(self) -> list[str]:
+        """What its text tells first."""
+        return []
+
+    def module(self) -> Any:
+        """The loss as a torch.nn.Module, with its parameters, if it has any, as torch parameters.
+
+        It can be a part of a model: it is moved, saved and given to an optimizer with it, and its
+        `state_dict` is that of torch.nn's class. It has the loss's own methods and attributes too.
+
+        >>> import torch
+        >>> from lossd_client import connect, nn
+        >>> with connect("inproc:") as client:
+        ...     head = nn.LinearCrossEntropyLoss(4, 3, client=client).module()
+        ...     model = torch.nn.ModuleList([torch.nn.Linear(8, 4), head])
+        ...     head(model[0](torch.ones(2, 8)), torch.tensor([0, 2])).backward()
+        ...     sorted(head.state_dict())
+        ['linear.weight']
+        """
+        from lossd_client.torch_module import LossModule
+
+        return LossModule(self)
 
     def _owned(self) -> dict[str, Any]:
         """Tensors of the loss that the class holds; None where there is none."""
@@ -110,14 +147,20 @@ class Loss:
         """Arrays in the shapes that the loss takes them in."""
         return arrays
 
-    def _call(
+    def _call(self, *inputs: Any, **options: Any) -> Any:
+        """The loss of these inputs, as what they are: torch tensors in, a torch tensor out."""
+        torch = sys.modules.get("torch")
+        if torch is not None and torch.compiler.is_compiling():  # told here, where it is traced
+            return torch.compiler.disable(self._evaluated)(*inputs, **options)
+        return self._evaluated(*inputs, **options)
+
+    def _evaluated(
         self,
         *inputs: Any,
         sample_weight: ArrayLike | None = None,
         reduction: str | None = None,
         then: Callable[[Any], Any] | None = None,
     ) -> Any:
-        """The loss of these inputs, as what they are: torch tensors in, a torch tensor out."""
         call = _Call(self, inputs, sample_weight, reduction)
         finish = call.finish if call.torch is None else call.finish_torch
         request = call.request(call.wanted)
@@ -175,6 +218,7 @@ class _Call:
             message = f"{loss.name} takes {', '.join(loss.inputs)}: {len(inputs)} were given"
             raise TypeError(message)
         self.loss, self.reduction = loss, reduction or loss.reduction
+        self.parameters = loss._parameters()
         given = dict(zip(loss.inputs, inputs, strict=True))
         given |= {k: v for k in loss.options if (v := getattr(loss, k)) is not None}
         given |= {k: v for k, v in loss._owned().items() if v is not None}
@@ -194,29 +238,62 @@ class _Call:
             self.arrays = {name: as_array(value) for name, value in given.items()}
         self.shapes = {name: array.shape for name, array in self.arrays.items()}
         self.arrays = loss._shaped(self.arrays)
-        asked = [n for n, v in given.items() if getattr(v, "requires_grad", False)]
-        self.wanted = [n for n in asked if n in loss.differentiable]
-        if self.torch is not None and not torch.is_grad_enabled():  # type: ignore[union-attr]
-            self.wanted = []
+        self.wanted = self._wanted()
 
-    def request(self, gradients: Sequence[str], grad_output: Array | None = None) -> Request:
-        """What to send. Gradients of losses that are not reduced wait for the upstream one."""
+    def _wanted(self) -> list[str]:
+        """Names of the tensors that a backward gives gradients to.
+
+        Raises:
+            RuntimeError: one requires a gradient that there is not.
+        """
         loss = self.loss
-        parameters = {k: v for k, d in loss.defaults.items() if (v := getattr(loss, k)) != d}
-        if loss.normalizer is not None:
-            parameters["normalizer"] = loss.normalizer
-        if loss.zero_if_empty:
-            parameters["zero_if_empty"] = loss.zero_if_empty
+        if self.torch is not None and not self.torch.grads_enabled():
+            return []
+        asked = [n for n, v in self.given.items() if getattr(v, "requires_grad", False)]
+        for name in asked:
+            if name not in loss.differentiable and name not in loss.constants:
+                message = (
+                    f"{loss.name} is not differentiable with respect to {name!r}, which requires a "
+                    f"gradient: give {name}.detach()"
+                )
+                raise RuntimeError(message)
+        return [n for n in asked if n in loss.differentiable]
+
+    def request(
+        self,
+        gradients: Sequence[str],
+        grad_output: Array | None = None,
+    ) -> Request:
+        """What to send. Gradients of losses that are not reduced wait for the upstream one."""
         tensors = self.arrays
         if grad_output is not None:
             tensors = {**tensors, "grad_output": grad_output}
         return Request(
-            loss.name, tensors, parameters, self.reduction, gradients, handles=self.handles
-        )
+            self.loss.name, tensors, self.parameters, self.reduction, gradients,
+            handles=self.handles,
+        )  # fmt: skip
 
     def shaped(self, name: str, gradient: Array) -> Array:
         """A gradient in the shape that its tensor was given in."""
         return gradient.reshape(self.shapes[name]) if name in self.shapes else gradient
+
+    def gradients(self, response: Response) -> dict[str, Array]:
+        """Gradients of the sum of all losses, of the inputs that want one."""
+        return {n: self.shaped(n, _gradient(response, n)) for n in self.wanted}
+
+    def gradients_of(self, upstream: Array, dtype: np.dtype[Any]) -> dict[str, Array]:
+        """The same for losses that are not reduced, each multiplied by its upstream gradient.
+
+        Raises:
+            RuntimeError: only an AsyncClient is there to compute them.
+        """
+        client = self.loss.client
+        if not isinstance(client, Client):
+            message = (
+                f"backward through reduction={self.reduction!r} needs a Client, not an AsyncClient"
+            )
+            raise RuntimeError(message)
+        return self.gradients(client.send(self.request(self.wanted, np.asarray(upstream, dtype))))
 
     def finish(self, response: Response) -> Tensor:
         """A Tensor that knows the way back."""
@@ -225,34 +302,30 @@ class _Call:
             return Tensor(value)
 
         def backward(upstream: Array | None) -> None:
-            for name, gradient in self.gradients(response, upstream).items():
+            found = scaled(self.gradients(response), upstream)
+            if found is None:
+                found = self.gradients_of(cast(Array, upstream), value.dtype)
+            for name, gradient in found.items():
                 self.given[name].accumulate(gradient)
 
         return Tensor(value, backward=backward)
 
-    def gradients(self, response: Response, upstream: Array | None) -> dict[str, Array]:
-        """Gradients of the inputs that want one, multiplied by the upstream gradient."""
-        value = cast(Array, response.tensors["loss"])
-        if upstream is not None and upstream.size and (upstream == upstream.flat[0]).all():
-            upstream = upstream.flat[0]  # the same for every loss, as a mean's is
-        elif upstream is not None:
-            client = self.loss.client
-            if not isinstance(client, Client):
-                message = (
-                    f"backward through reduction={self.reduction!r} needs a Client, not an "
-                    "AsyncClient"
-                )
-                raise RuntimeError(message)
-            response = client.send(self.request(self.wanted, np.asarray(upstream, value.dtype)))
-            upstream = None
-        found = {n: self.shaped(n, _gradient(response, n)) for n in self.wanted}
-        if upstream is None or upstream == 1:
-            return found
-        return {n: _times(g, upstream) for n, g in found.items()}
-
     def finish_torch(self, response: Response) -> Any:
         """A torch tensor in the autograd graph."""
         return self.torch.attach(self, response)
+
+
+def scaled(gradients: dict[str, Array], upstream: Array | None) -> dict[str, Array] | None:
+    """Gradients times an upstream one that is the same for all losses, as a mean's is.
+
+    The arrays themselves where it is 1 or none is given; None where it is not the same for all.
+    """
+    if upstream is None or not upstream.size:
+        return gradients
+    factor = upstream.flat[0]
+    if upstream.size > 1 and not (upstream == factor).all():
+        return None
+    return gradients if factor == 1 else {n: _times(g, factor) for n, g in gradients.items()}
 
 
 def _gradient(response: Response, name: str) -> Array:

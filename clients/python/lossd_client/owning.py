@@ -1,16 +1,16 @@
 """Losses that hold parameters, as torch.nn's do: they are inputs of the loss, with gradients."""
 
+import copy
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from lossd_client.arrays import Array, ArrayLike, Tensor, as_array
 from lossd_client.client import AnyClient
-from lossd_client.dtypes import widened
+from lossd_client.dtypes import BFLOAT16, is_float, narrowed, widened
 from lossd_client.errors import ParameterError, ShapeError
 from lossd_client.handles import Handle
 from lossd_client.module import Loss
@@ -25,23 +25,111 @@ class Linear:
         bias: (out_features), or None.
     """
 
-    def __init__(
-        self, in_features: int, out_features: int, bias: bool, dtype: npt.DTypeLike | None = None
-    ) -> None:
-        bound = 1 / math.sqrt(in_features) if in_features else 0.0
-        self.weight: Any = _uniform((out_features, in_features), bound, dtype)
-        self.bias: Any = _uniform((out_features,), bound, dtype) if bias else None
+    def __init__(self, in_features: int, out_features: int, bias: bool, dtype: Any = None) -> None:
+        bound = 1 / math.sqrt(in_features) if in_features > 0 else 0.0
+        self.weight: Any = _drawn((out_features, in_features), bound, dtype)
+        self.bias: Any = _drawn((out_features,), bound, dtype) if bias else None
 
     def __repr__(self) -> str:
         return f"Linear(weight={np.shape(self.weight)}, bias={self.bias is not None})"
 
 
-def _uniform(shape: tuple[int, ...], bound: float, dtype: npt.DTypeLike | None) -> Tensor:
+class OwningLoss(Loss):
+    """A loss that holds parameters.
+
+    They are lossd tensors that require a gradient; arrays, torch tensors and torch parameters can
+    be put in their place. `module()` holds them as torch parameters.
+    """
+
+    def named_parameters(self) -> Iterator[tuple[str, Any]]:
+        """The parameters and what torch.nn's class calls them."""
+        raise NotImplementedError
+
+    def parameters(self) -> list[Any]:
+        """The parameters."""
+        return [parameter for _, parameter in self.named_parameters()]
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all parameters."""
+        for owned in self._owned().values():
+            if isinstance(owned, Tensor):
+                owned.zero_grad()
+
+    def state_dict(self) -> dict[str, Array]:
+        """Copies of the parameters, by the names that torch.nn's class has for them."""
+        return {name: plain(parameter).copy() for name, parameter in self.named_parameters()}
+
+    def load_state_dict(self, state: Mapping[str, ArrayLike]) -> None:
+        """Take the values of another loss's parameters, or of torch.nn's `state_dict()`.
+
+        Raises:
+            KeyError: names that are missing, or that there are not.
+            ShapeError: a parameter of another shape.
+        """
+        mine = dict(self.named_parameters())
+        if mine.keys() != set(state):
+            missing, more = sorted(mine.keys() - set(state)), sorted(set(state) - mine.keys())
+            message = f"state_dict: missing {missing}, unexpected {more}"
+            raise KeyError(message)
+        for name, parameter in mine.items():
+            write(parameter, state[name], name)
+
+    def reset_parameters(self) -> None:
+        """Draw all parameters anew."""
+        raise NotImplementedError
+
+    def _with(self, parameters: Mapping[str, Any]) -> Self:
+        """The same loss of other parameters, named as `named_parameters` does."""
+        raise NotImplementedError
+
+
+def _drawn(shape: tuple[int, ...], bound: float, dtype: Any) -> Tensor:
+    """A parameter of uniform numbers between -bound and bound."""
+    if min(shape) < 0:
+        message = f"parameters of shape {shape}: sizes must not be negative"
+        raise ParameterError(message, field="in_features")
     values = np.random.default_rng().uniform(-bound, bound, shape)
-    return Tensor(values.astype(np.float32 if dtype is None else dtype), requires_grad=True)
+    if dtype is None:
+        kind: np.dtype[Any] = np.dtype(np.float32)
+    else:  # torch.float64 as well
+        name = str(dtype).removeprefix("torch.")
+        kind = (
+            BFLOAT16 if name == "bfloat16" else np.dtype(name if "torch." in str(dtype) else dtype)
+        )
+    wide = values if kind == np.float64 else values.astype(np.float32)
+    return Tensor(narrowed(wide, kind), requires_grad=True)
 
 
-class LinearCrossEntropyLoss(Loss):
+def write(parameter: Any, values: ArrayLike, name: str) -> None:
+    """Write values into a parameter, where it is.
+
+    Raises:
+        ShapeError: they have another shape.
+    """
+    array = plain(values)
+    if array.shape != np.shape(parameter):
+        message = f"{name} {array.shape} must be {tuple(np.shape(parameter))}"
+        raise ShapeError(message, field=name)
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(parameter, torch.Tensor):
+        with torch.no_grad():
+            parameter.copy_(torch.as_tensor(array))
+        return
+    target = as_array(parameter)
+    target[...] = narrowed(widened(array), target.dtype)
+
+
+def plain(value: Any) -> Array:
+    """An array, of torch tensors too."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.Tensor):
+        from lossd_client import torch_tensors
+
+        return torch_tensors.to_arrays({"parameter": value})["parameter"]
+    return as_array(value)
+
+
+class LinearCrossEntropyLoss(OwningLoss):
     r"""Cross entropy of a linear layer's logits, which are never all there at once.
 
     .. math:: \ell = -w_y \log \frac{e^{z_y}}{\sum_c e^{z_c}},\ z = W x + b
@@ -59,10 +147,10 @@ class LinearCrossEntropyLoss(Loss):
         out_features: (d1, …, dK).
         bias: whether the layer has one.
         device: accepted as in PyTorch, and not needed.
-        dtype: of the layer's parameters; float32 by default.
+        dtype: of the layer's parameters, NumPy's or torch's; float32 by default.
         reduction: 'none', 'mean', 'sum'.
         weight: Factor of each class, (C).
-        ignore_index: Index of rows to leave out; -100 by default.
+        ignore_index: Index of rows to leave out; None for -100.
         label_smoothing: Share of the target spread evenly over the classes. >= 0 and <= 1.
         options: accepted as in PyTorch, and not needed: the server chooses the chunks.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as
@@ -86,7 +174,7 @@ class LinearCrossEntropyLoss(Loss):
     differentiable = ("input", "target", "linear_weight", "linear_bias", "weight")
     options = ("weight",)
     defaults: ClassVar[Mapping[str, Parameter]] = {"ignore_index": -100, "label_smoothing": 0.0}
-    ignore_index: int
+    ignore_index: int | None
     label_smoothing: float
     weight: ArrayLike | None
 
@@ -98,7 +186,7 @@ class LinearCrossEntropyLoss(Loss):
         out_features: Sequence[int] = (),
         bias: bool = False,
         device: Any = None,
-        dtype: npt.DTypeLike | None = None,
+        dtype: Any = None,
         reduction: str = "mean",
         weight: ArrayLike | None = None,
         ignore_index: int | None = None,
@@ -110,11 +198,10 @@ class LinearCrossEntropyLoss(Loss):
     ) -> None:
         self.in_features, self.num_classes = in_features, num_classes
         self.out_features = tuple(out_features)
-        count = math.prod(self.out_features, start=num_classes)
-        self.linear = Linear(in_features, count, bias, dtype)
+        self.linear = self._layer(bias, dtype)
         self._configure(
             parameters={
-                "ignore_index": -100 if ignore_index is None else ignore_index,
+                "ignore_index": ignore_index,
                 "label_smoothing": label_smoothing,
             },
             options={"weight": weight},
@@ -138,6 +225,35 @@ class LinearCrossEntropyLoss(Loss):
         made.in_features, made.num_classes, made.out_features = features, classes, tuple(out)
         made.linear.weight, made.linear.bias = linear_weight, linear_bias
         return made
+
+    def _layer(self, bias: bool, dtype: Any = None) -> Linear:
+        count = math.prod(self.out_features, start=self.num_classes)
+        return Linear(self.in_features, count, bias, dtype)
+
+    def named_parameters(self) -> Iterator[tuple[str, Any]]:
+        """`linear.weight` and, if there is one, `linear.bias`."""
+        yield "linear.weight", self.linear.weight
+        if self.linear.bias is not None:
+            yield "linear.bias", self.linear.bias
+
+    def reset_parameters(self) -> None:
+        """Draw all parameters anew."""
+        drawn = self._layer(self.linear.bias is not None)
+        for mine, other in ((self.linear.weight, drawn.weight), (self.linear.bias, drawn.bias)):
+            if mine is not None:
+                write(mine, other, "linear")
+
+    def _with(self, parameters: Mapping[str, Any]) -> Self:
+        other = copy.copy(self)
+        other.linear = copy.copy(self.linear)
+        other.linear.weight = parameters["linear.weight"]
+        other.linear.bias = parameters.get("linear.bias")
+        return other
+
+    def _sizes(self) -> list[str]:
+        sizes = [f"in_features={self.in_features}", f"num_classes={self.num_classes}"]
+        sizes += [f"out_features={self.out_features}"] if self.out_features else []
+        return [*sizes, "bias=True"] if self.linear.bias is not None else sizes
 
     def _owned(self) -> dict[str, Any]:
         return {"linear_weight": self.linear.weight, "linear_bias": self.linear.bias}
@@ -171,30 +287,31 @@ class AdaptiveOutput(NamedTuple):
 
 
 class Part:
-    """A matrix inside a flat tensor of parameters."""
+    """A matrix inside the flat tensor of a loss's tail."""
 
-    def __init__(self, whole: Tensor, start: int, shape: tuple[int, int]) -> None:
-        self._whole, self._shape = whole, shape
+    def __init__(
+        self, loss: "AdaptiveLogSoftmaxWithLoss", start: int, shape: tuple[int, int]
+    ) -> None:
+        self._loss, self._shape = loss, shape
         self._place = slice(start, start + math.prod(shape))
 
     @property
-    def weight(self) -> Tensor:
-        """The matrix, over the same memory, with its share of the gradient."""
-        made = Tensor(self._whole.data[self._place].reshape(self._shape), requires_grad=True)
-        if self._whole.grad is not None:
-            made.grad = self._whole.grad[self._place].reshape(self._shape)
+    def weight(self) -> Any:
+        """The matrix, over the same memory; a lossd tensor has its share of the gradient."""
+        whole = self._loss.tail_weight
+        if not isinstance(whole, Tensor):
+            return whole[self._place].reshape(self._shape)
+        made = Tensor(whole.data[self._place].reshape(self._shape), requires_grad=True)
+        if whole.grad is not None:
+            made.grad = whole.grad[self._place].reshape(self._shape)
         return made
 
     @weight.setter
     def weight(self, value: ArrayLike) -> None:
-        array = as_array(value)
-        if array.shape != self._shape:
-            message = f"weight {array.shape} must be {self._shape}"
-            raise ShapeError(message, field="weight")
-        self._whole.data[self._place] = array.reshape(-1)
+        write(self.weight, value, "weight")
 
 
-class AdaptiveLogSoftmaxWithLoss(Loss):
+class AdaptiveLogSoftmaxWithLoss(OwningLoss):
     r"""Cross entropy over very many classes, the rare ones in clusters with layers of their own.
 
     The parameters are `head.weight` (cutoffs[0] + K, D), `head.bias`, and for each of the K
@@ -211,7 +328,10 @@ class AdaptiveLogSoftmaxWithLoss(Loss):
         div_value: By how much each cluster's inner layer is narrower than the last.
         head_bias: whether the head has a bias.
         device: accepted as in PyTorch, and not needed.
-        dtype: of the parameters; float32 by default.
+        dtype: of the parameters, NumPy's or torch's; float32 by default.
+        normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as
+            PyTorch.
+        zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with (input, target) it answers (output, loss): the log-probabilities of the targets, and
@@ -243,8 +363,10 @@ class AdaptiveLogSoftmaxWithLoss(Loss):
         div_value: float = 4.0,
         head_bias: bool = False,
         device: Any = None,
-        dtype: npt.DTypeLike | None = None,
+        dtype: Any = None,
         *,
+        normalizer: str | float | None = None,
+        zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
         given = list(cutoffs)
@@ -263,30 +385,69 @@ class AdaptiveLogSoftmaxWithLoss(Loss):
         self.head_size = self.shortlist_size + self.n_clusters
         self.head = Linear(in_features, self.head_size, head_bias, dtype)
         self.head_bias = head_bias
-        parts, shapes = [], []
-        for k in range(self.n_clusters):
-            inner = int(in_features // div_value ** (k + 1))
-            shapes += [(inner, in_features), (self.cutoffs[k + 1] - self.cutoffs[k], inner)]
-        for shape in shapes:
-            layer = Linear(shape[1], shape[0], False, dtype)
-            parts.append(layer.weight.data.reshape(-1))
-        self.tail_weight: Any = Tensor(np.concatenate(parts), requires_grad=True)
-        starts = np.cumsum([0, *(math.prod(shape) for shape in shapes)])
-        made = [
-            Part(self.tail_weight, int(start), shape)
-            for start, shape in zip(starts, shapes, strict=False)
+        tails = [
+            _drawn(shape, 1 / math.sqrt(shape[1]) if shape[1] else 0.0, dtype).data.reshape(-1)
+            for shape in self._shapes(div_value)
         ]
-        self.tail = [made[k : k + 2] for k in range(0, len(made), 2)]
+        self.tail_weight: Any = Tensor(np.concatenate(tails), requires_grad=True)
         self._configure(
             parameters={"div_value": div_value},
             options={},
             reduction="mean",
             size_average=None,
             reduce=None,
-            normalizer=None,
-            zero_if_empty=False,
+            normalizer=normalizer,
+            zero_if_empty=zero_if_empty,
             client=client,
         )
+
+    def _shapes(self, div_value: float) -> list[tuple[int, int]]:
+        """Of the tail's matrices: a narrow one and one of classes, for each cluster."""
+        shapes = []
+        for k in range(self.n_clusters):
+            inner = int(self.in_features // div_value ** (k + 1))
+            shapes += [(inner, self.in_features), (self.cutoffs[k + 1] - self.cutoffs[k], inner)]
+        return shapes
+
+    @property
+    def tail(self) -> list[list[Part]]:
+        """The two matrices of each cluster."""
+        shapes = self._shapes(self.div_value)
+        starts = np.cumsum([0, *map(math.prod, shapes)])
+        parts = [Part(self, int(at), shape) for at, shape in zip(starts, shapes, strict=False)]
+        return [parts[k : k + 2] for k in range(0, len(parts), 2)]
+
+    def named_parameters(self) -> Iterator[tuple[str, Any]]:
+        """`head.weight`, `head.bias`, and `tail.k.0.weight` and `tail.k.1.weight` of clusters."""
+        yield "head.weight", self.head.weight
+        if self.head.bias is not None:
+            yield "head.bias", self.head.bias
+        for k, parts in enumerate(self.tail):
+            for n, part in enumerate(parts):
+                yield f"tail.{k}.{n}.weight", part.weight
+
+    def reset_parameters(self) -> None:
+        """Draw all parameters anew."""
+        drawn = type(self)(
+            self.in_features, self.n_classes, self.cutoffs[:-1], self.div_value,
+            self.head.bias is not None,
+        )  # fmt: skip
+        self.load_state_dict(drawn.state_dict())
+
+    def _with(self, parameters: Mapping[str, Any]) -> Self:
+        other = copy.copy(self)
+        other.head = copy.copy(self.head)
+        other.head.weight = parameters["head.weight"]
+        other.head.bias = parameters.get("head.bias")
+        tail = [value.reshape(-1) for name, value in parameters.items() if "tail" in name]
+        torch = sys.modules.get("torch")
+        other.tail_weight = torch.cat(tail) if torch is not None else np.concatenate(tail)
+        return other
+
+    def _sizes(self) -> list[str]:
+        sizes = [f"in_features={self.in_features}", f"n_classes={self.n_classes}"]
+        sizes += [f"cutoffs={self.cutoffs[:-1]}"]
+        return [*sizes, "head_bias=True"] if self.head.bias is not None else sizes
 
     @classmethod
     def of(
@@ -329,9 +490,29 @@ class AdaptiveLogSoftmaxWithLoss(Loss):
         self, input_: ArrayLike, target_: ArrayLike, *, sample_weight: ArrayLike | None = None
     ) -> AdaptiveOutput:
         """Log-probabilities of the targets, and the mean of their negatives."""
+
+        def then(losses: Any) -> AdaptiveOutput:
+            return _output_and_loss(losses, self._divisor(losses, sample_weight))
+
         return self._call(  # type: ignore[no-any-return]
-            input_, target_, sample_weight=sample_weight, reduction="none", then=_output_and_loss
+            input_, target_, sample_weight=sample_weight, reduction="none", then=then
         )
+
+    def _parameters(self) -> dict[str, Parameter]:
+        """What to send: the mean is taken here."""
+        more = ("normalizer", "zero_if_empty")
+        return {name: value for name, value in super()._parameters().items() if name not in more}
+
+    def _divisor(self, losses: Any, sample_weight: Any) -> float:
+        """What the sum of the losses is divided by for their mean, `inf` for a mean of 0."""
+        count: float = math.prod(losses.shape)
+        if isinstance(self.normalizer, int | float):
+            count = float(self.normalizer)
+        elif sample_weight is not None and self.normalizer in ("weights", "valid"):
+            weights = widened(plain(sample_weight))
+            counted = weights if self.normalizer == "weights" else weights != 0
+            count = float(counted.sum(dtype=np.float64))
+        return math.inf if self.zero_if_empty and not count else count
 
     def log_prob(self, input: ArrayLike) -> Any:
         """Log-probabilities of all classes.
@@ -340,9 +521,11 @@ class AdaptiveLogSoftmaxWithLoss(Loss):
             input: (N, D).
 
         Returns:
-            (N, n_classes), a lossd tensor, or a torch tensor if input is one; without gradient.
+            (N, n_classes), a lossd tensor; where the input or a parameter is a torch tensor, a
+            torch tensor that is part of the graph.
         """
-        return _like(input, self._log_prob(self._features(input)))
+        tools = self._tools(input)
+        return tools.finished(self._log_prob(self._features(input, tools), tools), input)
 
     def predict(self, input: ArrayLike) -> Any:
         """The most likely class of each sample.
@@ -351,35 +534,63 @@ class AdaptiveLogSoftmaxWithLoss(Loss):
             input: (N, D).
 
         Returns:
-            (N), int64, a lossd tensor, or a torch tensor if input is one.
+            (N), int64, a lossd tensor, or a torch tensor where `log_prob` answers one.
         """
-        x = self._features(input)
-        found = self._scores(x).argmax(1)
+        tools = self._tools(input)
+        x = self._features(input, tools)
+        found = self._scores(x, tools).argmax(1)
         rare = found >= self.shortlist_size
         if rare.any():
-            found[rare] = self._log_prob(x[rare]).argmax(1)
-        return _like(input, found)
+            found[rare] = self._log_prob(x[rare], tools).argmax(1)
+        return tools.finished(found, found)
 
-    def _features(self, input: Any) -> Array:
-        x = widened(_plain(input))
+    def _tools(self, input: Any) -> "_Tools":
+        torch = sys.modules.get("torch")
+        given = (input, self.head.weight, self.head.bias, self.tail_weight)
+        if torch is None or not any(isinstance(value, torch.Tensor) for value in given):
+            return _Tools(
+                array=lambda value: widened(as_array(value)),
+                log_softmax=_log_softmax,
+                joined=lambda parts: np.concatenate(parts, 1),
+                finished=lambda made, like: Tensor(_as(made, as_array(like).dtype)),
+            )
+        from lossd_client import torch_tensors
+
+        return _Tools(
+            array=torch_tensors.to_tensor,
+            log_softmax=lambda scores: torch.log_softmax(scores, 1),
+            joined=lambda parts: torch.cat(parts, 1),
+            finished=lambda made, like: made,
+        )
+
+    def _features(self, input: Any, tools: "_Tools") -> Any:
+        x = tools.array(input)
         if x.ndim != 2 or x.shape[1] != self.in_features:
-            message = f"input {x.shape} must be (N, {self.in_features})"
+            message = f"input {tuple(x.shape)} must be (N, {self.in_features})"
             raise ShapeError(message, field="input")
         return x
 
-    def _scores(self, x: Array) -> Array:
-        scores = x @ _plain(self.head.weight).T
-        made: Array = scores if self.head.bias is None else scores + _plain(self.head.bias)
-        return made
+    def _scores(self, x: Any, tools: "_Tools") -> Any:
+        scores = x @ tools.array(self.head.weight).T
+        return scores if self.head.bias is None else scores + tools.array(self.head.bias)
 
-    def _log_prob(self, x: Array) -> Array:
-        head = _log_softmax(self._scores(x))
-        clusters = [
-            _log_softmax(x @ narrow.weight.data.T @ wide.weight.data.T)
-            + head[:, self.shortlist_size + k, None]
-            for k, (narrow, wide) in enumerate(self.tail)
-        ]
-        return np.concatenate([head[:, : self.shortlist_size], *clusters], axis=1)
+    def _log_prob(self, x: Any, tools: "_Tools") -> Any:
+        head = tools.log_softmax(self._scores(x, tools))
+        clusters = []
+        for k, layers in enumerate(self.tail):
+            narrow, wide = (tools.array(layer.weight) for layer in layers)
+            cluster = tools.log_softmax(x @ narrow.T @ wide.T)
+            clusters.append(cluster + head[:, self.shortlist_size + k, None])
+        return tools.joined([head[:, : self.shortlist_size], *clusters])
+
+
+class _Tools(NamedTuple):
+    """What NumPy and torch do in ways of their own."""
+
+    array: Callable[[Any], Any]
+    log_softmax: Callable[[Any], Any]
+    joined: Callable[[list[Any]], Any]
+    finished: Callable[[Any, Any], Any]
 
 
 class _Given(Loss):
@@ -401,22 +612,24 @@ class _Given(Loss):
         return self._call(input, target, sample_weight=sample_weight)  # type: ignore[no-any-return]
 
 
-def _output_and_loss(losses: Any) -> AdaptiveOutput:
-    """The pair of losses that are not reduced."""
+def _output_and_loss(losses: Any, divisor: float) -> AdaptiveOutput:
+    """The pair of losses that are not reduced, and of what their sum is divided by."""
     if not isinstance(losses, Tensor):
-        return AdaptiveOutput(-losses, losses.mean())
-    count = max(losses.size, 1)
+        return AdaptiveOutput(-losses, losses.sum() / divisor)
 
     def output(upstream: Array | None) -> None:
         losses.backward(-np.asarray(1.0 if upstream is None else upstream))
 
     def mean(upstream: Array | None) -> None:
-        each = (1.0 if upstream is None else float(upstream)) / count
+        each = (1.0 if upstream is None else float(upstream)) / (divisor or math.nan)
         losses.backward(np.full(losses.shape, each, losses.dtype))
 
-    total = losses.data.sum(dtype=np.float64) / losses.size if losses.size else math.nan
-    value = np.asarray(total, losses.dtype)
-    return AdaptiveOutput(Tensor(-losses.data, backward=output), Tensor(value, backward=mean))
+    wide = widened(losses.data)
+    total = wide.sum(dtype=np.float64) / divisor if divisor else math.nan
+    value = narrowed(np.asarray(total, wide.dtype), losses.dtype)
+    return AdaptiveOutput(
+        Tensor(narrowed(-wide, losses.dtype), backward=output), Tensor(value, backward=mean)
+    )
 
 
 def _log_softmax(scores: Array) -> Array:
@@ -425,17 +638,5 @@ def _log_softmax(scores: Array) -> Array:
     return made
 
 
-def _plain(value: Any) -> Array:
-    """An array, of torch tensors too."""
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(value, torch.Tensor):
-        value = value.detach().cpu().numpy()
-    return as_array(value)
-
-
-def _like(input: Any, array: Array) -> Any:
-    """A result as what the input is."""
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(input, torch.Tensor):
-        return torch.from_numpy(array).to(input.device)
-    return Tensor(array)
+def _as(array: Array, dtype: np.dtype[Any]) -> Array:
+    return narrowed(array, dtype) if is_float(dtype) else array

@@ -14,20 +14,45 @@ if TYPE_CHECKING:
     from lossd_client.module import _Call
 
 
+def grads_enabled() -> bool:
+    """Whether what is computed becomes part of the graph."""
+    enabled: bool = torch.is_grad_enabled()
+    return enabled
+
+
 def to_arrays(given: Mapping[str, Any]) -> "dict[str, Array]":
-    """Tensors as arrays over the same memory, or copies from another device."""
+    """Tensors as arrays over the same memory, or copies from another device.
+
+    Raises:
+        TypeError: a tensor without memory of its own, as torch.func's are.
+    """
     from lossd_client.arrays import as_array
 
     return {
-        name: _array(value.detach().cpu()) if isinstance(value, torch.Tensor) else as_array(value)
+        name: _array(value, name) if isinstance(value, torch.Tensor) else as_array(value)
         for name, value in given.items()
     }
 
 
-def _array(tensor: torch.Tensor) -> "Array":
-    if tensor.dtype == torch.bfloat16:  # NumPy has no such type
-        return cast("Array", tensor.view(torch.int16).numpy().view(BFLOAT16))
-    return cast("Array", tensor.numpy())
+def _array(given: torch.Tensor, name: str = "") -> "Array":
+    tensor = given.detach().cpu().resolve_conj().resolve_neg()
+    try:
+        if tensor.dtype == torch.bfloat16:  # NumPy has no such type
+            return cast("Array", tensor.view(torch.int16).numpy().view(BFLOAT16))
+        return cast("Array", tensor.numpy())
+    except (RuntimeError, TypeError) as error:
+        message = (
+            f"{name} is a tensor whose values cannot be read ({error}): losses of a server take "
+            "dense tensors, and torch.func and torch.compile(fullgraph=True) do not reach there"
+        )
+        raise TypeError(message) from error
+
+
+def to_tensor(value: Any) -> torch.Tensor:
+    """A tensor as it is, anything else as one over the same memory."""
+    from lossd_client.arrays import as_array
+
+    return value if isinstance(value, torch.Tensor) else _tensor(as_array(value))
 
 
 def _tensor(array: "Array") -> torch.Tensor:
@@ -45,28 +70,82 @@ def attach(call: "_Call", response: Response) -> torch.Tensor:
         return value
     if not tensors:  # what wants a gradient are tensors of lossd's: something must be in the graph
         tensors = [torch.zeros((), requires_grad=True)]
-    return cast(torch.Tensor, _Attached.apply(call, response, value, *tensors))
+    return cast(torch.Tensor, _Attached.apply(call, call.gradients(response), value, *tensors))
 
 
 class _Attached(torch.autograd.Function):
-    """A loss that was computed elsewhere, as a node of the graph."""
+    """A loss that was computed elsewhere, as a node of the graph.
+
+    It holds the gradients as PyTorch's own nodes hold what they saved: until the first backward
+    that does not retain the graph.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, call: "_Call", response: Response, value: torch.Tensor, *tensors: torch.Tensor
+        ctx: Any,
+        call: "_Call",
+        gradients: "dict[str, Array]",
+        value: torch.Tensor,
+        *tensors: torch.Tensor,
     ) -> torch.Tensor:
-        ctx.call, ctx.response = call, response
+        ctx.names, ctx.loss = list(gradients), call.loss.name
+        ctx.into = [call.given[name] for name in ctx.names]
+        ctx.into = [v.device if isinstance(v, torch.Tensor) else v for v in ctx.into]
+        # what is not reduced may have to be computed once more: from what was given, unchanged
+        ctx.call = call if value.ndim else None
+        ctx.versions = _versions(call) if value.ndim else {}
+        ctx.save_for_backward(*map(_tensor, gradients.values()))
         return value
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        gradients = ctx.call.gradients(ctx.response, upstream.detach().cpu().numpy())
-        found: list[torch.Tensor | None] = []
-        for name, gradient in gradients.items():
-            given = ctx.call.given[name]
-            if isinstance(given, torch.Tensor):
-                found.append(_tensor(gradient).to(given.device))
+        from lossd_client.module import scaled
+
+        if torch.is_grad_enabled():
+            message = (
+                f"{ctx.loss} of lossd is differentiable once: create_graph=True cannot go through"
+            )
+            raise RuntimeError(message)
+        saved: tuple[torch.Tensor, ...] = ctx.saved_tensors  # raises what PyTorch's nodes raise
+        held = dict(zip(ctx.names, map(_array, saved), strict=True))
+        factor = _array(upstream)
+        found = scaled(held, factor)
+        if found is None:
+            _check_unchanged(ctx.call, ctx.versions)
+            found = ctx.call.gradients_of(factor, factor.dtype)
+        elif found is held and _is_retained():
+            found = {name: array.copy() for name, array in held.items()}
+        into = zip(ctx.into, found.values(), strict=True)
+        made: list[torch.Tensor | None] = []
+        for place, gradient in into:
+            if isinstance(place, torch.device):
+                made.append(_tensor(gradient).to(place))
             else:
-                given.accumulate(gradient)
-        return (None, None, None, *(found or [None]))
+                place.accumulate(gradient)
+        return (None, None, None, *(made or [None]))
+
+
+def _is_retained() -> bool:
+    """Whether there may be another backward, which needs what is saved as it is."""
+    told = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", None)
+    return told is None or bool(told())
+
+
+def _versions(call: "_Call") -> dict[str, int]:
+    """How often each tensor was written to so far."""
+    return {
+        name: value._version
+        for name, value in call.given.items()
+        if isinstance(value, torch.Tensor) and not value.is_inference()
+    }
+
+
+def _check_unchanged(call: "_Call", versions: Mapping[str, int]) -> None:
+    for name, version in versions.items():
+        now = call.given[name]._version
+        if now != version:
+            message = (
+                f"{name} has been modified by an inplace operation since {call.loss.name} was "
+                f"computed: it is at version {now}; expected version {version}"
+            )
+            raise RuntimeError(message)
