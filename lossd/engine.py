@@ -268,8 +268,8 @@ def _form(
             f"{name}: reduction = {reduction!r} must be one of {', '.join(declared.reductions)}",
             field="reduction",
         )
-    for key, tensor in given.items():
-        _check_dtype(declared, key, tensor.dtype)
+    for key in given:
+        _check_dtype(declared, key, given)
     normalizer = _checked_normalizer(name, normalizer, reduction)
     if not isinstance(zero_if_empty, bool | np.bool_):
         raise DTypeError(
@@ -321,15 +321,20 @@ def _check_names(loss: Loss, given: Given) -> None:
         )
 
 
-def _check_dtype(loss: Loss, name: str, dtype: np.dtype[Any]) -> None:
-    tensor = loss.tensors[name]
+def _check_dtype(loss: Loss, name: str, given: Given) -> None:
+    tensor, dtype = loss.tensors[name], given[name].dtype
     floats = "float16, bfloat16, float32 or float64"
+    numbers = f"{floats.replace(' or', ',')} or an integer type"
     if tensor.role in ("label", "index"):
         kinds, wanted = "iu", "an integer type"
-    elif name == loss.required()[0]:
-        kinds, wanted = "f", floats
+    elif name != loss.required()[0] or _may_be_integers(loss, given):
+        kinds, wanted = "fiub", numbers
     else:
-        kinds, wanted = "fiub", f"{floats.replace(' or', ',')} or an integer type"
+        kinds, wanted = "f", floats
+        if loss.integers:
+            wanted += " where no other tensor has"
+    if tensor.cut:
+        kinds, wanted = "fiub", numbers
     if tensor.soft:
         kinds += "f"
         wanted = f"an integer type (class indices), {floats} (probabilities)"
@@ -338,3 +343,9 @@ def _check_dtype(loss: Loss, name: str, dtype: np.dtype[Any]) -> None:
         raise DTypeError(
             f"{loss.name}: {name} has type {named(dtype)}; it must have {wanted}", field=name
         )
+
+
+def _may_be_integers(loss: Loss, given: Given) -> bool:
+    """Whether the first tensor may be of integers, as PyTorch takes them."""
+    others = (given[name].dtype for name in loss.required()[1:])
+    return loss.integers == "alone" or (loss.integers == "beside" and any(map(is_float, others)))

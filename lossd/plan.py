@@ -351,9 +351,9 @@ class Plan:
     def _shaped(self, name: str, gradient: Array) -> Array:
         """A gradient in the shape of its tensor, summed where that was broadcast."""
         if self._is_class(name):
-            axis = 0 if gradient.ndim == 1 else 1
-            others = tuple(i for i in range(gradient.ndim) if i != axis)
-            summed: Array = gradient.sum(axis=others, dtype=np.float64)
+            width, inner = self.layout.width, self.layout.inner
+            outer = self.layout.rows // max(inner, 1)
+            summed: Array = gradient.reshape(outer, width, inner).sum((0, 2), dtype=np.float64)
             return summed
         if gradient.shape != self.form.given[name].shape:
             return self._summed(name, gradient)
@@ -604,7 +604,7 @@ class KernelPlan(Plan):
         return padded
 
     def _gradient_shape(self, name: str) -> Shape:
-        return self.form.given["input"].shape if self._is_class(name) else self.layout.shapes[name]
+        return self.layout.shapes["input" if self._is_class(name) else name]
 
     def check_domains(
         self,
@@ -814,7 +814,9 @@ def _footprint(form: Form, layout: Layout, in_pieces: bool = False) -> int:
         if name not in direct and (half or kind.shape != layout.shapes.get(name, kind.shape)):
             total += full[name]
         if name in form.gradients and not in_pieces:
-            total += full[name] * (name not in direct)
+            of_classes = isinstance(loss, Rowwise) and loss.tensors[name].role == "class"
+            written = layout.rows * layout.width * size if of_classes else full[name]
+            total += written * (name not in direct)
             total += math.prod(kind.shape) * kind.dtype.itemsize * half
     return total
 
@@ -890,7 +892,9 @@ def _side_by_side(loss: Rowwise, layout: Layout) -> bool:
 
 def _compute_type(loss: Loss, given: Given) -> np.dtype[Any]:
     floats = [
-        t.dtype for n, t in given.items() if t.dtype.kind == "f" and loss.tensors[n].role != "label"
+        t.dtype
+        for n, t in given.items()
+        if t.dtype.kind == "f" and loss.tensors[n].role not in ("label", "index")
     ]
     return np.result_type(FLOATS[0], *floats)
 

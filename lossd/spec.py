@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Final, Literal, NamedTuple
 import numpy as np
 from lossd_client.dtypes import widened
 from lossd_client.errors import DTypeError, ParameterError, ShapeError, UnknownLossError
+from lossd_client.limits import Limits
 
 Shape = tuple[int, ...]
 Role = Literal["element", "multiplier", "vector", "scalar", "label", "class", "whole", "index"]
@@ -46,7 +47,9 @@ class Tensor:
     optional: bool = False  # a constructor argument, None by default
     within: tuple[float, float] | None = None  # closed interval of accepted values, without NaN
     nan: bool = False  # NaN is accepted beside what is within
+    constant: bool = False  # PyTorch takes it as it is, though it requires a gradient
     soft: bool = False  # a label tensor that may hold floating-point probabilities instead
+    cut: bool = False  # an index tensor that may be of any type: fractions are cut off
 
 
 @dataclass(frozen=True)
@@ -67,12 +70,14 @@ class Param:
         return type(self.default)
 
     @property
+    def limits(self) -> Limits:
+        """The accepted values."""
+        return Limits(self.gt, self.ge, self.le, self.lt, self.choices)
+
+    @property
     def domain(self) -> str:
         """The accepted values in words, "" if all are."""
-        if self.choices:
-            return "one of " + ", ".join(map(repr, self.choices))
-        bounds = {">": self.gt, ">=": self.ge, "<=": self.le, "<": self.lt}.items()
-        return " and ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None)
+        return self.limits.domain
 
     def check(self, loss: str, name: str, value: Any) -> float | int | bool | str:
         """`value` in the parameter's type.
@@ -93,18 +98,7 @@ class Param:
             )
         if kind is int and not -(1 << 63) <= value < 1 << 63:
             raise ParameterError(f"{loss}: {name} = {value} does not fit 64 bits", field=name)
-        good = (
-            (self.gt is None or value > self.gt)
-            and (self.ge is None or value >= self.ge)
-            and (self.le is None or value <= self.le)
-            and (self.lt is None or value < self.lt)
-            and (not self.choices or value in self.choices)
-        )
-        if not good:
-            raise ParameterError(
-                f"{loss}: {name} = {value!r} is outside its range: it must be {self.domain}",
-                field=name,
-            )
+        self.limits.check(loss, name, value)
         converted: float | int | bool | str = kind(value)
         return converted
 
@@ -122,10 +116,12 @@ def tensor(
     optional: bool = False,
     within: tuple[float, float] | None = None,
     nan: bool = False,
+    constant: bool = False,
     soft: bool = False,
+    cut: bool = False,
 ) -> Any:
     """Declare a tensor."""
-    return Tensor(role, doc, grad, optional, within, nan, soft)
+    return Tensor(role, doc, grad, optional, within, nan, constant, soft, cut)
 
 
 @dataclass(frozen=True)
@@ -169,9 +165,14 @@ class Loss:
     Class attributes:
         name: functional name, torch.nn.functional's; private variants have none.
         library: where PyTorch's users find it: "torch.nn", or another library.
-        signature: the constructor's arguments in torch.nn's order; optional tensors that are not
-            among them can be given by keyword.
+        signature: the constructor's arguments in torch.nn's order, "*" before those that are given
+            by keyword; optional tensors that are not among them can be given by keyword.
         functional: the function's arguments after the tensors, where they differ from those.
+        unused: arguments among those that PyTorch needs and lossd does not.
+        unset: parameters among those that are None by default in PyTorch, which means the default.
+        early: what the constructor of PyTorch's class checks of its arguments, by name.
+        integers: whether the first tensor may be of integers too, as in PyTorch: "beside" a
+            floating tensor, or "alone".
         reductions: the accepted reductions.
         aliases: older names of the class in torch.nn, deprecated there.
         called: names of the class's call, where torch.nn's differ from the tensors'.
@@ -194,6 +195,10 @@ class Loss:
     signature: ClassVar[tuple[str, ...]] = ()
     functional: ClassVar[tuple[str, ...]] = ()
     called: ClassVar[tuple[str, ...]] = ()
+    unused: ClassVar[tuple[str, ...]] = ()
+    unset: ClassVar[tuple[str, ...]] = ()
+    early: ClassVar[dict[str, Limits]] = {}
+    integers: ClassVar[Literal["", "beside", "alone"]] = ""
     aliases: ClassVar[tuple[str, ...]] = ()
     divisor: ClassVar[str] = ""
     counted: ClassVar[tuple[str, ...]] = ()
@@ -248,6 +253,14 @@ class Loss:
             for n, t in cls.tensors.items()
             if not t.optional
         }
+
+    @classmethod
+    def limits(cls) -> dict[str, Limits]:
+        """What a constructor checks, by argument: as torch.nn's does, else all that can be told."""
+        if cls.library == "torch.nn":
+            return cls.early
+        bounded = {name: p for name, p in cls.params.items() if p.domain and p.type is not str}
+        return {name: p.limits for name, p in bounded.items()}
 
     @classmethod
     def doc(cls) -> str:
@@ -488,8 +501,7 @@ class Classes(Rowwise):
         output = shape[:axis] + shape[axis + 1 :]
         indexed = self.tensors["target"].role == "label"
         expected = output if indexed else shape
-        lone = indexed and len(shape) == 1 and target == (1,)
-        if target != expected and not lone:
+        if target != expected and not self._lone(given):
             also = "" if indexed else "; index targets must have an integer type"
             raise ShapeError(
                 f"{self.name}: target {tuple_text(target)} does not fit input {tuple_text(shape)}: "
@@ -505,6 +517,15 @@ class Classes(Rowwise):
             inner=math.prod(shape[2:]),
             batch=output[0] if output else 1,
         )
+
+    def differentiable(self, given: Given) -> frozenset[str]:
+        """None of a row without a batch whose target has one: PyTorch's backward refuses it."""
+        return frozenset() if self._lone(given) else super().differentiable(given)
+
+    def _lone(self, given: Given) -> bool:
+        """Whether a row without a batch has a target of shape (1)."""
+        indexed = self.tensors["target"].role == "label"
+        return indexed and len(given["input"].shape) == 1 and given["target"].shape == (1,)
 
 
 class Operand(NamedTuple):

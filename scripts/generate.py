@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import google.rpc
+from lossd_client.limits import Limits
 
 import lossd.losses  # noqa: F401  fills the registry
 from lossd.spec import Loss, Param, registry
@@ -60,7 +61,7 @@ def _arguments(loss: type[Loss], names: Sequence[str]) -> tuple[list[str], list[
     """
     declared, described = [], []
     more = [name for name in loss.optional() if name not in names]
-    for name in [*names, "*", *more]:
+    for name in [*names, *([] if "*" in names else ["*"]), *more]:
         if name in loss.params:
             param = loss.params[name]
             declared.append(f"{name}: {_annotation(param)} = {param.default!r}")
@@ -68,6 +69,9 @@ def _arguments(loss: type[Loss], names: Sequence[str]) -> tuple[list[str], list[
             described.append(f"{name}: {param.doc}{domain}")
             if param.type is str:  # PyTorch takes a function there, None by default
                 declared[-1] = f"{name}: Named = None"
+                described[-1] += f" {param.default!r} by default."
+            if name in loss.unset:
+                declared[-1] = f"{name}: {_annotation(param)} | None = None"
                 described[-1] += f" {param.default!r} by default."
         elif name in loss.tensors:
             declared.append(f"{name}: ArrayLike | None = None")
@@ -77,6 +81,9 @@ def _arguments(loss: type[Loss], names: Sequence[str]) -> tuple[list[str], list[
             described.append("reduction: " + ", ".join(f"'{r}'" for r in loss.reductions) + ".")
         elif name == "*":
             declared.append("*")
+        elif name in loss.unused:
+            declared.append(f"{name}: object = None")
+            described.append(f"{name}: accepted as in PyTorch, and not needed.")
         else:
             declared.append(f"{name}: bool | None = None")
             described.append(f"{name}: deprecated; use reduction.")
@@ -89,6 +96,12 @@ def _arguments(loss: type[Loss], names: Sequence[str]) -> tuple[list[str], list[
     declared.append("client: AnyClient | None = None")
     described.append("client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.")
     return declared, described
+
+
+def _limits(limits: Limits) -> str:
+    """The expression that makes them."""
+    given = {k: v for k, v in limits._asdict().items() if v not in (None, ())}
+    return f"Limits({', '.join(f'{k}={v!r}' for k, v in given.items())})"
 
 
 def _docstring(loss: type[Loss], tensors: list[str], arguments: list[str], indent: str) -> str:
@@ -140,6 +153,8 @@ def classes() -> str:
         signature = ", ".join(f"{n}: ArrayLike" for n in called)
         defaults = ", ".join(f"{k!r}: {p.default!r}" for k, p in loss.params.items())
         named = {k: p.choices for k, p in loss.params.items() if p.type is str}
+        constants = tuple(n for n, tensor in loss.tensors.items() if tensor.constant)
+        limits = ", ".join(f"{k!r}: {_limits(v)}" for k, v in loss.limits().items())
         parts.append(
             f"class {loss.__name__}(Loss):\n"
             + _docstring(loss, inputs, described, "    ")
@@ -161,6 +176,8 @@ def classes() -> str:
                 if named
                 else ""
             )
+            + (f"    constants = {constants!r}\n" if constants else "")
+            + (f"    limits: ClassVar[Mapping[str, Limits]] = {{{limits}}}\n" if limits else "")
             + "".join(f"    {k}: {_annotation(p)}\n" for k, p in loss.params.items())
             + "".join(f"    {k}: ArrayLike | None\n" for k in options)
             + f"""
@@ -201,6 +218,7 @@ from typing import ClassVar
 
 from lossd_client.arrays import ArrayLike, Tensor
 from lossd_client.client import AnyClient
+from lossd_client.limits import Limits
 from lossd_client.module import Loss, Named
 from lossd_client.owning import {", ".join(owning)}
 from lossd_client.wire import Parameter
@@ -223,8 +241,11 @@ def functions() -> str:
         described.insert(-3, f"sample_weight: {SAMPLE_WEIGHT}")
         declared.insert(-3, "sample_weight: ArrayLike | None = None")
         everywhere = ("normalizer", "zero_if_empty", "client")
+        left_out = {"*", *loss.unused}
         passed = ", ".join(
-            f"{n}={n}" for n in dict.fromkeys([*names, *loss.optional(), *everywhere])
+            f"{n}={n}"
+            for n in dict.fromkeys([*names, *loss.optional(), *everywhere])
+            if n not in left_out
         )
         arguments = ", ".join([*(f"{n}: ArrayLike" for n in inputs), *declared])
         lines = "\n".join(f"        {line}" for line in described)
@@ -325,7 +346,7 @@ def page(name: str) -> str:
     differentiable = _differentiable(loss)
     for key, tensor in loss.tensors.items():
         kinds = "integers" if tensor.role in ("label", "index") else "float16 to float64"
-        kinds += " or float16 to float64" if tensor.soft else ""
+        kinds += " or float16 to float64" if tensor.soft or tensor.cut else ""
         if tensor.within is not None:
             kinds += f", in [{tensor.within[0]:g}, {tensor.within[1]:g}]"
         kinds += "; may be left out" if tensor.optional else ""

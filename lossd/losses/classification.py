@@ -1,13 +1,14 @@
 """Losses between scores of classes and one class, or a distribution, per row."""
 
 import math
+from collections.abc import Mapping
 from typing import Any, Final
 
 from lossd_client.dtypes import is_float
-from lossd_client.errors import ParameterError
+from lossd_client.errors import ParameterError, ShapeError
 
 from lossd.mathfns import exp, inlined
-from lossd.spec import Classes, Given, Layout, Loss, param, tensor
+from lossd.spec import Classes, Given, Layout, Loss, param, tensor, tuple_text
 
 
 class CrossEntropyLoss(Classes):
@@ -72,6 +73,15 @@ class CrossEntropyLoss(Classes):
 class _SmoothedCrossEntropy(CrossEntropyLoss):
     """(1 - ε) of the target on its label, ε/C on every class."""
 
+    def layout(self, given: Given) -> Layout:
+        if self._lone(given):  # PyTorch takes it without smoothing alone
+            raise ShapeError(
+                f"{self.name}: target (1,) does not fit input "
+                f"{tuple_text(given['input'].shape)}: it must be ()",
+                field="target",
+            )
+        return super().layout(given)
+
     def constants(self, layout: Layout) -> tuple[float, ...]:
         return self.label_smoothing, self.label_smoothing / max(layout.width, 1)
 
@@ -114,6 +124,9 @@ class _SoftCrossEntropy(CrossEntropyLoss):
             )
         return super().layout(given)
 
+    def count(self, arrays: Mapping[str, Any], layout: Layout) -> float:
+        return super().count(arrays, layout) if layout.width else 0.0
+
     def constants(self, layout: Layout) -> tuple[float, ...]:
         return 1 - self.label_smoothing, self.label_smoothing / max(layout.width, 1)
 
@@ -128,7 +141,7 @@ class _SoftCrossEntropy(CrossEntropyLoss):
 
     @staticmethod
     def combine(m: Any, s: Any, total: Any, spread: Any, keep: Any, share: Any) -> Any:
-        log_s = math.log(s)
+        log_s = math.log(s) if s != 0 else 0.0  # no classes
         return spread + total * log_s, total / s, m, log_s
 
     @staticmethod

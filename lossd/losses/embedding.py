@@ -1,9 +1,11 @@
 """Losses that compare scores or vectors with each other: margins, cosines, triplets."""
 
 import math
-from typing import Any
+from dataclasses import replace
+from typing import Any, ClassVar
 
 from lossd_client.errors import ParameterError, ShapeError
+from lossd_client.limits import Limits
 
 from lossd.mathfns import inlined, sign
 from lossd.spec import Elementwise, Given, Layout, Loss, Vectors, param, tensor
@@ -40,7 +42,7 @@ class HingeEmbeddingLoss(Elementwise):
     reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.HingeEmbeddingLoss.html"
 
     input = tensor("element", "Distances x, (*).", grad=True)
-    target = tensor("element", "1 for similar, -1 for dissimilar pairs, (*).")
+    target = tensor("element", "1 for similar, -1 for dissimilar pairs, (*).", constant=True)
     margin: float = param(1.0, "Distance m from which dissimilar pairs cost nothing.")
 
     @staticmethod
@@ -66,6 +68,7 @@ class MarginRankingLoss(Elementwise):
     """
 
     name = "margin_ranking_loss"
+    integers = "alone"
     signature = ("margin", "size_average", "reduce", "reduction")
     formula = r"\ell = \max(0, -y(x_1 - x_2) + m)"
     reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.MarginRankingLoss.html"
@@ -128,6 +131,7 @@ class CosineEmbeddingLoss(_Pairs):
     """
 
     name = "cosine_embedding_loss"
+    integers = "alone"
     signature = ("margin", "size_average", "reduce", "reduction")
     formula = (
         r"\ell = 1 - \cos(x_1, x_2) \text{ where } y = 1,"
@@ -137,7 +141,7 @@ class CosineEmbeddingLoss(_Pairs):
 
     input1 = tensor("vector", "First vectors, (N, D) or (D).", grad=True)
     input2 = tensor("vector", "Second vectors, (N, D) or (D).", grad=True)
-    target = tensor("scalar", "1 for similar, -1 for dissimilar pairs, (N) or ().")
+    target = tensor("scalar", "1 for similar, -1 for dissimilar pairs, (N) or ().", constant=True)
     margin: float = param(0.0, "Cosine up to which dissimilar pairs cost nothing, in [-1, 1].")
 
     @staticmethod
@@ -184,15 +188,16 @@ class _Triplets(Vectors):
 
     def layout(self, given: Given) -> Layout:
         ranks = [len(given[name].shape) for name in self.tensors]
-        if len(set(ranks)) > 1 or not ranks[0]:
+        if len(set(ranks)) > 1:
             shapes = ", ".join(f"{name} {given[name].shape}" for name in self.tensors)
             raise ShapeError(
                 f"{self.name}: {shapes} must all be (N, D) or (D)",
-                field=next(n for n, r in zip(self.tensors, ranks, strict=True) if r != max(ranks))
-                if len(set(ranks)) > 1
-                else "anchor",
+                field=next(n for n, r in zip(self.tensors, ranks, strict=True) if r != max(ranks)),
             )
-        return self.rows_of(given)
+        if ranks[0]:
+            return self.rows_of(given)
+        line = {name: replace(given[name], shape=(1,)) for name in self.tensors}
+        return replace(self.rows_of(line), views=dict.fromkeys(line, (1,)))
 
 
 class TripletMarginLoss(_Triplets):
@@ -200,7 +205,7 @@ class TripletMarginLoss(_Triplets):
 
     Shape:
         anchor, positive, negative: (N, D) or (D) (more leading dimensions too), broadcast
-        together; the loss has their shape without D.
+        together; the loss has their shape without D. Numbers, (), are points on a line.
 
     The distance is the p-norm of the difference plus `eps` in each component. With `swap` the
     distance from positive to negative is used where it is the smaller one. Where all three are
@@ -212,7 +217,9 @@ class TripletMarginLoss(_Triplets):
     """
 
     name = "triplet_margin_loss"
+    integers = "alone"
     signature = ("margin", "p", "eps", "swap", "size_average", "reduce", "reduction")
+    early: ClassVar = {"margin": Limits(gt=0)}
     formula = r"\ell = \max(0,\ \|a - p + \varepsilon\|_p - \|a - n + \varepsilon\|_p + m)"
     reference = (
         "Balntas et al., Learning local feature descriptors with triplets and shallow "
@@ -386,7 +393,7 @@ class TripletMarginWithDistanceLoss(_Triplets):
 
     Shape:
         anchor, positive, negative: (N, D) or (D) (more leading dimensions too), broadcast
-        together; the loss has their shape without D.
+        together; the loss has their shape without D. Numbers, (), are points on a line.
 
     Distances: 'pairwise', the Euclidean norm of the difference plus 1e-6 in each component, as
     torch.nn.PairwiseDistance has it; 'cosine', 1 - cos; 'squared_euclidean'; 'manhattan'. A
@@ -401,7 +408,9 @@ class TripletMarginWithDistanceLoss(_Triplets):
     """
 
     name = "triplet_margin_with_distance_loss"
-    signature = ("distance_function", "margin", "swap", "reduction")
+    integers = "alone"
+    signature = ("*", "distance_function", "margin", "swap", "reduction")
+    early: ClassVar = {"margin": Limits(gt=0)}
     formula = r"\ell = \max(0,\ d(a, p) - d(a, n) + m)"
     reference = (
         "https://docs.pytorch.org/docs/2.13/generated/torch.nn.TripletMarginWithDistanceLoss.html"

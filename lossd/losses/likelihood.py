@@ -45,6 +45,7 @@ class PoissonNLLLoss(Elementwise):
 
     name = "poisson_nll_loss"
     called = ("log_input", "target")
+    integers = "alone"
     signature = ("log_input", "full", "size_average", "eps", "reduce", "reduction")
     formula = r"\ell = e^x - y x \text{ if log\_input, else } x - y \log(x + \varepsilon)"
     reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.PoissonNLLLoss.html"
@@ -105,7 +106,9 @@ class GaussianNLLLoss(Elementwise):
     """
 
     name = "gaussian_nll_loss"
-    signature = ("full", "eps", "reduction")
+    signature = ("*", "full", "eps", "reduction")
+    functional = ("full", "eps", "reduction")
+    integers = "beside"
     formula = (
         r"\ell = \tfrac{1}{2}\left(\log v + (x - y)^2 / v\right),\ v = \max(\sigma^2, \varepsilon)"
     )

@@ -32,7 +32,11 @@ class LinearCrossEntropyLoss(Composed):
     """
 
     name = "linear_cross_entropy"
-    signature = ("linear_bias", "weight", "reduction", "ignore_index", "label_smoothing")
+    signature = (
+        "*", "linear_bias", "weight", "reduction", "ignore_index", "label_smoothing", "options",
+    )  # fmt: skip
+    unused = ("options",)
+    unset = ("ignore_index",)
     formula = r"\ell = -w_y \log \frac{e^{z_y}}{\sum_c e^{z_c}},\ z = W x + b"
     reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.LinearCrossEntropyLoss.html"
     owned = ("linear_weight", "linear_bias")
@@ -102,7 +106,8 @@ class LinearCrossEntropyLoss(Composed):
         layer = work.arrays["linear_weight"]
         depth = layer.shape[-1]
         count = math.prod(work.arrays["input"].shape[:-1])
-        x, flat = work.arrays["input"].reshape(count, depth), layer.reshape(-1, depth)
+        x = work.arrays["input"].reshape(count, depth)
+        flat = layer.reshape(math.prod(layer.shape[:-1]), depth)
         y = work.arrays["target"].reshape(count, *self._target_shape(layer.shape))
         slopes = work.slopes.reshape(count, *layer.shape[1:-1])
         bias, weight = work.arrays.get("linear_bias"), work.arrays.get("weight")

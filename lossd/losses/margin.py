@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from lossd_client.errors import LabelError, ShapeError
+from lossd_client.limits import Limits
 
 from lossd.losses.embedding import step
 from lossd.losses.probability import logistic
@@ -18,6 +19,7 @@ from lossd.spec import (
     Operand,
     Prepared,
     Samples,
+    Shape,
     Vectors,
     param,
     place_text,
@@ -30,7 +32,7 @@ class SoftMarginLoss(Elementwise):
     r"""Logistic loss of scores of two classes.
 
     Shape:
-        input, target: any, (*); broadcast together.
+        input: any, (*); target: the same, or what is broadcast to it.
 
     Computed as a softplus, which is finite where PyTorch's exponential overflows.
 
@@ -47,6 +49,16 @@ class SoftMarginLoss(Elementwise):
     input = tensor("element", "Scores x, (*).", grad=True)
     target = tensor("element", "1 for one class, -1 for the other, (*).")
 
+    def layout(self, given: Given) -> Layout:
+        made, shape = super().layout(given), given["input"].shape
+        if made.output != shape:
+            raise ShapeError(
+                f"{self.name}: target {tuple_text(given['target'].shape)} cannot be broadcast to "
+                f"input {tuple_text(shape)}",
+                field="target",
+            )
+        return made
+
     @staticmethod
     def math(x: Any, y: Any) -> Any:
         wrong = -y * x
@@ -57,8 +69,10 @@ class MultiLabelSoftMarginLoss(Vectors):
     r"""Binary cross entropy of each label's score, averaged over the labels.
 
     Shape:
-        input, target: (N, C), or (*, C), broadcast together; weight: (C). The loss has their
-        shape without C.
+        input, target: (N, C), or (*, C), broadcast together; weight: (C), or what is broadcast
+        with them. The loss has their shape without the input's last dimension.
+
+    Where shapes differ, C is the input's last dimension, as in PyTorch.
 
     Example:
         >>> criterion = nn.MultiLabelSoftMarginLoss(client=client)
@@ -78,18 +92,55 @@ class MultiLabelSoftMarginLoss(Vectors):
 
     input = tensor("vector", "Scores x, (N, C).", grad=True)
     target = tensor("vector", "1 for labels that apply, 0 for others, (N, C).", grad=True)
-    weight = tensor("class", "Factor w of each label, (C).", optional=True)
+    weight = tensor("class", "Factor w of each label, (C).", optional=True, grad=True)
+
+    def lower(self, given: Given) -> Loss:
+        x, y = given["input"].shape, given["target"].shape
+        weighed = "weight" in given
+        if x == y and not (weighed and given["weight"].shape != x[-1:]):
+            return self
+        classes = x[-1] if x else 0
+        return (_SpreadWeights if weighed else _SpreadLabels)(classes=classes)
 
     def layout(self, given: Given) -> Layout:
-        for name in self.required():
-            if not given[name].shape:
-                raise ShapeError(f"{self.name}: {name} () must be (N, C) or (C)", field=name)
-        layout = self.rows_of(given)
-        self.check_class_weight(given, layout.width)
-        return layout
+        axis = len(given["input"].shape) - 1
+        if axis < 0:
+            raise ShapeError(f"{self.name}: input () must be (N, C) or (C)", field="input")
+        common = self._common(given)
+        output = common[:axis] + common[axis + 1 :]
+        vectors = [n for n in given if self.tensors[n].role == "vector"]
+        return Layout(
+            output=output,
+            shapes=dict.fromkeys(vectors, common),
+            rows=math.prod(output),
+            width=common[axis],
+            inner=math.prod(common[axis + 1 :]),
+            batch=output[0] if output else 1,
+        )
+
+    def _common(self, given: Given) -> Shape:
+        """The shape that all are broadcast to."""
+        x, y = given["input"].shape, given["target"].shape
+        shapes = f"input {tuple_text(x)} and target {tuple_text(y)}"
+        try:
+            common = np.broadcast_shapes(x, y)
+        except ValueError:
+            message = f"{self.name}: {shapes} do not fit together"
+            raise ShapeError(message, field="target") from None
+        if "weight" not in given:
+            return common
+        weight = given["weight"].shape
+        try:
+            return np.broadcast_shapes(common, weight)
+        except ValueError:
+            raise ShapeError(
+                f"{self.name}: weight {tuple_text(weight)} must be {tuple_text(common[-1:])}, one "
+                f"for each class, or fit together with {shapes}",
+                field="weight",
+            ) from None
 
     def constants(self, layout: Layout) -> tuple[float, ...]:
-        return (1 / max(layout.width, 1),)
+        return (1 / layout.width if layout.width else math.nan,)
 
     @staticmethod
     def terms(x: Any, y: Any, w: Any, share: Any) -> Any:
@@ -101,14 +152,30 @@ class MultiLabelSoftMarginLoss(Vectors):
 
     @staticmethod
     def slopes(x: Any, y: Any, w: Any, k: Any, share: Any) -> Any:
-        return k * w * (sigmoid(x) - y), -k * w * x
+        return k * w * (sigmoid(x) - y), -k * w * x, k * logistic(x, y)
+
+
+class _SpreadLabels(MultiLabelSoftMarginLoss):
+    """Tensors of several shapes: what is summed over is not what the sum is divided by."""
+
+    classes: int = param(0, "Size of the input's last dimension.")
+
+    def constants(self, layout: Layout) -> tuple[float, ...]:
+        return (1 / self.classes if self.classes else math.nan,)
+
+
+class _SpreadWeights(_SpreadLabels):
+    """A weight of any shape beside them."""
+
+    weight = tensor("vector", "Factor w of each loss.", optional=True, grad=True)
 
 
 class MultiMarginLoss(Classes):
     r"""Hinge loss of several classes: the label's score should lead all others by `margin`.
 
     Shape:
-        input: (N, C) or (C); target: (N) or (), any integer type; weight: (C).
+        input: (N, C) or (C), or () for one class; target: (N), of one sample also (), any integer
+        type; weight: (C). The loss has the target's shape.
 
     `p` is 1 or 2. At the kink the gradient is 0. The mean divides by N, whatever the weights.
 
@@ -124,6 +191,7 @@ class MultiMarginLoss(Classes):
     predicts = "scores"
     versus = True
     plain_mean = True
+    early: ClassVar = {"p": Limits(choices=(1, 2)), "weight": Limits(rank=1)}
 
     input = tensor("vector", "Scores x, (N, C) or (C).", grad=True)
     target = tensor("label", "Class indices in [0, C), (N) or ().")
@@ -135,12 +203,27 @@ class MultiMarginLoss(Classes):
         return _SquaredMultiMargin(**self.values) if self.p == 2 else self
 
     def layout(self, given: Given) -> Layout:
-        shape = given["input"].shape
-        if len(shape) not in (1, 2):
+        shape, target = given["input"].shape, given["target"].shape
+        seen = shape or (1,)
+        if len(shape) > 2 or not seen[-1]:
             raise ShapeError(
                 f"{self.name}: input {tuple_text(shape)} must be (N, C) or (C)", field="input"
             )
-        return super().layout(given)
+        rows, width = math.prod(seen[:-1]), seen[-1]
+        if target != (rows,) and not (rows == 1 and target == ()):
+            also = " or ()" if rows == 1 else ""
+            raise ShapeError(
+                f"{self.name}: target {tuple_text(target)} does not fit input "
+                f"{tuple_text(shape)}: it must be ({rows},){also}",
+                field="target",
+            )
+        self.check_class_weight(given, width)
+        shapes = {name: given[name].shape for name in given} | {"input": seen}
+        views = {} if shape else {"input": seen}
+        return Layout(target, shapes, rows, width, batch=rows, views=views)
+
+    def differentiable(self, given: Given) -> frozenset[str]:
+        return Loss.differentiable(self, given)
 
     def constants(self, layout: Layout) -> tuple[float, ...]:
         return self.margin, 1 / max(layout.width, 1)
@@ -176,8 +259,8 @@ class MultiLabelMarginLoss(Samples):
     r"""Hinge loss of several labels at once: each one's score should lead all others by 1.
 
     Shape:
-        input: (N, C) or (C); target: the same, any signed integer type. A row of target holds
-        its labels first; -1 ends them.
+        input: (N, C) or (C), or () for one class; target: the same, any signed integer type. A
+        row of target holds its labels first; -1 ends them.
 
     At the kink the gradient is 0.
 
@@ -203,11 +286,13 @@ class MultiLabelMarginLoss(Samples):
 
     def layout(self, given: Given) -> Layout:
         shape = given["input"].shape
-        if len(shape) not in (1, 2) or not shape[-1]:
+        width = math.prod(shape[-1:])
+        if len(shape) > 2 or not width:
             raise ShapeError(
                 f"{self.name}: input {tuple_text(shape)} must be (N, C) or (C)", field="input"
             )
-        if given["target"].shape != shape:
+        scalar = shape in ((), (1,)) and given["target"].shape in ((), (1,))
+        if given["target"].shape != shape and not scalar:
             raise ShapeError(
                 f"{self.name}: target {tuple_text(given['target'].shape)} must have the shape of "
                 f"input {tuple_text(shape)}",
@@ -215,7 +300,7 @@ class MultiLabelMarginLoss(Samples):
             )
         rows = math.prod(shape[:-1])
         shapes = {"input": shape}
-        return Layout(shape[:-1], shapes, rows, width=shape[-1], batch=rows)
+        return Layout(shape[:-1], shapes, rows, width=width, batch=rows)
 
     def prepare(self, arrays: Any, layout: Layout, reduction: str) -> Prepared:
         shape = layout.rows, layout.width

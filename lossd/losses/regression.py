@@ -1,9 +1,10 @@
 """Losses between two arrays of real values."""
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 from lossd_client.errors import ShapeError
+from lossd_client.limits import Limits
 
 from lossd.mathfns import decay, inlined, log1p, sign
 from lossd.spec import Elementwise, Given, Layout, Loss, param, tensor, tuple_text
@@ -50,6 +51,7 @@ class L1Loss(_Weighable):
     """
 
     name = "l1_loss"
+    integers = "beside"
     signature = ("size_average", "reduce", "reduction")
     functional = (*signature, "weight")
     formula = r"\ell = |x - y|"
@@ -95,6 +97,7 @@ class MSELoss(_Weighable):
     """
 
     name = "mse_loss"
+    integers = "beside"
     signature = ("size_average", "reduce", "reduction")
     functional = (*signature, "weight")
     formula = r"\ell = (x - y)^2"
@@ -142,6 +145,7 @@ class SmoothL1Loss(Elementwise):
     """
 
     name = "smooth_l1_loss"
+    integers = "beside"
     signature = ("size_average", "reduce", "reduction", "beta")
     formula = (
         r"\ell = \tfrac{1}{2}(x - y)^2/\beta \text{ where } |x - y| < \beta,"
@@ -180,6 +184,7 @@ class HuberLoss(_Weighable):
     name = "huber_loss"
     signature = ("reduction", "delta")
     functional = (*signature, "weight")
+    early: ClassVar = {"delta": Limits()}  # a number
     formula = (
         r"\ell = \tfrac{1}{2}(x - y)^2 \text{ where } |x - y| \le \delta,"
         r"\ \delta(|x - y| - \tfrac{1}{2}\delta) \text{ elsewhere}"

@@ -28,7 +28,8 @@ class CTCLoss(Samples):
 
     Shape:
         log_probs: (T, N, C) or (T, C); targets: (N, S), (S) or all of them one after another,
-        any integer type; input_lengths, target_lengths: (N) or (). The loss is (N) or ().
+        any type, fractions cut off; input_lengths, target_lengths: (N) or (). The loss is (N) or
+        ().
 
     The mean divides each loss by its target's length (1 if that is 0), then by N. A target that
     does not fit into its input gives inf and a gradient of NaN, with `zero_infinity` 0 and 0.
@@ -51,7 +52,7 @@ class CTCLoss(Samples):
     )
 
     log_probs = tensor("whole", "Log-probabilities, (T, N, C) or (T, C).", grad=True)
-    targets = tensor("index", "Labels y, (N, S) padded, or concatenated.")
+    targets = tensor("index", "Labels y, (N, S) padded, or concatenated.", cut=True)
     input_lengths = tensor("index", "Steps of each input, at most T, (N) or ().")
     target_lengths = tensor("index", "Labels of each target, (N) or ().")
     blank: int = param(0, "Class that stands for no label.", ge=0)
@@ -131,7 +132,9 @@ class CTCLoss(Samples):
                     f"{tuple_text(targets.shape)} has {targets.size} labels",
                     field="target_lengths",
                 )
-        wrong = (labels < 0) | (labels >= classes) | (labels == self.blank)
+        if labels.dtype.kind == "f":
+            labels = np.trunc(labels)
+        wrong = ~((labels >= 0) & (labels < classes)) | (labels == self.blank)  # NaN too
         if wrong.any():
             bad = int(np.argmax(wrong))
             place = ", ".join(str(axis[bad]) for axis in np.nonzero(kept))

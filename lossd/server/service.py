@@ -116,7 +116,7 @@ def _tensor(name: str, tensor: Tensor) -> catalog_pb2.TensorInfo:
     integers = [n for n, dtype in wire.DTYPES.items() if dtype.kind in "iu"]
     floats = [wire.dtype_number(name, dtype) for dtype in (FLOAT16, BFLOAT16, *FLOATS)]
     indices = tensor.role in ("label", "index")
-    numbers = integers + floats * tensor.soft if indices else floats
+    numbers = integers + floats * (tensor.soft or tensor.cut) if indices else floats
     low, high = tensor.within or (None, None)
     return catalog_pb2.TensorInfo(
         name=name,

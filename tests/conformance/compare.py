@@ -1,13 +1,16 @@
 """Calling lossd, PyTorch and the oracle alike, and the tolerances of their comparison."""
 
+import math
 import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 import torch
+from lossd_client.dtypes import is_half, narrowed, widened
 
 from lossd.plan import Result
 
@@ -22,25 +25,37 @@ Array = npt.NDArray[Any]
 class Tolerance:
     """How far a result may be off, in units of eps · scale (see catalogue/__init__.py).
 
-    loss:  against the oracle.
+    loss:  against the oracle, in units of its own type: float32 for tensors of two bytes.
     slope: against the oracle, for each element of a gradient.
     torch: against PyTorch, which rounds as often as lossd does, on its own way there, and which
         adds the classes of (N, C, d1) one after another in float32: up to C / 2 · eps, in
         practice half the root of C.
     weighed: against PyTorch with losses that are weighed, summed and divided by hand.
+
+    NaN where nothing is compared.
     """
 
     loss: float
     slope: float
-    torch: float
-    weighed: float
+    torch: float = math.nan
+    weighed: float = math.nan
 
+
+HALVES: Final = {"float16": np.dtype(np.float16), "bfloat16": np.dtype(ml_dtypes.bfloat16)}
 
 TOLERANCES: Final[dict[Any, Tolerance]] = {
     np.dtype(np.float32): Tolerance(loss=4, slope=4, torch=16, weighed=20),
     # sums of float64 are not kept in anything wider: their own rounding comes on top
     np.dtype(np.float64): Tolerance(loss=12, slope=12, torch=16, weighed=20),
+    # computed in float32, gradients rounded once: half a unit, beside which float32's are nothing
+    HALVES["float16"]: Tolerance(loss=4, slope=0.51),
+    HALVES["bfloat16"]: Tolerance(loss=4, slope=0.51),
 }
+
+
+def halved(tensors: Mapping[str, Array], dtype: np.dtype[Any]) -> dict[str, Array]:
+    """Tensors with every floating one in `dtype`."""
+    return {n: narrowed(a, dtype) if a.dtype.kind == "f" else a for n, a in tensors.items()}
 
 
 def upstream_for(case: Case, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
@@ -112,12 +127,12 @@ def by_torch(
 def difference(got: Array, expected: Number) -> tuple[Array, Array]:
     """How far off each element is (0 for what is not finite and the same), and eps · scale."""
     value, scale = (np.asarray(part) for part in expected)
+    info = ml_dtypes.finfo(got.dtype)
     with np.errstate(all="ignore"):
-        rounded = value.astype(got.dtype)
+        rounded, got = widened(narrowed(value, got.dtype)), widened(got)
         same = (got == rounded) | (np.isnan(got) & np.isnan(rounded))
         off = np.where(same, 0, abs(got - value))
-        info = np.finfo(got.dtype)
-        unit = np.maximum(info.eps * scale, info.smallest_subnormal)
+        unit = np.maximum(float(info.eps) * scale, float(info.smallest_subnormal))
     return np.where(np.isnan(off), np.inf, off), unit
 
 
@@ -140,7 +155,7 @@ def assert_near(got: Array, expected: Number, units: float, what: str) -> None:
 def assert_conforms(got: Result, expected: Answer, dtype: npt.DTypeLike) -> None:
     """Compare a result with the oracle's answer."""
     tolerance = TOLERANCES[np.dtype(dtype)]
-    assert got.loss.dtype == dtype
+    assert got.loss.dtype == (np.float32 if is_half(np.dtype(dtype)) else dtype)
     assert_near(got.loss, expected.loss, tolerance.loss, "loss")
     for name, gradient in got.gradients.items():
         assert gradient.dtype == dtype

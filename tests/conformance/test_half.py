@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import pytest
 import torch
@@ -13,14 +12,9 @@ from lossd.plan import Result
 from lossd.spec import registry
 
 from .cases import CASES, MIDDLE, gradients_of
+from .compare import HALVES, assert_conforms, halved
 from .model import Array, Case
-
-HALVES = {"float16": np.dtype(np.float16), "bfloat16": np.dtype(ml_dtypes.bfloat16)}
-
-
-def halved(tensors: dict[str, Array], dtype: np.dtype[Any]) -> dict[str, Array]:
-    """Tensors with every floating one in `dtype`."""
-    return {n: narrowed(a, dtype) if a.dtype.kind == "f" else a for n, a in tensors.items()}
+from .oracles import oracle
 
 
 def assert_is_rounded(got: Result, wide: Result, tensors: dict[str, Array]) -> None:
@@ -60,6 +54,17 @@ SHAPES = [
 @pytest.mark.parametrize("case", MIDDLE + SHAPES, ids=str)
 def test_results_are_those_of_float32(case: Case, dtype: np.dtype[Any]) -> None:
     both(case, halved(case.tensors(np.float32), dtype), "mean")
+
+
+@pytest.mark.filterwarnings("ignore:.*are broadcast")
+@pytest.mark.parametrize("dtype", HALVES.values(), ids=HALVES.keys())
+@pytest.mark.parametrize("case", MIDDLE, ids=str)
+def test_results_are_the_oracles(case: Case, dtype: np.dtype[Any]) -> None:
+    tensors = halved(case.tensors(np.float32), dtype)
+    wide = {name: widened(array) for name, array in tensors.items()}
+    gradients = gradients_of(case.loss, wide)
+    got = evaluate(case.loss, tensors, parameters=case.parameters, gradients=gradients)
+    assert_conforms(got, oracle(case.loss, wide, case.parameters, "mean", None), dtype)
 
 
 @pytest.mark.filterwarnings("ignore:.*are broadcast")

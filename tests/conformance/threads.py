@@ -1,9 +1,15 @@
-"""What a process with its own number of threads computes, for test_threads.py: a digest a line."""
+"""What a process with its own number of threads computes, for test_threads.py: a digest a line.
+
+Each loss in both types and under all reductions, then with one set of parameters and one of options
+that are not the default: the kernels that test_values.py compiles.
+"""
 
 import hashlib
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from lossd.engine import evaluate
 from lossd.kernels import runtime
@@ -23,18 +29,48 @@ SHAPES: dict[str, Shape] = {
 }
 
 
-def large(name: str) -> Case:
-    """A call of a loss that several threads share."""
+def large(name: str) -> Shape:
+    """The shape of a call of a loss that several threads share."""
     loss = registry[name]
     if name in SHAPES:
-        return Case(name, SHAPES[name])
+        return SHAPES[name]
     if issubclass(loss, Elementwise):
-        return Case(name, (150_007,))
+        return (70_001,)
     if issubclass(loss, Classes):
-        return Case(name, (1500, 100))
+        return (700, 100)
     if issubclass(loss, Vectors) and {len(s) for s in ENTRIES[name].shapes} == {1, 2}:
-        return Case(name, (1500, 100))
-    return Case(name, max(ENTRIES[name].shapes, key=np.prod))
+        return (700, 100)
+    return max(ENTRIES[name].shapes, key=np.prod)
+
+
+def forms(name: str) -> Iterator[tuple[Case, str, npt.DTypeLike]]:
+    """Cases, reductions and types to compute a loss with."""
+    shape, entry = large(name), ENTRIES[name]
+    yield Case(name, shape), "mean", np.float32
+    yield Case(name, shape), "none", np.float32
+    yield Case(name, shape), "sum", np.float32
+    yield Case(name, shape), "sum", np.float64
+    for parameters in entry.grid[-1:]:
+        yield Case(name, shape, parameters), "mean", np.float32
+    free = [o for o in entry.options if all(isinstance(v, bool | str) for v in o.values())]
+    for options in free[:1]:  # others name a shape, that of `entry.middle`
+        yield Case(name, shape, {}, options), "mean", np.float32
+
+
+def digest(case: Case, reduction: str, dtype: npt.DTypeLike) -> str:
+    """Of the loss and all gradients."""
+    tensors = case.tensors(dtype)
+    made = evaluate(
+        case.loss,
+        tensors,
+        parameters=case.parameters,
+        reduction=reduction,
+        gradients=gradients_of(case.loss, tensors),
+    )
+    total = hashlib.sha256(made.loss.tobytes())
+    for gradient in made.gradients.values():
+        total.update(gradient.tobytes())
+    return total.hexdigest()
 
 
 def main() -> None:
@@ -42,13 +78,9 @@ def main() -> None:
     print(runtime.get_threads(), runtime.MAX_THREADS)
     runtime.set_threads(runtime.MAX_THREADS)
     for name in sorted(registry):
-        case = large(name)
-        tensors = case.tensors(np.float32)
-        made = evaluate(name, tensors, gradients=gradients_of(name, tensors))
-        digest = hashlib.sha256(made.loss.tobytes())
-        for gradient in made.gradients.values():
-            digest.update(gradient.tobytes())
-        print(name, digest.hexdigest())
+        for case, reduction, dtype in forms(name):
+            kind = np.dtype(dtype).name
+            print(name, f"{case}-{reduction}-{kind}", digest(case, reduction, dtype), flush=True)
 
 
 if __name__ == "__main__":

@@ -904,6 +904,22 @@ def test_torch_errors_are_the_same(client: Client) -> None:
         functional.cross_entropy(x, torch.tensor([3, 0]), client=client)
 
 
+@pytest.mark.parametrize("kind", [torch.int64, torch.uint8, torch.bool])
+def test_torch_integers_beside_a_floating_tensor(client: Client, kind: torch.dtype) -> None:
+    """Small, in a message of its own; large, with the floating tensor and its gradient in parts."""
+    for size in (3, 1 << 20):
+        x = (torch.arange(size) % 7).to(kind)
+        y, z = (torch.full((size,), 0.5, requires_grad=True) for _ in range(2))
+        loss, expected = (
+            functional.mse_loss(x, y, client=client),
+            torch.nn.functional.mse_loss(x, z),
+        )
+        loss.backward()
+        expected.backward()
+        torch.testing.assert_close(loss, expected)
+        torch.testing.assert_close(y.grad, z.grad)
+
+
 # --- the whole of torch's interface ------------------------------------------------------------
 
 
@@ -936,11 +952,13 @@ def assert_same_parameters(ours: inspect.Signature, theirs: inspect.Signature) -
         assert more.kind is inspect.Parameter.KEYWORD_ONLY
         assert not more.default  # as if it was not there
     assert list(found) == list(theirs.parameters)
-    assert defaults(found) == defaults(theirs.parameters)
+    assert told(found) == told(theirs.parameters)
 
 
-def defaults(parameters: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
-    return {name: parameter.default for name, parameter in parameters.items()}
+def told(parameters: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
+    """Defaults, and whether arguments are given by keyword alone."""
+    only = inspect.Parameter.KEYWORD_ONLY
+    return {n: (p.default, p.kind is only) for n, p in parameters.items()}
 
 
 def test_every_loss_is_there() -> None:

@@ -35,6 +35,7 @@ SHARED = {
     "lossd_client.buffers",
     "lossd_client.dtypes",
     "lossd_client.handles",
+    "lossd_client.limits",
 }
 """What of the client's distribution every layer may use: none of them imports anything of ours."""
 

@@ -1550,12 +1550,13 @@ def linear_cross_entropy(
     input: ArrayLike,
     linear_weight: ArrayLike,
     target: ArrayLike,
+    *,
     linear_bias: ArrayLike | None = None,
     weight: ArrayLike | None = None,
     reduction: str = "mean",
-    ignore_index: int = -100,
+    ignore_index: int | None = None,
     label_smoothing: float = 0.0,
-    *,
+    options: object = None,
     sample_weight: ArrayLike | None = None,
     normalizer: str | float | None = None,
     zero_if_empty: bool = False,
@@ -1570,8 +1571,9 @@ def linear_cross_entropy(
         linear_bias: The layer's bias b, linear_weight's shape without D.
         weight: Factor w of each class, (C).
         reduction: 'none', 'mean', 'sum'.
-        ignore_index: Index of rows to leave out.
+        ignore_index: Index of rows to leave out. -100 by default.
         label_smoothing: Share of the target spread evenly over the classes. >= 0 and <= 1.
+        options: accepted as in PyTorch, and not needed.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
         zero_if_empty: whether a mean of nothing is 0 instead of NaN.
@@ -2589,11 +2591,11 @@ def triplet_margin_with_distance_loss(
     anchor: ArrayLike,
     positive: ArrayLike,
     negative: ArrayLike,
+    *,
     distance_function: Named = None,
     margin: float = 1.0,
     swap: bool = False,
     reduction: str = "mean",
-    *,
     sample_weight: ArrayLike | None = None,
     normalizer: str | float | None = None,
     zero_if_empty: bool = False,

@@ -12,6 +12,7 @@ from lossd_client.caution import warn
 from lossd_client.client import AnyClient, Client, checked
 from lossd_client.dtypes import narrowed, widened
 from lossd_client.handles import Handle
+from lossd_client.limits import Limits
 from lossd_client.wire import Parameter, Request, Response
 
 Named = str | Callable[..., Any] | None
@@ -29,6 +30,7 @@ class Loss:
         options: names of the tensors that are constructor arguments.
         defaults: the parameters, with their defaults.
         choices: the names that parameters of type str may have.
+        limits: the values that parameters, and the dimensions that options, may have.
         advice: what a call warns of, by reduction.
         deprecated: what the constructor warns of.
     """
@@ -40,6 +42,7 @@ class Loss:
     options: ClassVar[tuple[str, ...]] = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {}
     choices: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    limits: ClassVar[Mapping[str, Limits]] = {}
     advice: ClassVar[Mapping[str, str]] = {}
     deprecated: ClassVar[str] = ""
 
@@ -60,6 +63,8 @@ class Loss:
         self._client = client
         for key, value in {**parameters, **options}.items():
             setattr(self, key, self._named(key, value) if key in self.choices else value)
+        for key, limits in self.limits.items():
+            limits.check_argument(self.name, key, getattr(self, key))
         if self.deprecated:
             warn(self.deprecated)
 

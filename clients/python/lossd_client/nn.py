@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from lossd_client.arrays import ArrayLike, Tensor
 from lossd_client.client import AnyClient
+from lossd_client.limits import Limits
 from lossd_client.module import Loss, Named
 from lossd_client.owning import AdaptiveLogSoftmaxWithLoss, LinearCrossEntropyLoss
 from lossd_client.wire import Parameter
@@ -124,6 +125,7 @@ class ArcFaceLoss(Loss):
     differentiable = ("input",)
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {"margin": 28.6, "scale": 64.0}
+    limits: ClassVar[Mapping[str, Limits]] = {"margin": Limits(ge=0, le=180), "scale": Limits(gt=0)}
     margin: float
     scale: float
 
@@ -350,6 +352,10 @@ class CISPOLoss(Loss):
         "clip_low_threshold": 0.0,
         "clip_high_threshold": 5.0,
     }
+    limits: ClassVar[Mapping[str, Limits]] = {
+        "clip_low_threshold": Limits(ge=0),
+        "clip_high_threshold": Limits(gt=0),
+    }
     clip_low_threshold: float
     clip_high_threshold: float
     mask: ArrayLike | None
@@ -432,6 +438,7 @@ class CIoULoss(Loss):
     differentiable = ("boxes1", "boxes2")
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {"eps": 1e-07}
+    limits: ClassVar[Mapping[str, Limits]] = {"eps": Limits(ge=0)}
     eps: float
 
     def __init__(
@@ -506,6 +513,10 @@ class CPOLoss(Loss):
         "loss_type": "sigmoid",
     }
     choices: ClassVar[Mapping[str, tuple[str, ...]]] = {"loss_type": ("sigmoid", "hinge", "ipo")}
+    limits: ClassVar[Mapping[str, Limits]] = {
+        "beta": Limits(gt=0),
+        "label_smoothing": Limits(ge=0, lt=0.5),
+    }
     beta: float
     label_smoothing: float
     loss_type: str
@@ -552,7 +563,8 @@ class CTCLoss(Loss):
 
     Shape:
         log_probs: (T, N, C) or (T, C); targets: (N, S), (S) or all of them one after another,
-        any integer type; input_lengths, target_lengths: (N) or (). The loss is (N) or ().
+        any type, fractions cut off; input_lengths, target_lengths: (N) or (). The loss is (N) or
+        ().
 
     The mean divides each loss by its target's length (1 if that is 0), then by N. A target that
     does not fit into its input gives inf and a gradient of NaN, with `zero_infinity` 0 and 0.
@@ -736,6 +748,7 @@ class CircleLoss(Loss):
     differentiable = ("embeddings",)
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {"m": 0.4, "gamma": 80.0}
+    limits: ClassVar[Mapping[str, Limits]] = {"gamma": Limits(gt=0)}
     m: float
     gamma: float
 
@@ -815,6 +828,7 @@ class ContrastiveLoss(Loss):
     choices: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "distance_function": ("pairwise", "cosine", "manhattan")
     }
+    limits: ClassVar[Mapping[str, Limits]] = {"margin": Limits(ge=0)}
     distance_function: str
     margin: float
 
@@ -891,6 +905,7 @@ class CosFaceLoss(Loss):
     differentiable = ("input",)
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {"margin": 0.35, "scale": 64.0}
+    limits: ClassVar[Mapping[str, Limits]] = {"margin": Limits(ge=0), "scale": Limits(gt=0)}
     margin: float
     scale: float
 
@@ -963,6 +978,7 @@ class CosineEmbeddingLoss(Loss):
     differentiable = ("input1", "input2")
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {"margin": 0.0}
+    constants = ("target",)
     margin: float
 
     def __init__(
@@ -1117,6 +1133,7 @@ class DIoULoss(Loss):
     differentiable = ("boxes1", "boxes2")
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {"eps": 1e-07}
+    limits: ClassVar[Mapping[str, Limits]] = {"eps": Limits(ge=0)}
     eps: float
 
     def __init__(
@@ -1234,6 +1251,11 @@ class DPOLoss(Loss):
             "sigmoid_norm",
         )
     }
+    limits: ClassVar[Mapping[str, Limits]] = {
+        "beta": Limits(gt=0),
+        "label_smoothing": Limits(ge=0, lt=0.5),
+        "discopop_tau": Limits(gt=0),
+    }
     beta: float
     label_smoothing: float
     loss_type: str
@@ -1342,6 +1364,7 @@ class DiceLoss(Loss):
         "smooth_nr": 1e-05,
         "smooth_dr": 1e-05,
     }
+    limits: ClassVar[Mapping[str, Limits]] = {"smooth_nr": Limits(ge=0), "smooth_dr": Limits(ge=0)}
     include_background: bool
     to_onehot_y: bool
     sigmoid: bool
@@ -1431,6 +1454,7 @@ class DistillationKLLoss(Loss):
     differentiable = ("student_logits", "teacher_logits")
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {"temperature": 1.0}
+    limits: ClassVar[Mapping[str, Limits]] = {"temperature": Limits(gt=0)}
     temperature: float
 
     def __init__(
@@ -1522,6 +1546,13 @@ class FocalTverskyLoss(Loss):
         "smooth_nr": 1e-05,
         "smooth_dr": 1e-05,
         "gamma": 1.3333333333333333,
+    }
+    limits: ClassVar[Mapping[str, Limits]] = {
+        "alpha": Limits(ge=0),
+        "beta": Limits(ge=0),
+        "smooth_nr": Limits(ge=0),
+        "smooth_dr": Limits(ge=0),
+        "gamma": Limits(gt=0),
     }
     include_background: bool
     to_onehot_y: bool
@@ -1617,6 +1648,7 @@ class GIoULoss(Loss):
     differentiable = ("boxes1", "boxes2")
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {"eps": 1e-07}
+    limits: ClassVar[Mapping[str, Limits]] = {"eps": Limits(ge=0)}
     eps: float
 
     def __init__(
@@ -1716,6 +1748,13 @@ class GRPOLoss(Loss):
     choices: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "loss_type": ("grpo", "bnpo", "dr_grpo", "dapo"),
         "importance_sampling_level": ("token", "sequence"),
+    }
+    limits: ClassVar[Mapping[str, Limits]] = {
+        "beta": Limits(ge=0),
+        "epsilon_low": Limits(ge=0),
+        "epsilon_high": Limits(ge=0),
+        "delta": Limits(ge=0),
+        "max_completion_length": Limits(ge=0),
     }
     beta: float
     epsilon_low: float
@@ -1821,10 +1860,10 @@ class GaussianNLLLoss(Loss):
 
     def __init__(
         self,
+        *,
         full: bool = False,
         eps: float = 1e-06,
         reduction: str = "mean",
-        *,
         normalizer: str | float | None = None,
         zero_if_empty: bool = False,
         client: AnyClient | None = None,
@@ -1908,6 +1947,7 @@ class GeneralizedDiceLoss(Loss):
         "smooth_dr": 1e-05,
     }
     choices: ClassVar[Mapping[str, tuple[str, ...]]] = {"w_type": ("square", "simple", "uniform")}
+    limits: ClassVar[Mapping[str, Limits]] = {"smooth_nr": Limits(ge=0), "smooth_dr": Limits(ge=0)}
     include_background: bool
     to_onehot_y: bool
     sigmoid: bool
@@ -1999,6 +2039,10 @@ class GeneralizedJSDLoss(Loss):
     differentiable = ("student_logits", "teacher_logits")
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {"beta": 0.5, "temperature": 1.0}
+    limits: ClassVar[Mapping[str, Limits]] = {
+        "beta": Limits(ge=0, le=1),
+        "temperature": Limits(gt=0),
+    }
     beta: float
     temperature: float
 
@@ -2072,6 +2116,7 @@ class HingeEmbeddingLoss(Loss):
     differentiable = ("input",)
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {"margin": 1.0}
+    constants = ("target",)
     margin: float
 
     def __init__(
@@ -2200,6 +2245,7 @@ class HuberLoss(Loss):
     differentiable = ("input", "target", "weight")
     options = ("weight",)
     defaults: ClassVar[Mapping[str, Parameter]] = {"delta": 1.0}
+    limits: ClassVar[Mapping[str, Limits]] = {"delta": Limits()}
     delta: float
     weight: ArrayLike | None
 
@@ -2280,6 +2326,7 @@ class IPOLoss(Loss):
     )
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {"beta": 0.1}
+    limits: ClassVar[Mapping[str, Limits]] = {"beta": Limits(gt=0)}
     beta: float
 
     def __init__(
@@ -2435,6 +2482,7 @@ class InfoNCELoss(Loss):
     differentiable = ("query", "key")
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {"temperature": 0.1, "symmetric": False}
+    limits: ClassVar[Mapping[str, Limits]] = {"temperature": Limits(gt=0)}
     temperature: float
     symmetric: bool
 
@@ -2505,6 +2553,7 @@ class IoULoss(Loss):
     differentiable = ("boxes1", "boxes2")
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {"eps": 1e-07}
+    limits: ClassVar[Mapping[str, Limits]] = {"eps": Limits(ge=0)}
     eps: float
 
     def __init__(
@@ -2589,6 +2638,7 @@ class JaccardLoss(Loss):
         "smooth_nr": 1e-05,
         "smooth_dr": 1e-05,
     }
+    limits: ClassVar[Mapping[str, Limits]] = {"smooth_nr": Limits(ge=0), "smooth_dr": Limits(ge=0)}
     include_background: bool
     to_onehot_y: bool
     sigmoid: bool
@@ -2763,6 +2813,11 @@ class KTOLoss(Loss):
         "desirable_weight": 1.0,
         "undesirable_weight": 1.0,
     }
+    limits: ClassVar[Mapping[str, Limits]] = {
+        "beta": Limits(gt=0),
+        "desirable_weight": Limits(ge=0),
+        "undesirable_weight": Limits(ge=0),
+    }
     beta: float
     desirable_weight: float
     undesirable_weight: float
@@ -2917,6 +2972,7 @@ class ListwiseSoftmaxLoss(Loss):
     differentiable = ("input", "target")
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {"temperature": 1.0}
+    limits: ClassVar[Mapping[str, Limits]] = {"temperature": Limits(gt=0)}
     temperature: float
 
     def __init__(
@@ -3044,6 +3100,7 @@ class MAPELoss(Loss):
     differentiable = ("input", "target")
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {"eps": 1e-07}
+    limits: ClassVar[Mapping[str, Limits]] = {"eps": Limits(gt=0)}
     eps: float
 
     def __init__(
@@ -3176,6 +3233,7 @@ class MSLELoss(Loss):
     differentiable = ("input", "target")
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {"eps": 1e-07}
+    limits: ClassVar[Mapping[str, Limits]] = {"eps": Limits(ge=0)}
     eps: float
 
     def __init__(
@@ -3286,8 +3344,8 @@ class MultiLabelMarginLoss(Loss):
     .. math:: \ell = \frac{1}{C} \sum_{y} \sum_{c \notin y} \max(0,\ 1 - x_y + x_c)
 
     Shape:
-        input: (N, C) or (C); target: the same, any signed integer type. A row of target holds
-        its labels first; -1 ends them.
+        input: (N, C) or (C), or () for one class; target: the same, any signed integer type. A
+        row of target holds its labels first; -1 ends them.
 
     At the kink the gradient is 0.
 
@@ -3354,8 +3412,10 @@ class MultiLabelSoftMarginLoss(Loss):
     .. math:: \ell = -\frac{1}{C} \sum_c w_c\,[\,y_c \log \sigma(x_c) + (1 - y_c) \log(1 - \sigma(x_c))\,]
 
     Shape:
-        input, target: (N, C), or (*, C), broadcast together; weight: (C). The loss has their
-        shape without C.
+        input, target: (N, C), or (*, C), broadcast together; weight: (C), or what is broadcast
+        with them. The loss has their shape without the input's last dimension.
+
+    Where shapes differ, C is the input's last dimension, as in PyTorch.
 
     Args:
         weight: Factor w of each label, (C).
@@ -3383,7 +3443,7 @@ class MultiLabelSoftMarginLoss(Loss):
 
     name = "multilabel_soft_margin_loss"
     inputs = ("input", "target")
-    differentiable = ("input", "target")
+    differentiable = ("input", "target", "weight")
     options = ("weight",)
     defaults: ClassVar[Mapping[str, Parameter]] = {}
     weight: ArrayLike | None
@@ -3423,7 +3483,8 @@ class MultiMarginLoss(Loss):
     .. math:: \ell = \frac{w_y}{C} \sum_{c \ne y} \max(0,\ m - x_y + x_c)^p
 
     Shape:
-        input: (N, C) or (C); target: (N) or (), any integer type; weight: (C).
+        input: (N, C) or (C), or () for one class; target: (N), of one sample also (), any integer
+        type; weight: (C). The loss has the target's shape.
 
     `p` is 1 or 2. At the kink the gradient is 0. The mean divides by N, whatever the weights.
 
@@ -3457,6 +3518,7 @@ class MultiMarginLoss(Loss):
     differentiable = ("input",)
     options = ("weight",)
     defaults: ClassVar[Mapping[str, Parameter]] = {"p": 1, "margin": 1.0}
+    limits: ClassVar[Mapping[str, Limits]] = {"p": Limits(choices=(1, 2)), "weight": Limits(rank=1)}
     p: int
     margin: float
     weight: ArrayLike | None
@@ -3612,6 +3674,7 @@ class NTXentLoss(Loss):
     differentiable = ("embeddings1", "embeddings2")
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {"temperature": 0.1}
+    limits: ClassVar[Mapping[str, Limits]] = {"temperature": Limits(gt=0)}
     temperature: float
 
     def __init__(
@@ -3684,6 +3747,7 @@ class ORPOLoss(Loss):
     differentiable = ("policy_chosen_logps", "policy_rejected_logps")
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {"beta": 0.1}
+    limits: ClassVar[Mapping[str, Limits]] = {"beta": Limits(ge=0)}
     beta: float
 
     def __init__(
@@ -3762,6 +3826,10 @@ class PPOClipLoss(Loss):
     differentiable = ("log_probs",)
     options = ("mask",)
     defaults: ClassVar[Mapping[str, Parameter]] = {"epsilon_low": 0.2, "epsilon_high": 0.2}
+    limits: ClassVar[Mapping[str, Limits]] = {
+        "epsilon_low": Limits(ge=0),
+        "epsilon_high": Limits(ge=0),
+    }
     epsilon_low: float
     epsilon_high: float
     mask: ArrayLike | None
@@ -3927,6 +3995,10 @@ class Poly1CrossEntropyLoss(Loss):
         "epsilon": 2.0,
         "label_smoothing": 0.0,
     }
+    limits: ClassVar[Mapping[str, Limits]] = {
+        "epsilon": Limits(ge=-1),
+        "label_smoothing": Limits(ge=0, le=1),
+    }
     ignore_index: int
     epsilon: float
     label_smoothing: float
@@ -4002,6 +4074,7 @@ class QuantileLoss(Loss):
     differentiable = ("input", "target")
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {"quantile": 0.5}
+    limits: ClassVar[Mapping[str, Limits]] = {"quantile": Limits(gt=0, lt=1)}
     quantile: float
 
     def __init__(
@@ -4070,6 +4143,7 @@ class SigmoidFocalLoss(Loss):
     differentiable = ("input", "target")
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {"alpha": 0.25, "gamma": 2.0}
+    limits: ClassVar[Mapping[str, Limits]] = {"alpha": Limits(ge=-1, le=1), "gamma": Limits(ge=0)}
     alpha: float
     gamma: float
 
@@ -4147,6 +4221,10 @@ class SimPOLoss(Loss):
         "loss_type": "sigmoid",
     }
     choices: ClassVar[Mapping[str, tuple[str, ...]]] = {"loss_type": ("sigmoid", "hinge")}
+    limits: ClassVar[Mapping[str, Limits]] = {
+        "beta": Limits(gt=0),
+        "label_smoothing": Limits(ge=0, lt=0.5),
+    }
     beta: float
     gamma: float
     label_smoothing: float
@@ -4268,7 +4346,7 @@ class SoftMarginLoss(Loss):
     .. math:: \ell = \log(1 + e^{-y x})
 
     Shape:
-        input, target: any, (*); broadcast together.
+        input: any, (*); target: the same, or what is broadcast to it.
 
     Computed as a softplus, which is finite where PyTorch's exponential overflows.
 
@@ -4372,6 +4450,7 @@ class SoftmaxFocalLoss(Loss):
     differentiable = ("input",)
     options = ("weight",)
     defaults: ClassVar[Mapping[str, Parameter]] = {"ignore_index": -100, "gamma": 2.0}
+    limits: ClassVar[Mapping[str, Limits]] = {"gamma": Limits(ge=0)}
     ignore_index: int
     gamma: float
     weight: ArrayLike | None
@@ -4504,6 +4583,7 @@ class SupConLoss(Loss):
     differentiable = ("embeddings",)
     options = ()
     defaults: ClassVar[Mapping[str, Parameter]] = {"temperature": 0.1}
+    limits: ClassVar[Mapping[str, Limits]] = {"temperature": Limits(gt=0)}
     temperature: float
 
     def __init__(
@@ -4585,6 +4665,11 @@ class SymmetricCrossEntropyLoss(Loss):
         "beta": 1.0,
         "label_clamp": 0.0001,
     }
+    limits: ClassVar[Mapping[str, Limits]] = {
+        "alpha": Limits(ge=0),
+        "beta": Limits(ge=0),
+        "label_clamp": Limits(gt=0, le=1),
+    }
     ignore_index: int
     alpha: float
     beta: float
@@ -4634,7 +4719,7 @@ class TripletMarginLoss(Loss):
 
     Shape:
         anchor, positive, negative: (N, D) or (D) (more leading dimensions too), broadcast
-        together; the loss has their shape without D.
+        together; the loss has their shape without D. Numbers, (), are points on a line.
 
     The distance is the p-norm of the difference plus `eps` in each component. With `swap` the
     distance from positive to negative is used where it is the smaller one. Where all three are
@@ -4677,6 +4762,7 @@ class TripletMarginLoss(Loss):
         "eps": 1e-06,
         "swap": False,
     }
+    limits: ClassVar[Mapping[str, Limits]] = {"margin": Limits(gt=0)}
     margin: float
     p: float
     eps: float
@@ -4726,7 +4812,7 @@ class TripletMarginWithDistanceLoss(Loss):
 
     Shape:
         anchor, positive, negative: (N, D) or (D) (more leading dimensions too), broadcast
-        together; the loss has their shape without D.
+        together; the loss has their shape without D. Numbers, (), are points on a line.
 
     Distances: 'pairwise', the Euclidean norm of the difference plus 1e-6 in each component, as
     torch.nn.PairwiseDistance has it; 'cosine', 1 - cos; 'squared_euclidean'; 'manhattan'. A
@@ -4771,17 +4857,18 @@ class TripletMarginWithDistanceLoss(Loss):
     choices: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "distance_function": ("pairwise", "cosine", "squared_euclidean", "manhattan")
     }
+    limits: ClassVar[Mapping[str, Limits]] = {"margin": Limits(gt=0)}
     distance_function: str
     margin: float
     swap: bool
 
     def __init__(
         self,
+        *,
         distance_function: Named = None,
         margin: float = 1.0,
         swap: bool = False,
         reduction: str = "mean",
-        *,
         normalizer: str | float | None = None,
         zero_if_empty: bool = False,
         client: AnyClient | None = None,
@@ -4864,6 +4951,12 @@ class TverskyLoss(Loss):
         "beta": 0.5,
         "smooth_nr": 1e-05,
         "smooth_dr": 1e-05,
+    }
+    limits: ClassVar[Mapping[str, Limits]] = {
+        "alpha": Limits(ge=0),
+        "beta": Limits(ge=0),
+        "smooth_nr": Limits(ge=0),
+        "smooth_dr": Limits(ge=0),
     }
     include_background: bool
     to_onehot_y: bool

@@ -13,6 +13,7 @@ from lossd_client.client import AnyClient
 from lossd_client.dtypes import BFLOAT16, is_float, narrowed, widened
 from lossd_client.errors import ParameterError, ShapeError
 from lossd_client.handles import Handle
+from lossd_client.limits import Limits
 from lossd_client.module import Loss
 from lossd_client.wire import Parameter
 
@@ -174,6 +175,10 @@ class LinearCrossEntropyLoss(OwningLoss):
     differentiable = ("input", "target", "linear_weight", "linear_bias", "weight")
     options = ("weight",)
     defaults: ClassVar[Mapping[str, Parameter]] = {"ignore_index": -100, "label_smoothing": 0.0}
+    limits: ClassVar[Mapping[str, Limits]] = {
+        "label_smoothing": Limits(ge=0, le=1),
+        "weight": Limits(rank=1),
+    }
     ignore_index: int | None
     label_smoothing: float
     weight: ArrayLike | None

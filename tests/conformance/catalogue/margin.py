@@ -71,11 +71,13 @@ def multilabel_soft_margin_loss(input: Array, target: Array, weight: Any = 1) ->
     x, y = np.broadcast_arrays(input, target)
     w = weight + 0 * x
     positive, negative = np.logaddexp(0, -x), np.logaddexp(0, x)
-    losses = w * (y * positive + (1 - y) * negative)
+    each = y * positive + (1 - y) * negative
+    losses = w * each
     sigmoid, count = np.exp(-positive), x.shape[-1]
     slopes = {
         "input": (w * (sigmoid - y) / count, w * (sigmoid + y) / count),
         "target": exact(-w * x / count),
+        "weight": exact(each / count),
     }
     torch = {"target": w * (positive + negative) / count}  # it subtracts one from the other
     return Rows(exact(losses.sum(-1) / count), slopes, torch=torch)
@@ -172,7 +174,7 @@ ENTRIES: Final = {
     "soft_margin_loss": Entry(signs, ("input",), ELEMENTWISE, options=[{"other": (5, 1)}]),
     "multilabel_soft_margin_loss": Entry(
         multilabels,
-        ("input", "target"),
+        ("input", "target", "weight"),
         [s for s in VECTORS if s[-1]],
         middle=(9, 7),
         options=[{"weight": True}, {"other": (1, 7)}, {"other": (7,)}],
