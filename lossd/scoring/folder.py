@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -33,7 +34,17 @@ TIMING: Final = "timing.json"
 GRADIENTS: Final = "gradients.npy"
 LOSSES: Final = "losses"
 
+REPORT: Final = "report.html"
+LOCK: Final = ".lock"
+
 _META: Final = b"lossd"
+_PART: Final = r"part-\d{6,}\.parquet"
+_UNFINISHED: Final = rf"\.\d+{re.escape(TEMPORARY)}"
+_TEMPORARIES: Final = {
+    "": f"({'|'.join(map(re.escape, (MANIFEST, SUMMARY, TIMING, REPORT)))}){_UNFINISHED}",
+    LOSSES: f"{_PART}{_UNFINISHED}",
+}
+"""What a run that was killed may have left, by subfolder: names as `disk.replacing` makes them."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +91,7 @@ class Folder:
         """
         with writing(path):
             path.mkdir(parents=True, exist_ok=True)
-            lock = (path / ".lock").open("a")
+            lock = (path / LOCK).open("a")
         with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -106,22 +117,28 @@ class Folder:
         """
         self.described = wanted = described(inputs)
         found = self.manifest()
-        if found is not None and not overwrite:
-            self._check_same(found, wanted)
+        if found is None:
+            self._check_empty()
         elif overwrite:
             self._clear()
-        elif foreign := sorted(p.name for p in self.path.iterdir() if p.name != ".lock"):
+        else:
+            self._check_same(found, wanted)
+        self.identity = hashlib.sha256(_canonical(wanted)).hexdigest()
+        if found is None or overwrite:  # first of all: without it the folder is no run's
+            write_json(self.path / MANIFEST, wanted)
+        with writing(self.path):
+            (self.path / LOSSES).mkdir(exist_ok=True)
+        self._remove(_TEMPORARIES)
+
+    def _check_empty(self) -> None:
+        """Refuse a folder that holds more than a run leaves that was killed as it began."""
+        with writing(self.path):
+            foreign = sorted(p.name for p in self.path.iterdir() if not _just_begun(p))
+        if foreign:
             raise OutputError(
                 f"{self.path} holds other things ({', '.join(foreign[:3])}): take an empty folder",
                 field="out",
             )
-        self.identity = hashlib.sha256(_canonical(wanted)).hexdigest()
-        with writing(self.path):
-            (self.path / LOSSES).mkdir(exist_ok=True)
-            for left in self.path.rglob(f"*{TEMPORARY}"):
-                left.unlink()
-        if found is None or overwrite:
-            write_json(self.path / MANIFEST, wanted)
 
     def _check_same(self, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
         if found.get("format") != FORMAT or found.get("lossd") != wanted["lossd"]:
@@ -146,13 +163,19 @@ class Folder:
                 )
 
     def _clear(self) -> None:
-        """Remove what a run writes, and nothing else."""
+        """Remove what a run writes, and nothing else; its manifest stays until it is replaced."""
+        from lossd.scoring.charts import CHARTS  # matplotlib comes with it
+
+        whole = "|".join(map(re.escape, (SUMMARY, TIMING, GRADIENTS, REPORT)))
+        self._remove({"": whole, LOSSES: _PART, "charts": rf"({'|'.join(CHARTS)})\.png"})
+
+    def _remove(self, names: Mapping[str, str]) -> None:
+        """Remove the files whose whole names these patterns match, each in its subfolder."""
         with writing(self.path):
-            for name in (SUMMARY, TIMING, GRADIENTS, MANIFEST, "report.html"):
-                (self.path / name).unlink(missing_ok=True)
-            for pattern in (f"{LOSSES}/part-*.parquet*", "charts/*.png"):
-                for file in self.path.glob(pattern):
-                    file.unlink()
+            for subfolder, pattern in names.items():
+                for file in (self.path / subfolder).glob("*"):
+                    if re.fullmatch(pattern, file.name) and not file.is_dir():
+                        file.unlink()
 
     # --- parts ----------------------------------------------------------------------------------
 
@@ -230,6 +253,13 @@ def described(inputs: Inputs) -> dict[str, Any]:
         "rows": inputs.rows,
         "shards": [shard.stop for shard in inputs.shards],
     }
+
+
+def _just_begun(path: Path) -> bool:
+    """Whether a run that was killed before it had a manifest may have left this."""
+    if path.name == LOSSES and path.is_dir():
+        return not any(path.iterdir())
+    return path.name == LOCK or re.fullmatch(_TEMPORARIES[""], path.name) is not None
 
 
 def _canonical(content: Mapping[str, Any]) -> bytes:

@@ -230,10 +230,72 @@ def test_overwriting_removes_only_what_a_run_wrote(data: Path, tmp_path: Path) -
     assert not (out / "report.html").exists()
 
 
-def test_a_folder_of_other_things_is_refused(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("left", ["losses", "run.json.123.tmp"])
+def test_a_run_that_was_killed_as_it_began(data: Path, tmp_path: Path, left: str) -> None:
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / left).mkdir() if left == "losses" else (out / left).touch()
+    score("cross_entropy", *files(data), out=out, report=False)
+    assert sorted(path.name for path in out.iterdir()) == [
+        ".lock", "losses", "run.json", "summary.json", "timing.json",
+    ]  # fmt: skip
+
+
+def test_the_manifest_is_made_first(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is killed right after it goes on, and so does who is killed while it is replaced."""
+    out, make = tmp_path / "run", Path.mkdir
+
+    def killed(path: Path, *given: Any, **how: Any) -> None:
+        if path.name == "losses":
+            raise StoppedError
+        make(path, *given, **how)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "mkdir", killed)
+        with pytest.raises(StoppedError):
+            score("cross_entropy", *files(data), out=out, report=False)
+    assert resume(out, report=False).summary["rows"] == ROWS
+
+    def removed(path: Path, *given: Any, **how: Any) -> None:
+        path.rename(tmp_path / path.name)
+        raise StoppedError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", removed)
+        with pytest.raises(StoppedError):
+            score("cross_entropy", *files(data), out=out, report=False, overwrite=True)
+    assert resume(out, report=False).summary["rows"] == ROWS
+
+
+def test_files_of_others_stay(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    score("cross_entropy", *files(data), out=out, shard_rows=SHARD)
+    mine = [
+        out / name
+        for name in ("notes.tmp", "deep/er/draft.tmp", "charts/mine.png", "losses/part-a.parquet")
+    ]
+    for path in mine:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+    killed = [out / "run.json.7.tmp", out / "losses/part-000003.parquet.7.tmp"]
+    for path in killed:
+        path.write_text("a run's, that was killed")
+    resume(out, report=False)
+    assert not any(path.exists() for path in killed)
+    score("cross_entropy", *files(data), out=out, report=False, overwrite=True)
+    assert [path.read_text() for path in mine] == ["mine"] * len(mine)
+    assert sorted(path.name for path in (out / "charts").iterdir()) == ["mine.png"]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_of_other_things_is_refused(
+    data: Path, tmp_path: Path, *, overwrite: bool
+) -> None:
     (tmp_path / "thesis.tex").write_text("important")
     with pytest.raises(OutputError, match=r"holds other things \(thesis\.tex\)"):
-        score("cross_entropy", *files(data), out=tmp_path)
+        score("cross_entropy", *files(data), out=tmp_path, overwrite=overwrite)
     assert (tmp_path / "thesis.tex").read_text() == "important"
 
 
