@@ -354,6 +354,20 @@ def test_a_label_out_of_range_is_named_with_its_file_and_row(
         )  # fmt: skip
 
 
+def test_an_error_is_told_at_once(tmp_path: Path) -> None:
+    """However busy the other workers are."""
+    y = np.arange(60_000) % CLASSES
+    y[10_000] = 99
+    np.save(tmp_path / "x.npy", np.zeros((60_000, CLASSES), np.float32))
+    np.save(tmp_path / "y.npy", y)
+    with pytest.raises(LabelError, match=r"target\[10000\] = 99"):
+        score(
+            "cross_entropy", tmp_path / "x.npy", tmp_path / "y.npy", out=tmp_path / "run",
+            shard_rows=500, engine=Threads(2),
+        )  # fmt: skip
+    assert len(list(tmp_path.glob("run/losses/*.parquet"))) < 60, "of 119 that are good"
+
+
 def test_a_probability_out_of_range_is_named_with_its_file_and_row(tmp_path: Path) -> None:
     x = np.full((300, 2), 0.5, np.float32)
     x[250, 1] = 1.5
