@@ -224,11 +224,11 @@ def _passed_over(
         counts["nan"] += int((np.isnan(values) & ~missing).sum())
         counts["inf"] += int(np.isinf(values).sum())
         moments.add(values[finite])
-        right = _right(batch)
+        judged = _judged(batch)
         if "class" in losses.names:
-            by_class.add(batch["class"], values, finite, missing, right)
+            by_class.add(batch["class"], values, finite, missing, judged)
         if "group" in losses.names:
-            by_group.add(batch["group"], values, finite, missing, right)
+            by_group.add(batch["group"], values, finite, missing, judged)
         if told:
             told.add(batch)
         odd += [
@@ -249,13 +249,18 @@ def _passed_over(
     return counts, rest
 
 
-def _right(batch: pa.RecordBatch) -> Array | None:
-    """Whether each row's prediction is its class."""
+def _judged(batch: pa.RecordBatch) -> tuple[Array, Array] | None:
+    """Which rows have a class, and of which it is predicted; None if nothing is predicted."""
     if "prediction" not in batch.schema.names:
         return None
-    classes = batch["class"].fill_null(-1)
-    right: Array = numbers(batch["prediction"]) == numbers(classes)
-    return right
+    known = np.asarray(batch["class"].is_valid())
+    right: Array = known & (_classes(batch["prediction"]) == _classes(batch["class"]))
+    return known, right
+
+
+def _classes(column: pa.Array) -> Array:
+    """A column of classes, -1 for none."""
+    return numbers(column.fill_null(-1))
 
 
 def _row(batch: pa.RecordBatch, at: int, inputs: Inputs) -> dict[str, Any]:
@@ -291,12 +296,17 @@ class _Table:
 
     def __init__(self) -> None:
         self._places: dict[Any, int] = {}
-        self._totals = np.zeros((4, 64))  # finite losses, their sum, scored rows, hits
+        self._totals = np.zeros((5, 64))  # finite losses, their sum, rows: scored, judged, right
 
     def add(
-        self, keys: pa.Array, values: Array, finite: Array, missing: Array, right: Array | None
+        self,
+        keys: pa.Array,
+        values: Array,
+        finite: Array,
+        missing: Array,
+        judged: tuple[Array, Array] | None,
     ) -> None:
-        self._judged = right is not None
+        self._judged = judged is not None
         encoded = keys.dictionary_encode()
         names = encoded.dictionary.to_pylist()
         if not names:
@@ -308,18 +318,18 @@ class _Table:
         place = places[numbers(encoded.indices.fill_null(0))]
         if encoded.null_count:
             place[~np.asarray(encoded.is_valid())] = -1
-        hits = np.zeros(place.size, bool) if right is None else right
-        add_losses(place, values.astype(np.float64), finite, ~missing, hits, self._totals)
+        known, right = judged or (np.zeros(place.size, bool),) * 2
+        add_losses(place, values.astype(np.float64), finite, ~missing, known, right, self._totals)
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """A row for each, in their order."""
         told = []
         for key in sorted(self._places):
-            count, total, every, hits = self._totals[:, self._places[key]].tolist()
-            row = {name: key, "count": int(every), "mean": total / count if count else math.nan}
+            count, total, scored, known, right = self._totals[:, self._places[key]].tolist()
+            row = {name: key, "count": int(scored), "mean": total / count if count else math.nan}
             row["sum"] = total
             if self._judged:
-                row["accuracy"] = hits / every if every else math.nan
+                row["accuracy"] = right / known if known else math.nan
             told.append(row)
         return told
 
@@ -331,26 +341,30 @@ class _Classes:
         self._pairs = _Pairs(classes)
         self._sums = np.zeros((3, _RELIABILITY_BINS))
         self._reliable = False
+        self._unpredicted = 0
 
     def add(self, batch: pa.RecordBatch) -> None:
         binary = "probability" in batch.schema.names
-        kept = np.asarray(batch["class"].is_valid())
-        truth = numbers(batch["class"].fill_null(0))
-        predicted = numbers(batch["prediction"])
-        if kept.all():
+        known = np.asarray(batch["class"].is_valid())
+        told = known & np.asarray(batch["prediction"].is_valid())
+        self._unpredicted += int(known.sum() - told.sum())
+        truth, predicted = _classes(batch["class"]), _classes(batch["prediction"])
+        if told.all():
             self._pairs.add(truth, predicted)
         else:
-            self._pairs.add(truth[kept], predicted[kept])
+            self._pairs.add(truth[told], predicted[told])
         name = "probability" if binary else "confidence"
         if name in batch.schema.names:
             self._reliable = True
             sure = numbers(batch[name])
-            add_reliability(truth, predicted, kept, sure, binary, self._sums)
+            add_reliability(truth, predicted, told, sure, binary, self._sums)
 
     def tell(self, losses: Losses) -> dict[str, Any]:
         truth, predicted, counts = self._pairs.counted()
         every, right = int(counts.sum()), int(counts[truth == predicted].sum())
-        found: dict[str, Any] = {"accuracy": right / every if every else math.nan}
+        judged = every + self._unpredicted
+        found: dict[str, Any] = {"accuracy": right / judged if judged else math.nan}
+        found["unpredicted"] = self._unpredicted
         names = np.union1d(truth, predicted)
         if len(names) <= _SMALL_CONFUSION:
             matrix = np.zeros((len(names), len(names)), np.int64)
@@ -364,10 +378,10 @@ class _Classes:
                 for n, a, b in heapq.nsmallest(_TOLD, rows)
             ]
         if self._reliable:
-            found["reliability"] = self._reliability()
+            found["reliability"] = self._reliability(judged)
         return {"classification": found}
 
-    def _reliability(self) -> dict[str, Any]:
+    def _reliability(self, judged: int) -> dict[str, Any]:
         count, sure, hits = self._sums
         some = count > 0
         below = np.maximum(count, 1)
@@ -379,6 +393,7 @@ class _Classes:
             "confidence": [float(v) if s else None for v, s in zip(mean, some, strict=True)],
             "accuracy": [float(v) if s else None for v, s in zip(share, some, strict=True)],
             "error": error,
+            "left_out": judged - int(count.sum()),
         }
 
 

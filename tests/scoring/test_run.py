@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from lossd_client.errors import DomainError, LabelError, ParameterError, ShapeError
+from scipy import special
 from torch.nn import functional
 
 from lossd.scoring import Result, ScoringError, SourceError, Threads, inputs, score
@@ -122,6 +123,96 @@ def test_classification(classified: Path, tmp_path: Path) -> None:
     reliability = summary["classification"]["reliability"]
     assert sum(reliability["counts"]) == kept.sum()
     assert json.loads((tmp_path / "run/summary.json").read_text()) == summary
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_confidence_of_hard_rows(
+    tmp_path: Path, dtype: type[np.floating[Any]], smoothing: float
+) -> None:
+    """Large logits, whose losses are rounded; classes that are impossible, the label's too."""
+    random = np.random.default_rng(9)
+    scale = 10.0 ** random.integers(0, 4 if dtype == np.float16 else 7, (8000, 1))
+    x = (random.standard_normal((8000, 10)) * scale).astype(dtype)
+    y = random.integers(0, 10, 8000).astype(np.uint8)
+    x[np.arange(0, 8000, 4), y[::4]] = -np.inf
+    x[1::5, 3] = -np.inf
+    x[7], x[9, 2] = -np.inf, np.inf
+    y[6::50] = 255
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", y)
+    result = score(
+        "cross_entropy", tmp_path / "x.npy", tmp_path / "y.npy", out=tmp_path / "run",
+        parameters={"ignore_index": 255, "label_smoothing": smoothing}, report=False,
+    )  # fmt: skip
+    found = rows(result)
+    kept = y != 255
+    with np.errstate(invalid="ignore"):
+        sure = special.softmax(x.astype(np.float64), 1).max(1)
+    told = np.array(found["confidence"], float)
+    np.testing.assert_array_equal(np.isnan(told), np.isnan(sure) | ~kept)
+    np.testing.assert_allclose(told[kept], sure[kept], rtol=2e-6)
+    assert np.nanmax(told) <= 1
+    assert found["prediction"] == x.argmax(1).tolist()
+    reliability = result.summary["classification"]["reliability"]
+    assert reliability["left_out"] == 2
+    assert sum(reliability["counts"]) == kept.sum() - 2
+    counts = np.histogram(sure[kept & np.isfinite(sure)], 10, (0, 1))[0]
+    np.testing.assert_allclose(reliability["counts"], counts, atol=2)  # rounding at the edges
+
+
+def test_rows_whose_predictions_hold_nan(tmp_path: Path) -> None:
+    """They have no prediction, count as wrong, and are in no table of predictions."""
+    random = np.random.default_rng(10)
+    x = random.standard_normal((400, 4)).astype(np.float32)
+    y = x.argmax(1)
+    wrong = np.arange(0, 400, 10)
+    x[wrong, y[wrong]] = np.nan
+    group = np.arange(400) % 2
+    for name, array in {"x": x, "y": y, "g": group}.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    for loss, sure in (("cross_entropy", True), ("multi_margin_loss", False)):
+        result = score(
+            loss, tmp_path / "x.npy", tmp_path / "y.npy", group_by=tmp_path / "g.npy",
+            out=tmp_path / loss,
+        )  # fmt: skip
+        found, told = rows(result), result.summary["classification"]
+        assert [k for k, one in enumerate(found["prediction"]) if one is None] == wrong.tolist()
+        assert told["unpredicted"] == len(wrong)
+        near(told["accuracy"], 0.9)
+        assert np.sum(told["confusion"]) == np.trace(told["confusion"]) == 360
+        assert [row["accuracy"] for row in result.summary["groups"]] == [0.8, 1.0]
+        page = (tmp_path / loss / "report.html").read_text()
+        assert "40 rows without a prediction" in page
+        assert ("reliability" in told) == sure
+        if sure:
+            assert [k for k, p in enumerate(found["confidence"]) if p is None] == wrong.tolist()
+            assert told["reliability"]["left_out"] == len(wrong)
+            assert sum(told["reliability"]["counts"]) == 360
+
+
+def test_binary_rows_with_nan(tmp_path: Path) -> None:
+    """Of a prediction, and of a target, which is of no class then: it counts nowhere."""
+    x = np.tile(np.float32([3, -3]), 50)
+    y = (x > 0).astype(np.float32)
+    x[:10], y[10:20], group = np.nan, np.nan, np.arange(100) // 50
+    for name, array in {"x": x, "y": y, "g": group}.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    result = score(
+        "binary_cross_entropy_with_logits", tmp_path / "x.npy", tmp_path / "y.npy",
+        group_by=tmp_path / "g.npy", out=tmp_path / "run",
+    )  # fmt: skip
+    found, told = rows(result), result.summary["classification"]
+    assert found["prediction"] == [None] * 10 + [1, 0] * 45
+    assert found["class"] == [1, 0] * 5 + [None] * 10 + [1, 0] * 40
+    assert [p is None for p in found["probability"]] == [True] * 10 + [False] * 90
+    assert told["unpredicted"] == 10
+    near(told["accuracy"], 80 / 90)
+    assert told["confusion"] == [[40, 0], [0, 40]]
+    assert sum(told["reliability"]["counts"]) == 80
+    assert [row["accuracy"] for row in result.summary["classes"]] == [40 / 45, 40 / 45]
+    assert [row["accuracy"] for row in result.summary["groups"]] == [30 / 40, 1.0]
+    assert [row["count"] for row in result.summary["groups"]] == [50, 50]
 
 
 def test_spatial_classification(tmp_path: Path) -> None:
@@ -436,6 +527,19 @@ def test_bits_do_not_depend_on_how_much_is_computed_at_once(tmp_path: Path) -> N
         found.append((scored.total, scored.divisor, scored.table))
     assert found[0] == found[1]
     near(float(found[0][1]), w.sum(dtype=np.float64))
+
+
+def test_confidences_do_not_depend_on_how_much_is_computed_at_once(tmp_path: Path) -> None:
+    random = np.random.default_rng(11)
+    np.save(tmp_path / "x.npy", random.standard_normal((1000, 37), np.float32) * 9)
+    np.save(tmp_path / "y.npy", random.integers(0, 37, 1000))
+    tensors = {"input": str(tmp_path / "x.npy"), "target": str(tmp_path / "y.npy")}
+    found = []
+    for block in (1, 7, 1000):
+        opened = inputs.Inputs(Task("cross_entropy", tensors))
+        opened.block_rows = block
+        found.append(Scorer(opened).shard(opened.shards[0]).table)
+    assert found[0] == found[1] == found[2]
 
 
 def test_weights_of_classes_are_not_taken_for_weights_of_rows(tmp_path: Path) -> None:
