@@ -19,6 +19,7 @@ from lossd.plan import Plan
 from lossd.scoring.errors import InterruptedRunError
 from lossd.scoring.exact import ExactSum
 from lossd.scoring.inputs import Inputs, Shard, located, row_bytes
+from lossd.scoring.readers.kinds import TEXT
 from lossd.scoring.sources import Shape, Source
 
 Array = npt.NDArray[Any]
@@ -329,10 +330,11 @@ class Scorer:
         told["row"] = pa.array(np.arange(shard.start, shard.stop, dtype=np.int64))
         if inputs.ids:
             ids = inputs.ids.read(shard.start, shard.stop)
-            told["id"] = pa.array(ids, pa.string() if ids.dtype == object else pa.int64())
+            kind = pa.uint64() if ids.dtype == np.uint64 else pa.int64()
+            told["id"] = pa.array(ids, pa.string() if ids.dtype == TEXT else kind)
         if inputs.groups:
             groups = inputs.groups.read(shard.start, shard.stop)
-            told["group"] = pa.array(groups.astype(str), pa.string())
+            told["group"] = pa.array(groups if groups.dtype == TEXT else groups.astype(str))
         order = ("row", "id", "loss", "class", "group")
         names = [n for n in order if n in told] + [n for n in told if n not in order]
         return pa.table({name: told[name] for name in names})

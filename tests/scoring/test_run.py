@@ -13,7 +13,7 @@ from lossd_client.errors import DomainError, LabelError, ParameterError, ShapeEr
 from scipy import special
 from torch.nn import functional
 
-from lossd.scoring import Result, ScoringError, SourceError, Threads, inputs, score
+from lossd.scoring import Result, ScoringError, SourceError, Threads, compare, inputs, score
 from lossd.scoring.scorer import Scorer
 from lossd.scoring.task import Task
 from tests.scoring import files
@@ -417,6 +417,49 @@ def test_every_format_gives_the_same(classified: Path, tmp_path: Path, write: fi
     )  # fmt: skip
     assert result.summary["exact"] == plain.summary["exact"]
     assert rows(result) == rows(plain)
+
+
+# --- names of rows ---
+
+
+@pytest.mark.parametrize(
+    ("ids", "kind"),
+    [
+        (np.arange(20, dtype=np.uint64) + np.uint64(2**63), "uint64"),
+        (np.arange(20, dtype=np.uint8), "int64"),
+        (np.array(["Größe", "a\0b"] * 10), "string"),
+    ],
+)
+def test_ids_and_groups_stay_as_they_are(tmp_path: Path, ids: Array, kind: str) -> None:
+    np.save(tmp_path / "x.npy", np.zeros(20))
+    np.save(tmp_path / "ids.npy", ids)
+    result = score(
+        "l1_loss", tmp_path / "x.npy", tmp_path / "x.npy", ids=tmp_path / "ids.npy",
+        group_by=tmp_path / "ids.npy", out=tmp_path / "run", shard_rows=7,
+    )  # fmt: skip
+    table = result.losses().to_table()
+    assert str(table["id"].type) == kind
+    assert table["id"].to_pylist() == ids.tolist()
+    assert table["group"].to_pylist() == [str(one) for one in ids.tolist()]
+    assert result.summary["worst"][3]["id"] == ids[3]
+    assert compare(tmp_path / "run", tmp_path / "run").counts["paired"] == 20
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        (np.arange(20) + 0.5, r"ids must be whole numbers or text, not float64: .*ids\.npy"),
+        (np.arange(20) > 3, "ids must be whole numbers or text, not bool"),
+        (np.array(["a\ud800"] * 20), r"ids\.npy, rows 0 to 19: .* not in Unicode"),
+    ],
+)
+def test_what_cannot_be_an_id(tmp_path: Path, ids: Array, message: str) -> None:
+    np.save(tmp_path / "x.npy", np.zeros(20))
+    np.save(tmp_path / "ids.npy", ids)
+    given = (tmp_path / "x.npy", tmp_path / "x.npy")
+    with pytest.raises(SourceError, match=message) as raised:
+        score("l1_loss", *given, ids=tmp_path / "ids.npy", out=tmp_path / "run")
+    assert raised.value.field == ("ids" if ids.dtype.kind in "fb" else "")
 
 
 # --- bad input ------------------------------------------------------------------------------------
