@@ -141,12 +141,7 @@ class Folder:
             )
 
     def _check_same(self, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-        if found.get("format") != FORMAT or found.get("lossd") != wanted["lossd"]:
-            raise OutputError(
-                f"{self.path} holds a run of lossd {found.get('lossd')}, this is "
-                f"{wanted['lossd']}: --overwrite begins anew",
-                field="out",
-            )
+        check_version(self.path, found)
         differences = Task.from_json(wanted["task"]).differences(Task.from_json(found["task"]))
         if differences:
             raise OutputError(
@@ -241,6 +236,20 @@ class Folder:
         if inputs.task.gradients and not (self.path / GRADIENTS).exists():
             return dict.fromkeys(inputs.shards)
         return {shard: self.read_part(shard) for shard in inputs.shards}
+
+
+def check_version(path: Path, found: Mapping[str, Any]) -> None:
+    """Check that a manifest is of this version of lossd.
+
+    Raises:
+        OutputError: it is of another.
+    """
+    if found.get("format") != FORMAT or found.get("lossd") != __version__:
+        raise OutputError(
+            f"{path} holds a run of lossd {found.get('lossd')}, this is {__version__}: "
+            "--overwrite begins anew",
+            field="out",
+        )
 
 
 def described(inputs: Inputs) -> dict[str, Any]:

@@ -349,9 +349,11 @@ def test_a_run_of_another_version(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     score("cross_entropy", *files(data), out=out, report=False)
     manifest = json.loads((out / "run.json").read_text())
-    (out / "run.json").write_text(json.dumps(manifest | {"lossd": "0.0.1"}))
-    with pytest.raises(OutputError, match=r"holds a run of lossd 0\.0\.1, this is"):
-        resume(out)
+    task = manifest["task"] | {"of_that_version": 1}
+    (out / "run.json").write_text(json.dumps(manifest | {"lossd": "0.0.1", "task": task}))
+    for again in (resume, lambda out: score("cross_entropy", *files(data), out=out)):
+        with pytest.raises(OutputError, match=r"holds a run of lossd 0\.0\.1, this is"):
+            again(out)
 
 
 # --- what file systems refuse ---------------------------------------------------------------------

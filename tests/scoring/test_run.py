@@ -13,7 +13,16 @@ from lossd_client.errors import DomainError, LabelError, ParameterError, ShapeEr
 from scipy import special
 from torch.nn import functional
 
-from lossd.scoring import Result, ScoringError, SourceError, Threads, compare, inputs, score
+from lossd.scoring import (
+    Result,
+    ScoringError,
+    SourceError,
+    Threads,
+    compare,
+    inputs,
+    resume,
+    score,
+)  # fmt: skip
 from lossd.scoring.scorer import Scorer
 from lossd.scoring.task import Task
 from tests.scoring import files
@@ -583,6 +592,31 @@ def test_confidences_do_not_depend_on_how_much_is_computed_at_once(tmp_path: Pat
         opened.block_rows = block
         found.append(Scorer(opened).shard(opened.shards[0]).table)
     assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "kept"),
+    [
+        ({"delta": np.float32(0.5)}, {"delta": 0.5}),
+        ({"delta": np.inf}, {"delta": "Infinity"}),
+        ({"normalizer": np.int64(3)}, {"normalizer": 3}),
+        ({"zero_if_empty": np.True_}, {"zero_if_empty": True}),
+    ],
+)
+def test_parameters_are_kept_whatever_json_has(
+    tmp_path: Path, parameters: dict[str, Any], kept: dict[str, Any]
+) -> None:
+    np.save(tmp_path / "x.npy", np.arange(6.0))
+    np.save(tmp_path / "y.npy", np.zeros(6))
+    given = (tmp_path / "x.npy", tmp_path / "y.npy")
+    how: dict[str, Any] = {"out": tmp_path / "run", "parameters": parameters, "report": False}
+    result = score("huber_loss", *given, **how)
+    assert result.summary["parameters"] == kept
+    delta = min(1e300, float(parameters.get("delta", 1)))
+    total = functional.huber_loss(*tensors(tmp_path, "x", "y"), reduction="sum", delta=delta)
+    near(result.loss, total / parameters.get("normalizer", 6))
+    assert score("huber_loss", *given, **how).summary == result.summary
+    assert resume(tmp_path / "run", report=False).summary == result.summary
 
 
 def test_weights_of_classes_are_not_taken_for_weights_of_rows(tmp_path: Path) -> None:
