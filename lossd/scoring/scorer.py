@@ -286,7 +286,8 @@ class Scorer:
             name: np.concatenate([block.told[name] for block in blocks]) for name in blocks[0].told
         }
         total = ExactSum()
-        sums = losses.reshape(len(losses), -1).sum(1, dtype=np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):  # of huge and of infinite losses
+            sums = losses.reshape(len(losses), -1).sum(1, dtype=np.float64)
         total.add(sums)
         count: Array | int = losses[0].size
         missing = None

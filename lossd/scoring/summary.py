@@ -5,6 +5,7 @@ import heapq
 import math
 import platform
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +18,7 @@ import pyarrow.parquet as pq
 from lossd import __version__
 from lossd.scoring.counting import add_losses, add_reliability
 from lossd.scoring.disk import strict
-from lossd.scoring.exact import ExactSum, rounded
+from lossd.scoring.exact import ExactSum, SumOfSquares, root, rounded
 from lossd.scoring.folder import LOSSES, Folder, Part
 from lossd.scoring.inputs import Inputs
 from lossd.scoring.quantiles import quantiles
@@ -169,7 +170,13 @@ def _edges(least: float, most: float, values: Sequence[float]) -> tuple[Array, b
     end = high if tail else most
     if end <= least:
         end = least + max(abs(least) * 1e-6, 1e-6)
-    return np.linspace(least, end, _BINS + 1), tail
+    return edges_between(least, end, _BINS), tail
+
+
+def edges_between(low: float, high: float, bins: int) -> Array:
+    """Edges of bins of equal width; their distance may be more than a float64 has room for."""
+    edges: Array = 2 * np.linspace(low / 2, high / 2, bins + 1)
+    return edges
 
 
 class _Moments:
@@ -178,7 +185,7 @@ class _Moments:
     def __init__(self) -> None:
         self.count = 0
         self.least, self.most = math.inf, -math.inf
-        self._sum, self._squares = ExactSum(), ExactSum()
+        self._sum, self._squares = ExactSum(), SumOfSquares()
 
     def add(self, values: Array) -> None:
         if values.size:
@@ -187,19 +194,22 @@ class _Moments:
             self.least = min(self.least, float(wide.min()))
             self.most = max(self.most, float(wide.max()))
             self._sum.add(wide)
-            with np.errstate(over="ignore"):
-                self._squares.add(wide * wide)
+            self._squares.add(wide)
 
     def mean(self) -> float:
         return self._sum.over(self.count)
 
     def deviation(self) -> float:
         """The sample's standard deviation, n - 1 below the line."""
-        if self.count < 2:
-            return math.nan
-        n = self.count
-        varied = self._squares.finite - self._sum.finite * self._sum.finite / n
-        return math.sqrt(max(0.0, rounded(varied / (n - 1))))
+        return root(self.spread() / (self.count - 1)) if self.count > 1 else math.nan
+
+    def squares(self) -> Fraction:
+        """The sum of the squares."""
+        return self._squares.value
+
+    def spread(self) -> Fraction:
+        """The sum of the squared distances from the mean."""
+        return self._squares.value - self._sum.finite**2 / self.count
 
 
 # --- one pass over all rows -----------------------------------------------------------------------
@@ -430,28 +440,25 @@ class _Residuals:
     """Differences of predictions and targets."""
 
     def __init__(self) -> None:
-        self._moments, self._targets, self._squares = _Moments(), _Moments(), ExactSum()
-        self._sizes = ExactSum()
+        self._moments, self._targets, self._sizes = _Moments(), _Moments(), ExactSum()
 
     def add(self, batch: pa.RecordBatch) -> None:
         residual, target = _residuals(batch)
         self._moments.add(residual)
         self._targets.add(target)
-        self._squares.add(residual * residual)
         self._sizes.add(np.abs(residual))
 
     def tell(self, losses: Losses) -> dict[str, Any]:
         n = self._moments.count
         if not n:
             return {"regression": {}}
-        spread = self._targets.deviation() ** 2 * (n - 1)
-        squares = rounded(self._squares.finite)
+        spread, squares = self._targets.spread(), self._moments.squares()
         return {
             "regression": {
                 "bias": self._moments.mean(),
                 "mae": self._sizes.over(n),
-                "rmse": math.sqrt(rounded(self._squares.finite / n)),
-                "r2": 1 - squares / spread if n > 1 and spread > 0 else math.nan,
+                "rmse": root(squares / n),
+                "r2": rounded(1 - squares / spread) if spread else math.nan,
                 "residuals": self._histogram(losses),
             }
         }
@@ -464,7 +471,7 @@ class _Residuals:
         high = min(moments.most, moments.mean() + reach)
         if not high > low:
             high = low + max(abs(low) * 1e-6, 1e-6)
-        edges = np.linspace(low, high, _BINS + 1)
+        edges = edges_between(low, high, _BINS)
         counts = np.zeros(_BINS, np.int64)
         for batch in losses.batches("input", "target"):
             counts += np.histogram(_residuals(batch)[0], edges)[0]
@@ -474,7 +481,7 @@ class _Residuals:
 def _residuals(batch: pa.RecordBatch) -> tuple[Array, Array]:
     """The finite differences of predictions and targets, and those targets."""
     target = numbers(batch["target"])
-    with np.errstate(invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         residual = numbers(batch["input"]) - target
     good = np.isfinite(residual)
     return residual[good], target[good]

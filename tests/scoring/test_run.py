@@ -1,6 +1,8 @@
 """Runs over files: what they tell against PyTorch, and equal bits however they are computed."""
 
 import json
+import statistics
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from lossd.scoring import (
     resume,
     score,
 )  # fmt: skip
+from lossd.scoring.exact import root
 from lossd.scoring.scorer import Scorer
 from lossd.scoring.task import Task
 from tests.scoring import files
@@ -340,6 +343,59 @@ def test_rows_without_a_finite_loss_are_told(tmp_path: Path) -> None:
     good = np.isfinite(x)
     near(summary["distribution"]["mean"], x[good].mean())
     assert summary["worst"][0]["row"] == 99
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [
+        np.array([0, 1, 2, 1e300, 1e308]),
+        np.array([0, 1, 2, 4, 7]) * 1e-200,
+        np.array([0.0, 0.1, 0.2, 0.4, 0.7]) + 1e9,
+        np.full(7, 0.1),
+    ],
+    ids=["large", "small", "near each other", "equal"],
+)
+def test_what_is_told_of_numbers_of_any_size(tmp_path: Path, losses: Array) -> None:
+    np.save(tmp_path / "x.npy", losses)
+    np.save(tmp_path / "y.npy", np.zeros_like(losses))
+    result = score("l1_loss", tmp_path / "x.npy", tmp_path / "y.npy", out=tmp_path / "run")
+    exact = [Fraction(value) for value in losses.tolist()]
+    mean, squares = statistics.mean(exact), sum(value**2 for value in exact)
+    std = root(sum((value - mean) ** 2 for value in exact) / (len(exact) - 1))
+    told, errors = result.summary["distribution"], result.summary["regression"]
+    assert told["std"] == std
+    assert errors["rmse"] == root(squares / len(exact))
+    assert errors["r2"] == "NaN"
+    quantile = np.quantile(losses, [0.01, 0.5, 0.99]).tolist()
+    assert [told["quantiles"][p] for p in ("0.01", "0.5", "0.99")] == pytest.approx(quantile)
+
+
+def test_the_targets_of_a_regression_are_all_equal(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.arange(7.0))
+    np.save(tmp_path / "y.npy", np.full(7, 0.1))
+    given = (tmp_path / "x.npy", tmp_path / "y.npy")
+    told = score("mse_loss", *given, out=tmp_path / "run", report=False).summary["regression"]
+    assert told["r2"] == "NaN", "not what is left of rounded squares"
+    near(told["rmse"], np.sqrt(np.mean((np.arange(7.0) - 0.1) ** 2)))
+
+
+def test_losses_of_both_ends(tmp_path: Path) -> None:
+    x = np.repeat(np.linspace(-1.7, 1.7, 9)[:, None] * 1e308, 2, 1)
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", np.zeros(9, np.int64))
+    result = score("nll_loss", tmp_path / "x.npy", tmp_path / "y.npy", out=tmp_path / "run")
+    told = result.summary["distribution"]
+    assert (told["min"], told["max"]) == (-1.7e308, 1.7e308)
+    assert abs(told["mean"]) < 1e293
+    near(told["std"], np.std(x[:, 0] / 1e300, ddof=1) * 1e300)
+    assert sum(told["histogram"]["counts"]) == 9
+
+
+def test_losses_of_a_row_whose_sum_is_too_large(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.full((3, 2), 1.7e308))
+    np.save(tmp_path / "y.npy", np.zeros((3, 2)))
+    result = score("l1_loss", tmp_path / "x.npy", tmp_path / "y.npy", out=tmp_path / "run")
+    assert result.summary["counts"]["inf"] == 3
 
 
 def test_nothing_valid(tmp_path: Path) -> None:
