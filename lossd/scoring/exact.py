@@ -177,6 +177,12 @@ class SumOfSquares:
         )
 
 
+def edges_between(low: float, high: float, bins: int) -> npt.NDArray[np.float64]:
+    """Edges of bins of equal width; both ends may be as far apart as float64 numbers are."""
+    edges: npt.NDArray[np.float64] = 2 * np.linspace(low / 2, high / 2, bins + 1)
+    return edges
+
+
 def root(value: Fraction) -> float:
     """The square root, also of what is itself too large or too small for a float64."""
     shift = (value.numerator.bit_length() - value.denominator.bit_length()) // 2

@@ -200,8 +200,6 @@ class Folder:
             with pq.ParquetFile(path, page_checksum_verification=True) as file:
                 told = json.loads((file.schema_arrow.metadata or {}).get(_META, b"{}"))
                 whole = sum(batch.num_rows for batch in file.iter_batches(use_threads=False))
-        except FileNotFoundError:
-            return None
         except (OSError, ValueError):  # pyarrow's ArrowInvalid is a ValueError
             return None
         same = told.get("run") == self.identity and told.get("shard") == list(shard)

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from lossd import __version__
 from lossd.scoring.counting import add_losses, add_reliability
 from lossd.scoring.disk import strict
-from lossd.scoring.exact import ExactSum, SumOfSquares, root, rounded
+from lossd.scoring.exact import ExactSum, SumOfSquares, edges_between, root, rounded
 from lossd.scoring.folder import LOSSES, Folder, Part
 from lossd.scoring.inputs import Inputs
 from lossd.scoring.quantiles import quantiles
@@ -171,12 +171,6 @@ def _edges(least: float, most: float, values: Sequence[float]) -> tuple[Array, b
     if end <= least:
         end = least + max(abs(least) * 1e-6, 1e-6)
     return edges_between(least, end, _BINS), tail
-
-
-def edges_between(low: float, high: float, bins: int) -> Array:
-    """Edges of bins of equal width; their distance may be more than a float64 has room for."""
-    edges: Array = 2 * np.linspace(low / 2, high / 2, bins + 1)
-    return edges
 
 
 class _Moments:
