@@ -1,13 +1,14 @@
 """A run's folder: its manifest, its parts, and how both survive a kill at any moment.
 
 A file appears under its name only when it is whole and on disk: it is written under another name,
-synchronised and renamed. A part carries the identity of its run and its own checksums, so that
-what is there says what has been done.
+synchronised and renamed. A part carries the identity of its run and a digest of all its bytes, so
+that what is there says what has been done.
 """
 
 import contextlib
 import fcntl
 import hashlib
+import io
 import json
 import re
 import time
@@ -38,6 +39,8 @@ REPORT: Final = "report.html"
 LOCK: Final = ".lock"
 
 _META: Final = b"lossd"
+_DIGEST: Final = b"sha256:"  # in a part's metadata, before the digest of the part
+_BLANK: Final = b"0" * 64  # what stands for it while it is computed
 _PART: Final = r"part-\d{6,}\.parquet"
 _UNFINISHED: Final = rf"\.\d+{re.escape(TEMPORARY)}"
 _TEMPORARIES: Final = {
@@ -185,25 +188,28 @@ class Folder:
             "shard": list(part.shard),
             "total": part.total.dump(),
             "divisor": part.divisor.dump(),
+            "digest": f"{_DIGEST.decode()}{_BLANK.decode()}",
         }
         table = table.replace_schema_metadata({_META: json.dumps(told)})
         names = [n for n in ("class", "group", "prediction") if n in table.column_names]
+        content = io.BytesIO()
+        pq.write_table(
+            table, content, compression="lz4", use_dictionary=names, write_page_checksum=True
+        )
+        _seal(content)
         with replacing(self.part_path(part.shard.number)) as file:
-            pq.write_table(
-                table, file, compression="lz4", use_dictionary=names, write_page_checksum=True
-            )
+            file.write(content.getbuffer())
 
     def read_part(self, shard: Shard) -> Part | None:
         """What a shard left, None if it has to be computed: not there, damaged, of another run."""
-        path = self.part_path(shard.number)
         try:
-            with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                told = json.loads((file.schema_arrow.metadata or {}).get(_META, b"{}"))
-                whole = sum(batch.num_rows for batch in file.iter_batches(use_threads=False))
-        except (OSError, ValueError):  # pyarrow's ArrowInvalid is a ValueError
+            content = self.part_path(shard.number).read_bytes()
+        except OSError:
             return None
-        same = told.get("run") == self.identity and told.get("shard") == list(shard)
-        if not same or whole != shard.stop - shard.start:
+        if not _sealed(content):
+            return None
+        told = json.loads(pq.read_metadata(io.BytesIO(content)).metadata[_META])
+        if told["run"] != self.identity or told["shard"] != list(shard):
             return None
         return Part(shard, ExactSum.load(told["total"]), ExactSum.load(told["divisor"]))
 
@@ -234,6 +240,24 @@ class Folder:
         if inputs.task.gradients and not (self.path / GRADIENTS).exists():
             return dict.fromkeys(inputs.shards)
         return {shard: self.read_part(shard) for shard in inputs.shards}
+
+
+def _seal(content: io.BytesIO) -> None:
+    """Put a part's digest where the blank is, in what tells of the part, at its end."""
+    at = content.getvalue().rindex(_DIGEST + _BLANK) + len(_DIGEST)
+    digest = hashlib.sha256(content.getbuffer()).hexdigest()
+    content.seek(at)
+    content.write(digest.encode())
+
+
+def _sealed(content: bytes) -> bool:
+    """Whether a part is as it was written, to the bit."""
+    at = content.rfind(_DIGEST) + len(_DIGEST)
+    end = at + len(_BLANK)
+    digest = hashlib.sha256(memoryview(content)[:at])
+    digest.update(_BLANK)
+    digest.update(memoryview(content)[end:])
+    return digest.hexdigest().encode() == content[at:end]
 
 
 def check_version(path: Path, found: Mapping[str, Any]) -> None:

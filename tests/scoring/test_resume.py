@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ import pytest
 
 from lossd.scoring import InterruptedRunError, OutputError, Progress, ScoringError, resume, score
 from lossd.scoring.folder import Folder
+from lossd.scoring.inputs import Inputs
+from lossd.scoring.task import Task
 
 ROWS, SHARD = 60_000, 500
 PATIENCE = 120.0
@@ -190,6 +193,29 @@ def test_damaged_parts_are_computed_again(
         damaged.write_bytes(other.read_bytes())
     resume(out, report=False)
     assert everything(out) == undisturbed
+
+
+def test_every_bit_of_a_part_counts(tmp_path: Path) -> None:
+    """Those of its sums too, and of whatever else tells how it is to be read."""
+    np.save(tmp_path / "x.npy", np.arange(40.0))
+    np.save(tmp_path / "y.npy", np.zeros(40))
+    score("l1_loss", *files(tmp_path), out=tmp_path / "run", report=False)
+    task = Task.from_json(json.loads((tmp_path / "run/run.json").read_text())["task"])
+    with closing(Inputs(task)) as inputs, Folder.held(tmp_path / "run") as folder:
+        folder.begin(inputs)
+        (shard,) = inputs.shards
+        path = folder.part_path(0)
+        content = path.read_bytes()
+        part = folder.read_part(shard)
+        assert part
+        assert float(part.total) == sum(range(40))
+        for place in range(0, len(content), 7):
+            damaged = bytearray(content)
+            damaged[place] ^= 1 << place % 8
+            path.write_bytes(damaged)
+            assert folder.read_part(shard) is None, place
+        path.write_bytes(content[:-1])
+        assert folder.read_part(shard) is None
 
 
 def test_gradients_that_were_lost_are_computed_again(
@@ -396,6 +422,8 @@ def test_no_permission(data: Path, tmp_path: Path) -> None:
 import os
 from lossd.scoring import OutputError
 from lossd.scoring.folder import Folder
+from lossd.scoring.inputs import Inputs
+from lossd.scoring.task import Task
 from pathlib import Path
 if os.getuid() == 0:
     os.setuid(65534)
