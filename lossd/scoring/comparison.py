@@ -466,7 +466,7 @@ def compare(
         ScoringError: a run is not finished; the losses, rows, ids or classes differ; no row has
             two finite losses.
         SourceError: a file cannot be read.
-        OutputError: `out` cannot be written to.
+        OutputError: `out` cannot be written to, or holds a run.
     """
     run_a, run_b = Path(run_a), Path(run_b)
     for name, value, fits, range_ in (
@@ -476,6 +476,10 @@ def compare(
     ):
         if not fits:
             raise ScoringError(f"{name}={value} is outside its range: it must be {range_}")
+    if out is not None and (Path(out) / "summary.json").exists():
+        raise OutputError(
+            f"{out} holds a run, whose charts would be replaced: take another folder", field="out"
+        )
     first, second = summary_of(run_a), summary_of(run_b)
     apart = check_settings(first, second)
     whole = Whole(first["rows"], worst, origin_of(pairs(run_a, run_b)))

@@ -215,6 +215,13 @@ def test_runs_that_cannot_be_read(tmp_path: Path) -> None:
         compare(one, one, confidence=2)
 
 
+def test_a_runs_charts_are_not_replaced(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "a", np.ones(10))
+    with pytest.raises(OutputError, match="holds a run, .*: take another folder"):
+        compare(run, run, run)
+    assert not (run / "charts").exists()
+
+
 def test_sign_test() -> None:
     assert sign_test(8, 2) == pytest.approx(2 * (1 + 10 + 45) / 1024)
     whole = 2 * sum(math.comb(1_000, k) for k in range(481))
