@@ -146,7 +146,7 @@ def compiled(*signatures: str, **options: Any) -> Callable[[Callable[..., Any]],
 
     def compile_now(function: Callable[..., Any]) -> Any:
         dispatcher = njit(nogil=True, **options)(function)
-        dispatcher._cache = Cache(function, digest())
+        dispatcher._cache = Cache(function, digest(source_of(function)))
         for signature in signatures:
             dispatcher.compile(signature)
         dispatcher.disable_compile()

@@ -46,6 +46,9 @@ BARS: Final = 30
 COUNTED: Final = 15
 """A confusion matrix of as many classes has room for its counts."""
 
+DRAWN: Final = 1e300
+"""Numbers beyond are not drawn: there is no room to scale them."""
+
 STYLE: Final[Mapping[Any, Any]] = {
     "axes.axisbelow": True,
     "axes.edgecolor": FAINT,
@@ -114,6 +117,11 @@ def empty(words: str, height: float = 3.0) -> tuple[Figure, Axes]:
     return made, axes
 
 
+def drawable(*values: float) -> bool:
+    """Whether all are numbers that can be drawn."""
+    return all(abs(value) < DRAWN for value in values)
+
+
 def steps(axes: Axes, histogram: Summary, *, colour: str = BLUE) -> bool:
     """Draw a histogram; tells whether there was something to draw.
 
@@ -121,7 +129,7 @@ def steps(axes: Axes, histogram: Summary, *, colour: str = BLUE) -> bool:
     """
     edges = np.array([number(x) for x in histogram["edges"]])
     counts = np.array([number(x) for x in histogram["counts"]])
-    if not counts.sum() or not np.isfinite(edges).all():
+    if not counts.sum() or not drawable(*edges):
         return False
     if edges[0] == edges[-1]:  # every row has the same value
         wide = max(abs(edges[0]) * 0.05, 0.05)
@@ -165,7 +173,7 @@ def marks(axes: Axes, values: Mapping[str, tuple[Any, str, str]]) -> None:
     """Upright lines at values, each with its colour and dashes."""
     for name, (value, colour, dashes) in values.items():
         x = number(value)
-        if math.isfinite(x):
+        if drawable(x):
             label = f"{name} {brief(x)}"
             axes.axvline(x, color=colour, linestyle=dashes, linewidth=1.5, label=label)
     if axes.get_legend_handles_labels()[0]:
@@ -203,7 +211,7 @@ def ranked(entries: Sequence[Summary]) -> list[Summary]:
 
 def bars(summary: Summary, key: str, what: str, of: str) -> Figure | None:
     """Bars of the mean loss of classes or groups."""
-    entries = [e for e in ranked(summary.get(of, [])) if math.isfinite(number(e["mean"]))]
+    entries = [e for e in ranked(summary.get(of, [])) if drawable(number(e["mean"]))]
     if not entries:
         return None
     shown = entries[:BARS]
@@ -344,7 +352,7 @@ def residuals(summary: Summary) -> Figure | None:
     axes.set_xlabel(f"residual, in the target's units{more}")
     bias, rmse = number(block.get("bias")), number(block.get("rmse"))
     axes.axvline(0, color=INK, linewidth=0.9)
-    if math.isfinite(bias) and math.isfinite(rmse):
+    if drawable(bias, rmse):
         axes.axvspan(
             -rmse, rmse, color=ORANGE, alpha=0.25, lw=0, zorder=0.5, label=f"± RMSE {brief(rmse)}"
         )

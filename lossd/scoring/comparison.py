@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lossd.scoring.disk import strict
-from lossd.scoring.errors import ScoringError, SourceError
+from lossd.scoring.disk import read_json, strict
+from lossd.scoring.errors import OutputError, ScoringError, SourceError
+from lossd.scoring.exact import ExactSum, edges_between
 from lossd.scoring.inference import bootstrap, sign_test, theory
 
 Array = npt.NDArray[Any]
@@ -27,6 +28,8 @@ UNITS: Final = 2**14
 
 BATCH: Final = 2**16
 BINS: Final = 60
+FIRST: Final = 1001  # paired rows
+MOST: Final = float(np.finfo(np.float64).max)
 
 
 @dataclass(frozen=True)
@@ -92,13 +95,13 @@ def summary_of(folder: Path) -> dict[str, Any]:
     """
     path = folder / "summary.json"
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+        found = read_json(path)
+    except OutputError as error:  # here it is what is read
+        raise SourceError(str(error)) from error
+    if found is None:
         raise ScoringError(
             f"{folder} has no summary.json: the run is not finished, or it is no run's folder"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise SourceError(f"{path} cannot be read: {error}") from error
+        )
     if not isinstance(found, dict) or not {"loss", "rows"} <= found.keys():
         raise SourceError(f"{path} is no summary of a run")
     return found
@@ -186,14 +189,15 @@ class Pairs:
     row: Array
     a: Array
     b: Array
-    table: Any  # those rows of run A, for ids, classes and groups
+    table: Any  # those rows of run A, for ids, classes and groups; also if only run B has groups
     lacking: tuple[int, int]
     size: int  # of all these rows, those that lack a loss too
 
     @property
     def difference(self) -> Array:
         """B's losses less A's."""
-        return self.b - self.a
+        with np.errstate(over="ignore"):
+            return self.b - self.a
 
 
 def losses_of(batch: Any) -> Array:
@@ -209,9 +213,23 @@ def pairs(run_a: Path, run_b: Path) -> Iterator[Pairs]:
         a, b = losses_of(x), losses_of(y)
         fine = np.isfinite(a) & np.isfinite(b)
         lacking = (int((~np.isfinite(a)).sum()), int((~np.isfinite(b)).sum()))
-        kept = x if fine.all() else x.filter(pa.array(fine))
+        told = x
+        if "group" in y.schema.names and "group" not in x.schema.names:
+            told = x.append_column("group", y.column("group"))
+        kept = told if fine.all() else told.filter(pa.array(fine))
         row = np.asarray(x.column("row"))[fine]
         yield Pairs(row, a[fine], b[fine], kept, lacking, len(a))
+
+
+def origin_of(some: Iterator[Pairs]) -> float:
+    """The median of the first differences: near the mean, and no row that is far away moves it."""
+    first = np.zeros(0)
+    for one in some:
+        first = np.append(first, one.difference)[:FIRST]
+        if len(first) == FIRST:
+            break
+    first = first[np.abs(first) < 1e150]  # their squares are numbers
+    return float(np.median(first)) if len(first) else 0.0
 
 
 class Tally:
@@ -233,23 +251,33 @@ class Tally:
         need = int(places.max(initial=-1)) + 1 - self.numbers.shape[1]
         if need > 0:
             self.numbers = np.pad(self.numbers, ((0, 0), (0, max(need, 64))))
-        away = some.difference - self.origin
-        for total, values in zip(
-            self.numbers, (np.ones(len(away)), some.a, some.b, away, away * away), strict=True
-        ):
-            np.add.at(total, places, values)
+        with np.errstate(over="ignore", invalid="ignore"):  # of huge losses
+            away = some.difference - self.origin
+            for total, values in zip(
+                self.numbers, (np.ones(len(away)), some.a, some.b, away, away * away), strict=True
+            ):
+                np.add.at(total, places, values)
 
     def of(self, place: Any, confidence: float) -> dict[str, float]:
         """Means of a unit, or of all with slice(None), and Student's interval."""
-        count, a, b, away, square = (math.fsum(np.atleast_1d(n[place])) for n in self.numbers)
+        count, a, b, away, square = (summed(n[place]) for n in self.numbers)
         if not count:
             return {}
         middle = away / count
-        variance = max(square - count * middle**2, 0.0) / max(count - 1, 1)
+        variance = max(square - count * middle * middle, 0.0) / max(count - 1, 1)
         said: dict[str, float] = {"count": int(count), "a": a / count, "b": b / count}
         said |= {"difference": self.origin + middle, "std": math.sqrt(variance)}
         within = theory(said["difference"], variance, int(count), confidence)
         return said | {"low": within.low, "high": within.high}
+
+
+def summed(values: Any) -> float:
+    """A number, or the sum of several, rounded once; infinite beyond float64."""
+    if np.ndim(values) == 0:
+        return float(values)
+    total = ExactSum()
+    total.add(values)
+    return float(total)
 
 
 class Named:
@@ -325,7 +353,7 @@ class Extremes:
             entry: dict[str, Any] = {"row": int(some.row[k])}
             entry |= {key: some.table.column(key)[k].as_py() for key in keys}
             entry |= {"a": float(some.a[k]), "b": float(some.b[k])}
-            self.kept.append(entry | {"difference": float(some.b[k] - some.a[k])})
+            self.kept.append(entry | {"difference": self.sign * float(size[k])})
         self.kept.sort(key=lambda e: (-self.sign * e["difference"], e["row"]))
         del self.kept[self.most :]
 
@@ -367,7 +395,7 @@ def span(low: float, high: float, bins: int) -> Array:
     if not low < high:
         wide = max(abs(low) * 0.05, 0.05)
         low, high = low - wide, high + wide
-    return np.linspace(low, high, bins + 1)
+    return edges_between(max(low, -MOST), min(high, MOST), bins)
 
 
 def drawn(
@@ -438,7 +466,7 @@ def compare(
         ScoringError: a run is not finished; the losses, rows, ids or classes differ; no row has
             two finite losses.
         SourceError: a file cannot be read.
-        OutputError: `out` cannot be written to.
+        OutputError: `out` cannot be written to, or holds a run.
     """
     run_a, run_b = Path(run_a), Path(run_b)
     for name, value, fits, range_ in (
@@ -448,25 +476,23 @@ def compare(
     ):
         if not fits:
             raise ScoringError(f"{name}={value} is outside its range: it must be {range_}")
+    if out is not None and (Path(out) / "summary.json").exists():
+        raise OutputError(
+            f"{out} holds a run, whose charts would be replaced: take another folder", field="out"
+        )
     first, second = summary_of(run_a), summary_of(run_b)
     apart = check_settings(first, second)
-    whole: Whole | None = None
-    waiting, rows = [0, 0], 0
+    whole = Whole(first["rows"], worst, origin_of(pairs(run_a, run_b)))
+    rows = 0
     for some in pairs(run_a, run_b):
         rows += some.size
-        if whole is None:
-            if not len(some.row):
-                waiting = [n + m for n, m in zip(waiting, some.lacking, strict=True)]
-                continue
-            whole = Whole(first["rows"], worst, float(some.difference[0]))
         whole.add(some)
     if rows != first["rows"]:
         raise SourceError(f"losses/ has {rows:,} rows, summary.json speaks of {first['rows']:,}")
-    if whole is None:
+    counts = {"paired": sum(whole.signs)} | dict(zip("ab", whole.lacking, strict=True))
+    if not counts["paired"]:
         raise ScoringError("no row has a finite loss in both runs")
     made = compared(whole, lambda: pairs(run_a, run_b), resamples, confidence)
-    lacking = {k: n + m for k, n, m in zip("ab", whole.lacking, waiting, strict=True)}
-    counts = {"paired": sum(whole.signs)} | lacking
     names = {"a": str(run_a), "b": str(run_b), "loss": first["loss"], "rows": first["rows"]}
     result = Comparison(**names, parameters=apart, counts=counts, **made)
     if out is not None:

@@ -14,10 +14,12 @@ from lossd import __version__
 from lossd.scoring.charts import (
     BARS,
     BLUE,
+    DRAWN,
     INK,
     RED,
     WIDTH,
     Chart,
+    drawable,
     empty,
     legend,
     marks,
@@ -74,11 +76,12 @@ def percent(made: Comparison) -> str:
     return f"{100 * made.confidence:.4g}\N{NO-BREAK SPACE}%"
 
 
-def differences(made: Comparison) -> Figure:
+def differences(made: Comparison) -> Figure | None:
     """How the rows' differences are spread."""
     block = made.differences
     drawing, axes = empty("Difference of each row: B less A")
-    steps(axes, block)
+    if not steps(axes, block):
+        return None
     beyond = block["below"] + block["above"]
     more = f" ({beyond:,} rows beyond are not drawn)" if beyond else ""
     axes.set_xlabel(f"loss in B less loss in A{more}")
@@ -89,7 +92,11 @@ def differences(made: Comparison) -> Figure:
 
 def forest(made: Comparison, key: str) -> Figure | None:
     """Mean differences of classes or groups with their intervals."""
-    entries = made.classes if key == "class" else made.groups
+    entries = [
+        e
+        for e in (made.classes if key == "class" else made.groups)
+        if not any(abs(e[name]) > DRAWN for name in ("difference", "low", "high"))
+    ]
     if not entries:
         return None
     shown = sorted(entries[:BARS], key=lambda e: e["difference"])
@@ -122,10 +129,12 @@ def forest(made: Comparison, key: str) -> Figure | None:
     return drawing
 
 
-def plane(made: Comparison) -> Figure:
+def plane(made: Comparison) -> Figure | None:
     """The rows by their losses in both runs."""
     block = made.plane
     edges, counts = np.array(block["edges"]), np.array(block["counts"], dtype=np.float64)
+    if not drawable(*edges):
+        return None
     drawing = Figure(figsize=(WIDTH, 4.2), layout="constrained")
     title(drawing, "Each row's loss in both runs")
     axes = drawing.subplots()

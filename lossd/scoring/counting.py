@@ -7,9 +7,11 @@ from lossd.kernels import cache
 
 @cache.compiled(
     "void(int64[::1], Array(float64, 1, 'C', readonly=True), boolean[::1], boolean[::1], "
-    "boolean[::1], float64[:, ::1])"
+    "boolean[::1], boolean[::1], float64[:, ::1])"
 )
-def add_losses(place: Any, losses: Any, finite: Any, scored: Any, right: Any, totals: Any) -> None:
+def add_losses(
+    place: Any, losses: Any, finite: Any, scored: Any, judged: Any, right: Any, totals: Any
+) -> None:
     """Add rows to their class or group.
 
     Args:
@@ -17,8 +19,10 @@ def add_losses(place: Any, losses: Any, finite: Any, scored: Any, right: Any, to
         losses: float64[R].
         finite: bool[R], whether a loss is a number.
         scored: bool[R], whether there is one.
+        judged: bool[R], whether there is a class.
         right: bool[R], whether the prediction is the class.
-        totals: float64[4, K], out: finite losses, their sum, scored rows, right ones among them.
+        totals: float64[5, K], out: finite losses, their sum, scored rows, rows with a class, right
+            ones among them.
     """
     for i in range(place.size):
         k = place[i]
@@ -27,9 +31,10 @@ def add_losses(place: Any, losses: Any, finite: Any, scored: Any, right: Any, to
         if finite[i]:
             totals[0, k] += 1
             totals[1, k] += losses[i]
-        if scored[i]:
-            totals[2, k] += 1
-            totals[3, k] += right[i]
+        totals[2, k] += scored[i]
+        if judged[i]:
+            totals[3, k] += 1
+            totals[4, k] += right[i]
 
 
 @cache.compiled(
@@ -37,14 +42,14 @@ def add_losses(place: Any, losses: Any, finite: Any, scored: Any, right: Any, to
     "Array(float32, 1, 'C', readonly=True), boolean, float64[:, ::1])"
 )
 def add_reliability(
-    truth: Any, predicted: Any, scored: Any, sure: Any, binary: bool, sums: Any
+    truth: Any, predicted: Any, told: Any, sure: Any, binary: bool, sums: Any
 ) -> None:
     """Add rows to the bins of a reliability diagram.
 
     Args:
         truth: int64[R], classes.
         predicted: int64[R].
-        scored: bool[R], whether a row has a class.
+        told: bool[R], whether a row has a class and a prediction.
         sure: float32[R], the probability of the prediction, or of class 1.
         binary: whether it is that of class 1.
         sums: float64[3, B], out: rows, their probabilities, how often they are right.
@@ -52,7 +57,7 @@ def add_reliability(
     bins = sums.shape[1]
     for i in range(truth.size):
         p = sure[i]
-        if not (scored[i] and 0 <= p <= 1):
+        if not (told[i] and 0 <= p <= 1):
             continue
         k = min(int(p * bins), bins - 1)
         sums[0, k] += 1

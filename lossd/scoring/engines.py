@@ -23,7 +23,6 @@ TRIES: Final = 5
 """How often in a row a server may fail to answer before it is given up."""
 
 _FIRST_PAUSE: Final = 0.2  # seconds before a server is asked again; twice as long each time
-_POLL: Final = 0.2  # seconds in which Ctrl-C is noticed
 
 
 class Engine(Protocol):
@@ -78,7 +77,7 @@ class _Work:
         self._waiting: queue.SimpleQueue[Shard | None] = queue.SimpleQueue()
         for shard in shards:
             self._waiting.put(shard)
-        self._done: queue.SimpleQueue[Kept] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[Kept | None] = queue.SimpleQueue()  # None: a worker ended
 
     def end(self, workers: int) -> None:
         """Have all workers end."""
@@ -88,11 +87,12 @@ class _Work:
 
     def results(self, workers: Sequence[Future[None]]) -> Iterator[Kept]:
         """What comes of all shards; the first worker's error is raised."""
+        for worker in workers:
+            worker.add_done_callback(lambda _: self._done.put(None))
         left = self._count
         while left:
-            try:
-                kept = self._done.get(timeout=_POLL)
-            except queue.Empty:
+            kept = self._done.get()
+            if kept is None:
                 _raise_failure(workers)
             else:
                 left -= 1

@@ -18,6 +18,9 @@ from lossd.kernels import cache
 _PIECES: Final = 68  # of 32 bits: 2098 bits of a float64's range, and room for carries
 _AT_ONCE: Final = 1 << 28  # numbers of which no piece can overflow
 _UNIT: Final = 1 << 1074
+_LARGE: Final = 2.0**480  # up to here, and down to its inverse, squares and their rests are exact
+_FAR: Final = 600  # numbers beyond are there when they are shifted by so many bits
+_HALVES: Final = 2.0**27 + 1  # cuts a number into two of half the bits
 
 
 @cache.compiled("void(Array(float64, 1, 'C', readonly=True), int64[::1], int64[::1])")
@@ -42,6 +45,28 @@ def _add(values: Any, pieces: Any, others: Any) -> None:
         pieces[at] += sign * (low & 0xFFFFFFFF)
         pieces[at + 1] += sign * ((low >> 32) + (high & 0xFFFFFFFF))
         pieces[at + 2] += sign * (high >> 32)
+
+
+@cache.compiled("boolean(Array(float64, 1, 'C', readonly=True), float64[::1], float64[::1])")
+def _square(values: Any, squares: Any, rests: Any) -> bool:
+    """Squares, which have twice as many bits, as float64 numbers and what those lack.
+
+    False if a number is too large or too small for that.
+
+    References:
+        T. J. Dekker: A floating-point technique for extending the available precision, 1971.
+    """
+    for i in range(values.size):
+        x = values[i]
+        size = abs(x)
+        if size >= _LARGE or 0 < size < 1 / _LARGE:
+            return False
+        high = x * _HALVES - (x * _HALVES - x)
+        low = x - high
+        square = x * x
+        squares[i] = square
+        rests[i] = ((high * high - square) + 2 * high * low) + low * low
+    return True
 
 
 @dataclass
@@ -119,6 +144,50 @@ class ExactSum:
         """A sum that was dumped."""
         units, nan, positive, negative = dumped
         return cls(int(units, 16), nan, positive, negative)
+
+
+class SumOfSquares:
+    """The sum of the squares of float64 numbers, without any rounding; all are finite."""
+
+    def __init__(self) -> None:
+        self._sums = {shift: ExactSum() for shift in (0, -_FAR, _FAR)}
+
+    def add(self, values: npt.NDArray[np.float64]) -> None:
+        """Add the squares of an array's numbers; of far ones in other units."""
+        squares, rests = np.empty((2, values.size))
+        if _square(values, squares, rests):
+            self._sums[0].add(squares)
+            if rests.any():
+                self._sums[0].add(rests)
+            return
+        size = np.abs(values)
+        large, small = size >= _LARGE, (size < 1 / _LARGE) & (size > 0)
+        for shift, mine in ((0, ~large & ~small), (-_FAR, large), (_FAR, small)):
+            near = np.ldexp(values[mine], shift)
+            squares, rests = np.empty((2, near.size))
+            _square(near, squares, rests)
+            self._sums[shift].add(squares)
+            self._sums[shift].add(rests)
+
+    @property
+    def value(self) -> Fraction:
+        """The sum."""
+        return sum(
+            (each.finite * Fraction(4) ** -shift for shift, each in self._sums.items()), Fraction()
+        )
+
+
+def edges_between(low: float, high: float, bins: int) -> npt.NDArray[np.float64]:
+    """Edges of bins of equal width; both ends may be as far apart as float64 numbers are."""
+    edges: npt.NDArray[np.float64] = 2 * np.linspace(low / 2, high / 2, bins + 1)
+    return edges
+
+
+def root(value: Fraction) -> float:
+    """The square root, also of what is itself too large or too small for a float64."""
+    shift = (value.numerator.bit_length() - value.denominator.bit_length()) // 2
+    half = Fraction(math.sqrt(value / Fraction(4) ** shift))
+    return rounded(half * Fraction(2) ** shift)
 
 
 def rounded(value: Fraction) -> float:

@@ -1,14 +1,16 @@
 """A run's folder: its manifest, its parts, and how both survive a kill at any moment.
 
 A file appears under its name only when it is whole and on disk: it is written under another name,
-synchronised and renamed. A part carries the identity of its run and its own checksums, so that
-what is there says what has been done.
+synchronised and renamed. A part carries the identity of its run and a digest of all its bytes, so
+that what is there says what has been done.
 """
 
 import contextlib
 import fcntl
 import hashlib
+import io
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -33,7 +35,19 @@ TIMING: Final = "timing.json"
 GRADIENTS: Final = "gradients.npy"
 LOSSES: Final = "losses"
 
+REPORT: Final = "report.html"
+LOCK: Final = ".lock"
+
 _META: Final = b"lossd"
+_DIGEST: Final = b"sha256:"  # in a part's metadata, before the digest of the part
+_BLANK: Final = b"0" * 64  # what stands for it while it is computed
+_PART: Final = r"part-\d{6,}\.parquet"
+_UNFINISHED: Final = rf"\.\d+{re.escape(TEMPORARY)}"
+_TEMPORARIES: Final = {
+    "": f"({'|'.join(map(re.escape, (MANIFEST, SUMMARY, TIMING, REPORT)))}){_UNFINISHED}",
+    LOSSES: f"{_PART}{_UNFINISHED}",
+}
+"""What a run that was killed may have left, by subfolder: names as `disk.replacing` makes them."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +94,7 @@ class Folder:
         """
         with writing(path):
             path.mkdir(parents=True, exist_ok=True)
-            lock = (path / ".lock").open("a")
+            lock = (path / LOCK).open("a")
         with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -106,30 +120,31 @@ class Folder:
         """
         self.described = wanted = described(inputs)
         found = self.manifest()
-        if found is not None and not overwrite:
-            self._check_same(found, wanted)
+        if found is None:
+            self._check_empty()
         elif overwrite:
             self._clear()
-        elif foreign := sorted(p.name for p in self.path.iterdir() if p.name != ".lock"):
+        else:
+            self._check_same(found, wanted)
+        self.identity = hashlib.sha256(_canonical(wanted)).hexdigest()
+        if found is None or overwrite:  # first of all: without it the folder is no run's
+            write_json(self.path / MANIFEST, wanted)
+        with writing(self.path):
+            (self.path / LOSSES).mkdir(exist_ok=True)
+        self._remove(_TEMPORARIES)
+
+    def _check_empty(self) -> None:
+        """Refuse a folder that holds more than a run leaves that was killed as it began."""
+        with writing(self.path):
+            foreign = sorted(p.name for p in self.path.iterdir() if not _just_begun(p))
+        if foreign:
             raise OutputError(
                 f"{self.path} holds other things ({', '.join(foreign[:3])}): take an empty folder",
                 field="out",
             )
-        self.identity = hashlib.sha256(_canonical(wanted)).hexdigest()
-        with writing(self.path):
-            (self.path / LOSSES).mkdir(exist_ok=True)
-            for left in self.path.rglob(f"*{TEMPORARY}"):
-                left.unlink()
-        if found is None or overwrite:
-            write_json(self.path / MANIFEST, wanted)
 
     def _check_same(self, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-        if found.get("format") != FORMAT or found.get("lossd") != wanted["lossd"]:
-            raise OutputError(
-                f"{self.path} holds a run of lossd {found.get('lossd')}, this is "
-                f"{wanted['lossd']}: --overwrite begins anew",
-                field="out",
-            )
+        check_version(self.path, found)
         differences = Task.from_json(wanted["task"]).differences(Task.from_json(found["task"]))
         if differences:
             raise OutputError(
@@ -146,13 +161,19 @@ class Folder:
                 )
 
     def _clear(self) -> None:
-        """Remove what a run writes, and nothing else."""
+        """Remove what a run writes, and nothing else; its manifest stays until it is replaced."""
+        from lossd.scoring.charts import CHARTS  # matplotlib comes with it
+
+        whole = "|".join(map(re.escape, (SUMMARY, TIMING, GRADIENTS, REPORT)))
+        self._remove({"": whole, LOSSES: _PART, "charts": rf"({'|'.join(CHARTS)})\.png"})
+
+    def _remove(self, names: Mapping[str, str]) -> None:
+        """Remove the files whose whole names these patterns match, each in its subfolder."""
         with writing(self.path):
-            for name in (SUMMARY, TIMING, GRADIENTS, MANIFEST, "report.html"):
-                (self.path / name).unlink(missing_ok=True)
-            for pattern in (f"{LOSSES}/part-*.parquet*", "charts/*.png"):
-                for file in self.path.glob(pattern):
-                    file.unlink()
+            for subfolder, pattern in names.items():
+                for file in (self.path / subfolder).glob("*"):
+                    if re.fullmatch(pattern, file.name) and not file.is_dir():
+                        file.unlink()
 
     # --- parts ----------------------------------------------------------------------------------
 
@@ -167,27 +188,28 @@ class Folder:
             "shard": list(part.shard),
             "total": part.total.dump(),
             "divisor": part.divisor.dump(),
+            "digest": f"{_DIGEST.decode()}{_BLANK.decode()}",
         }
         table = table.replace_schema_metadata({_META: json.dumps(told)})
         names = [n for n in ("class", "group", "prediction") if n in table.column_names]
+        content = io.BytesIO()
+        pq.write_table(
+            table, content, compression="lz4", use_dictionary=names, write_page_checksum=True
+        )
+        _seal(content)
         with replacing(self.part_path(part.shard.number)) as file:
-            pq.write_table(
-                table, file, compression="lz4", use_dictionary=names, write_page_checksum=True
-            )
+            file.write(content.getbuffer())
 
     def read_part(self, shard: Shard) -> Part | None:
         """What a shard left, None if it has to be computed: not there, damaged, of another run."""
-        path = self.part_path(shard.number)
         try:
-            with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                told = json.loads((file.schema_arrow.metadata or {}).get(_META, b"{}"))
-                whole = sum(batch.num_rows for batch in file.iter_batches(use_threads=False))
-        except FileNotFoundError:
+            content = self.part_path(shard.number).read_bytes()
+        except OSError:
             return None
-        except (OSError, ValueError):  # pyarrow's ArrowInvalid is a ValueError
+        if not _sealed(content):
             return None
-        same = told.get("run") == self.identity and told.get("shard") == list(shard)
-        if not same or whole != shard.stop - shard.start:
+        told = json.loads(pq.read_metadata(io.BytesIO(content)).metadata[_META])
+        if told["run"] != self.identity or told["shard"] != list(shard):
             return None
         return Part(shard, ExactSum.load(told["total"]), ExactSum.load(told["divisor"]))
 
@@ -220,6 +242,38 @@ class Folder:
         return {shard: self.read_part(shard) for shard in inputs.shards}
 
 
+def _seal(content: io.BytesIO) -> None:
+    """Put a part's digest where the blank is, in what tells of the part, at its end."""
+    at = content.getvalue().rindex(_DIGEST + _BLANK) + len(_DIGEST)
+    digest = hashlib.sha256(content.getbuffer()).hexdigest()
+    content.seek(at)
+    content.write(digest.encode())
+
+
+def _sealed(content: bytes) -> bool:
+    """Whether a part is as it was written, to the bit."""
+    at = content.rfind(_DIGEST) + len(_DIGEST)
+    end = at + len(_BLANK)
+    digest = hashlib.sha256(memoryview(content)[:at])
+    digest.update(_BLANK)
+    digest.update(memoryview(content)[end:])
+    return digest.hexdigest().encode() == content[at:end]
+
+
+def check_version(path: Path, found: Mapping[str, Any]) -> None:
+    """Check that a manifest is of this version of lossd.
+
+    Raises:
+        OutputError: it is of another.
+    """
+    if found.get("format") != FORMAT or found.get("lossd") != __version__:
+        raise OutputError(
+            f"{path} holds a run of lossd {found.get('lossd')}, this is {__version__}: "
+            "--overwrite begins anew",
+            field="out",
+        )
+
+
 def described(inputs: Inputs) -> dict[str, Any]:
     """A run's manifest."""
     return {
@@ -230,6 +284,13 @@ def described(inputs: Inputs) -> dict[str, Any]:
         "rows": inputs.rows,
         "shards": [shard.stop for shard in inputs.shards],
     }
+
+
+def _just_begun(path: Path) -> bool:
+    """Whether a run that was killed before it had a manifest may have left this."""
+    if path.name == LOSSES and path.is_dir():
+        return not any(path.iterdir())
+    return path.name == LOCK or re.fullmatch(_TEMPORARIES[""], path.name) is not None
 
 
 def _canonical(content: Mapping[str, Any]) -> bytes:

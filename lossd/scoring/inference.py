@@ -51,14 +51,15 @@ def bootstrap(
     at_once = max(1, 2**21 // units)
     means = np.empty(resamples)
     equal = bool((counts == counts[0]).all())
-    for start in range(0, resamples, at_once):
-        some = means[start : start + at_once]
-        drawn = rng.integers(0, units, (len(some), units))
-        rows = units * counts[0] if equal else counts[drawn].sum(axis=1)
-        some[:] = sums[drawn].sum(axis=1) / rows
     far = math.sqrt(units / (units - 1)) * student((1 + confidence) / 2, units - 1)
     tail = NormalDist().cdf(-far)
-    low, high = np.quantile(means, [tail, 1 - tail])
+    with np.errstate(over="ignore", invalid="ignore"):  # of huge values
+        for start in range(0, resamples, at_once):
+            some = means[start : start + at_once]
+            drawn = rng.integers(0, units, (len(some), units))
+            rows = units * counts[0] if equal else counts[drawn].sum(axis=1)
+            some[:] = sums[drawn].sum(axis=1) / rows
+        low, high = np.quantile(means, [tail, 1 - tail])
     return Interval(float(low), float(high))
 
 

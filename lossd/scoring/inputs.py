@@ -12,6 +12,7 @@ from lossd.engine import outline
 from lossd.plan import SAMPLE_WEIGHT, Plan
 from lossd.scoring.errors import ScoringError, SourceError
 from lossd.scoring.readers import fingerprint, open_source
+from lossd.scoring.readers.kinds import TEXT
 from lossd.scoring.sources import Source
 from lossd.scoring.task import Task
 from lossd.spec import Classes, Elementwise, Loss, Rowwise, find, registry
@@ -84,6 +85,7 @@ class Inputs:
         self.ids = _opened(task.ids, "ids", text=True) if task.ids else None
         self.groups = _opened(task.groups, "groups", text=True) if task.groups else None
         self._check_rows()
+        self._check_ids()
         self._check_loss()
         self.block_rows = max(1, BLOCK_BYTES // row_bytes(first))
         self.shards = cut(self.rows, row_bytes(first), first.cuts, task.shard_rows)
@@ -136,6 +138,13 @@ class Inputs:
                     f"{key} must have one value a row, not {source.shape}: {source.files[0]}",
                     field=key,
                 )
+
+    def _check_ids(self) -> None:
+        if self.ids and self.ids.dtype != TEXT and self.ids.dtype.kind not in "iu":
+            raise SourceError(
+                f"ids must be whole numbers or text, not {self.ids.dtype}: {self.ids.files[0]}",
+                field="ids",
+            )
 
     def _check_loss(self) -> None:
         """Check that each row has a loss of its own."""

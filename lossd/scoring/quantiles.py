@@ -5,6 +5,7 @@ each pass, as a radix sort does.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from fractions import Fraction
 from typing import Any, Final
 
 import numpy as np
@@ -48,15 +49,20 @@ def order_statistics(values: Values, ranks: Sequence[int], dtype: npt.DTypeLike)
 def quantiles(
     values: Values, count: int, probabilities: Sequence[float], dtype: npt.DTypeLike
 ) -> list[float]:
-    """Quantiles of `count` numbers, interpolated as `numpy.quantile` does by default."""
+    """Quantiles of `count` numbers, as `numpy.quantile` interpolates by default; rounded once."""
     places = [p * (count - 1) for p in probabilities]
     lower = [int(place) for place in places]
     ranks = sorted({*lower, *(min(rank + 1, count - 1) for rank in lower)})
     at = dict(zip(ranks, order_statistics(values, ranks, dtype), strict=True))
     return [
-        at[rank] + (at[min(rank + 1, count - 1)] - at[rank]) * (place - rank)
+        _between(at[rank], at[min(rank + 1, count - 1)], place - rank)
         for rank, place in zip(lower, places, strict=True)
     ]
+
+
+def _between(low: float, high: float, part: float) -> float:
+    """What lies between two numbers, however far they are from each other."""
+    return float(Fraction(low) + (Fraction(high) - Fraction(low)) * Fraction(part))
 
 
 def _ascending(piece: Array, word: np.dtype[Any]) -> Array:

@@ -85,6 +85,13 @@ def warnings(summary: Summary) -> Iterator[Band]:
             f"{figure(counts['ignored'])}{whole} rows ignored",
             "Their labels say to (ignore_index): they count in no number here.",
         )
+    unpredicted = summary.get("classification", {}).get("unpredicted", 0)
+    if unpredicted:
+        yield Band(
+            f"{figure(unpredicted)} row{'s' * (unpredicted > 1)} without a prediction",
+            "Their predictions hold NaN: they count as wrong in the accuracy, and are neither "
+            "among the mistakes nor in the calibration.",
+        )
 
 
 def found(entry: Summary) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from lossd_client.errors import ParameterError
 
 from lossd.kernels import runtime
@@ -21,6 +22,7 @@ from lossd.scoring.folder import (
     TIMING,
     Folder,
     Part,
+    check_version,
 )  # fmt: skip
 from lossd.scoring.inputs import Inputs, Shard
 from lossd.scoring.scorer import Spent
@@ -151,7 +153,10 @@ def score(
     task = Task(
         loss=loss,
         tensors={name: named(source) for name, source in given.items()},
-        parameters=dict(parameters),
+        parameters={
+            key: value.item() if isinstance(value, np.generic) else value
+            for key, value in parameters.items()
+        },
         sample_weight=named(sample_weight),
         ids=named(ids),
         groups=named(group_by),
@@ -179,6 +184,7 @@ def resume(
     manifest = read_json(Path(out) / MANIFEST)
     if manifest is None:
         raise OutputError(f"{out} holds no run to go on with", field="out")
+    check_version(Path(out), manifest)
     return run(
         Task.from_json(manifest["task"]),
         Path(out),

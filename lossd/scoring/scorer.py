@@ -19,11 +19,17 @@ from lossd.plan import Plan
 from lossd.scoring.errors import InterruptedRunError
 from lossd.scoring.exact import ExactSum
 from lossd.scoring.inputs import Inputs, Shard, located, row_bytes
+from lossd.scoring.readers.kinds import TEXT
 from lossd.scoring.sources import Shape, Source
 
 Array = npt.NDArray[Any]
 
 _FEW: Final = 64  # bytes of a row
+_SEEN: Final = 16.0  # a loss whose rounding to float32 is seen in the sixth digit of a confidence
+_NONE: Final = -1  # stands for no class until there is a table, which has nulls
+
+_CLASSES: Final = ("class", "prediction")
+_SHARES: Final = ("confidence", "probability")
 
 
 class Evaluator(NamedTuple):
@@ -220,12 +226,32 @@ class Scorer:
         scores = widened(arrays[inputs.input])
         rows = np.arange(len(scores))
         best = scores.argmax(1)
-        told |= {"best": best, "top": scores[rows, best]}
-        if inputs.predicts == "logits":
-            # softmax(x)[best] from what the loss has computed already: its sum of exponentials
-            labels = np.where(self._kept(arrays["target"]), arrays["target"], 0)
-            told |= {"at_label": scores[rows, labels], "surprise": self._surprise(arrays, losses)}
+        top = scores[rows, best].astype(np.float64)
+        told["prediction"] = np.where(
+            np.isnan(top), _NONE, best
+        )  # argmax takes NaN for the largest
+        with np.errstate(over="ignore", invalid="ignore"):  # infinite scores are not news
+            if inputs.predicts == "logits":
+                told["confidence"] = self._confidence(scores, top, arrays, losses)
+            elif inputs.predicts == "log-probabilities":
+                told["confidence"] = np.exp(top)
         return told
+
+    def _confidence(
+        self, scores: Array, top: Array, arrays: Mapping[str, Array], losses: Array
+    ) -> Array:
+        """The largest of softmax(x): from the sum of exponentials that the loss has computed.
+
+        Where the loss is large, its rounding would be seen; there the sum is computed anew.
+        """
+        kept = self._kept(arrays["target"])
+        labels = np.where(kept, arrays["target"], 0)
+        surprise = self._surprise(arrays, losses)
+        found: Array = np.exp(top - scores[np.arange(len(scores)), labels] - surprise)
+        anew = np.flatnonzero(kept & ~(surprise < _SEEN))
+        away = scores[anew].astype(np.float64) - top[anew, None]
+        found[anew] = 1 / np.exp(away).sum(1)
+        return np.minimum(found, 1, out=found)
 
     def _kept(self, labels: Array) -> Array:
         """Which labels are not ignored."""
@@ -260,7 +286,8 @@ class Scorer:
             name: np.concatenate([block.told[name] for block in blocks]) for name in blocks[0].told
         }
         total = ExactSum()
-        sums = losses.reshape(len(losses), -1).sum(1, dtype=np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):  # of huge and of infinite losses
+            sums = losses.reshape(len(losses), -1).sum(1, dtype=np.float64)
         total.add(sums)
         count: Array | int = losses[0].size
         missing = None
@@ -272,43 +299,49 @@ class Scorer:
         return Scored(shard, self._table(shard, columns, missing), total, divisor, gradients, spent)
 
     def _columns(self, told: Mapping[str, Array]) -> dict[str, Array]:
-        """What a table has beside the losses; NumPy's warnings of infinite logits are not news."""
+        """What a table has beside the losses."""
         kind, predicts = self._inputs.kind, self._inputs.predicts
-        with np.errstate(over="ignore", invalid="ignore"):
-            if kind == "classification":
-                columns = {
-                    "class": told["target"].astype(np.int64),
-                    "prediction": told["best"].astype(np.int64),
-                }
-                top = told["top"].astype(np.float64)
-                if predicts == "logits":
-                    top = top - told["at_label"] - told["surprise"]
-                if predicts != "scores":
-                    columns["confidence"] = np.exp(top).astype(np.float32)
-                return columns
-            if kind not in ("binary", "regression"):
-                return {}
-            x, y = (widened(told[n]).reshape(-1).astype(np.float64) for n in ("input", "target"))
-            if kind == "regression":
-                return {"input": x, "target": y}
+        if kind == "classification":
+            kept = self._kept(told["target"])
+            columns = {"class": np.where(kept, told["target"].astype(np.int64), _NONE)}
+            columns["prediction"] = told["prediction"].astype(np.int64)
+            if "confidence" in told:
+                sure = np.where(kept, told["confidence"], np.nan)
+                columns["confidence"] = sure.astype(np.float32)
+            return columns
+        if kind not in ("binary", "regression"):
+            return {}
+        x, y = (widened(told[n]).reshape(-1).astype(np.float64) for n in ("input", "target"))
+        if kind == "regression":
+            return {"input": x, "target": y}
+        with np.errstate(over="ignore"):
             odds = x if predicts == "probability" else 1 / (1 + np.exp(-x))
-            return {
-                "class": (y >= 0.5).astype(np.int64),
-                "prediction": (odds >= 0.5).astype(np.int64),
-                "probability": odds.astype(np.float32),
-            }
+        return {
+            "class": _sides(y),
+            "prediction": _sides(odds),
+            "probability": odds.astype(np.float32),
+        }
 
     def _table(self, shard: Shard, columns: Mapping[str, Array], missing: Array | None) -> pa.Table:
         inputs = self._inputs
-        masks = dict.fromkeys(("loss", "class", "confidence"), missing)
+        masks = {name: columns[name] == _NONE for name in _CLASSES if name in columns}
+        masks |= {name: np.isnan(columns[name]) for name in _SHARES if name in columns}
+        masks |= {"loss": missing}
         told = {name: pa.array(each, mask=masks.get(name)) for name, each in columns.items()}
         told["row"] = pa.array(np.arange(shard.start, shard.stop, dtype=np.int64))
         if inputs.ids:
             ids = inputs.ids.read(shard.start, shard.stop)
-            told["id"] = pa.array(ids, pa.string() if ids.dtype == object else pa.int64())
+            kind = pa.uint64() if ids.dtype == np.uint64 else pa.int64()
+            told["id"] = pa.array(ids, pa.string() if ids.dtype == TEXT else kind)
         if inputs.groups:
             groups = inputs.groups.read(shard.start, shard.stop)
-            told["group"] = pa.array(groups.astype(str), pa.string())
+            told["group"] = pa.array(groups if groups.dtype == TEXT else groups.astype(str))
         order = ("row", "id", "loss", "class", "group")
         names = [n for n in order if n in told] + [n for n in told if n not in order]
         return pa.table({name: told[name] for name in names})
+
+
+def _sides(shares: Array) -> Array:
+    """Of two classes the one that each share of class 1 stands for, no class for NaN."""
+    sides: Array = np.where(np.isnan(shares), _NONE, shares >= 0.5).astype(np.int64)
+    return sides

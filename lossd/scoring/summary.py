@@ -5,6 +5,7 @@ import heapq
 import math
 import platform
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +18,7 @@ import pyarrow.parquet as pq
 from lossd import __version__
 from lossd.scoring.counting import add_losses, add_reliability
 from lossd.scoring.disk import strict
-from lossd.scoring.exact import ExactSum, rounded
+from lossd.scoring.exact import ExactSum, SumOfSquares, edges_between, root, rounded
 from lossd.scoring.folder import LOSSES, Folder, Part
 from lossd.scoring.inputs import Inputs
 from lossd.scoring.quantiles import quantiles
@@ -169,7 +170,7 @@ def _edges(least: float, most: float, values: Sequence[float]) -> tuple[Array, b
     end = high if tail else most
     if end <= least:
         end = least + max(abs(least) * 1e-6, 1e-6)
-    return np.linspace(least, end, _BINS + 1), tail
+    return edges_between(least, end, _BINS), tail
 
 
 class _Moments:
@@ -178,7 +179,7 @@ class _Moments:
     def __init__(self) -> None:
         self.count = 0
         self.least, self.most = math.inf, -math.inf
-        self._sum, self._squares = ExactSum(), ExactSum()
+        self._sum, self._squares = ExactSum(), SumOfSquares()
 
     def add(self, values: Array) -> None:
         if values.size:
@@ -187,19 +188,22 @@ class _Moments:
             self.least = min(self.least, float(wide.min()))
             self.most = max(self.most, float(wide.max()))
             self._sum.add(wide)
-            with np.errstate(over="ignore"):
-                self._squares.add(wide * wide)
+            self._squares.add(wide)
 
     def mean(self) -> float:
         return self._sum.over(self.count)
 
     def deviation(self) -> float:
         """The sample's standard deviation, n - 1 below the line."""
-        if self.count < 2:
-            return math.nan
-        n = self.count
-        varied = self._squares.finite - self._sum.finite * self._sum.finite / n
-        return math.sqrt(max(0.0, rounded(varied / (n - 1))))
+        return root(self.spread() / (self.count - 1)) if self.count > 1 else math.nan
+
+    def squares(self) -> Fraction:
+        """The sum of the squares."""
+        return self._squares.value
+
+    def spread(self) -> Fraction:
+        """The sum of the squared distances from the mean."""
+        return self._squares.value - self._sum.finite**2 / self.count
 
 
 # --- one pass over all rows -----------------------------------------------------------------------
@@ -224,11 +228,11 @@ def _passed_over(
         counts["nan"] += int((np.isnan(values) & ~missing).sum())
         counts["inf"] += int(np.isinf(values).sum())
         moments.add(values[finite])
-        right = _right(batch)
+        judged = _judged(batch)
         if "class" in losses.names:
-            by_class.add(batch["class"], values, finite, missing, right)
+            by_class.add(batch["class"], values, finite, missing, judged)
         if "group" in losses.names:
-            by_group.add(batch["group"], values, finite, missing, right)
+            by_group.add(batch["group"], values, finite, missing, judged)
         if told:
             told.add(batch)
         odd += [
@@ -249,13 +253,18 @@ def _passed_over(
     return counts, rest
 
 
-def _right(batch: pa.RecordBatch) -> Array | None:
-    """Whether each row's prediction is its class."""
+def _judged(batch: pa.RecordBatch) -> tuple[Array, Array] | None:
+    """Which rows have a class, and of which it is predicted; None if nothing is predicted."""
     if "prediction" not in batch.schema.names:
         return None
-    classes = batch["class"].fill_null(-1)
-    right: Array = numbers(batch["prediction"]) == numbers(classes)
-    return right
+    known = np.asarray(batch["class"].is_valid())
+    right: Array = known & (_classes(batch["prediction"]) == _classes(batch["class"]))
+    return known, right
+
+
+def _classes(column: pa.Array) -> Array:
+    """A column of classes, -1 for none."""
+    return numbers(column.fill_null(-1))
 
 
 def _row(batch: pa.RecordBatch, at: int, inputs: Inputs) -> dict[str, Any]:
@@ -291,12 +300,17 @@ class _Table:
 
     def __init__(self) -> None:
         self._places: dict[Any, int] = {}
-        self._totals = np.zeros((4, 64))  # finite losses, their sum, scored rows, hits
+        self._totals = np.zeros((5, 64))  # finite losses, their sum, rows: scored, judged, right
 
     def add(
-        self, keys: pa.Array, values: Array, finite: Array, missing: Array, right: Array | None
+        self,
+        keys: pa.Array,
+        values: Array,
+        finite: Array,
+        missing: Array,
+        judged: tuple[Array, Array] | None,
     ) -> None:
-        self._judged = right is not None
+        self._judged = judged is not None
         encoded = keys.dictionary_encode()
         names = encoded.dictionary.to_pylist()
         if not names:
@@ -308,18 +322,18 @@ class _Table:
         place = places[numbers(encoded.indices.fill_null(0))]
         if encoded.null_count:
             place[~np.asarray(encoded.is_valid())] = -1
-        hits = np.zeros(place.size, bool) if right is None else right
-        add_losses(place, values.astype(np.float64), finite, ~missing, hits, self._totals)
+        known, right = judged or (np.zeros(place.size, bool),) * 2
+        add_losses(place, values.astype(np.float64), finite, ~missing, known, right, self._totals)
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """A row for each, in their order."""
         told = []
         for key in sorted(self._places):
-            count, total, every, hits = self._totals[:, self._places[key]].tolist()
-            row = {name: key, "count": int(every), "mean": total / count if count else math.nan}
+            count, total, scored, known, right = self._totals[:, self._places[key]].tolist()
+            row = {name: key, "count": int(scored), "mean": total / count if count else math.nan}
             row["sum"] = total
             if self._judged:
-                row["accuracy"] = hits / every if every else math.nan
+                row["accuracy"] = right / known if known else math.nan
             told.append(row)
         return told
 
@@ -331,26 +345,30 @@ class _Classes:
         self._pairs = _Pairs(classes)
         self._sums = np.zeros((3, _RELIABILITY_BINS))
         self._reliable = False
+        self._unpredicted = 0
 
     def add(self, batch: pa.RecordBatch) -> None:
         binary = "probability" in batch.schema.names
-        kept = np.asarray(batch["class"].is_valid())
-        truth = numbers(batch["class"].fill_null(0))
-        predicted = numbers(batch["prediction"])
-        if kept.all():
+        known = np.asarray(batch["class"].is_valid())
+        told = known & np.asarray(batch["prediction"].is_valid())
+        self._unpredicted += int(known.sum() - told.sum())
+        truth, predicted = _classes(batch["class"]), _classes(batch["prediction"])
+        if told.all():
             self._pairs.add(truth, predicted)
         else:
-            self._pairs.add(truth[kept], predicted[kept])
+            self._pairs.add(truth[told], predicted[told])
         name = "probability" if binary else "confidence"
         if name in batch.schema.names:
             self._reliable = True
             sure = numbers(batch[name])
-            add_reliability(truth, predicted, kept, sure, binary, self._sums)
+            add_reliability(truth, predicted, told, sure, binary, self._sums)
 
     def tell(self, losses: Losses) -> dict[str, Any]:
         truth, predicted, counts = self._pairs.counted()
         every, right = int(counts.sum()), int(counts[truth == predicted].sum())
-        found: dict[str, Any] = {"accuracy": right / every if every else math.nan}
+        judged = every + self._unpredicted
+        found: dict[str, Any] = {"accuracy": right / judged if judged else math.nan}
+        found["unpredicted"] = self._unpredicted
         names = np.union1d(truth, predicted)
         if len(names) <= _SMALL_CONFUSION:
             matrix = np.zeros((len(names), len(names)), np.int64)
@@ -364,10 +382,10 @@ class _Classes:
                 for n, a, b in heapq.nsmallest(_TOLD, rows)
             ]
         if self._reliable:
-            found["reliability"] = self._reliability()
+            found["reliability"] = self._reliability(judged)
         return {"classification": found}
 
-    def _reliability(self) -> dict[str, Any]:
+    def _reliability(self, judged: int) -> dict[str, Any]:
         count, sure, hits = self._sums
         some = count > 0
         below = np.maximum(count, 1)
@@ -379,6 +397,7 @@ class _Classes:
             "confidence": [float(v) if s else None for v, s in zip(mean, some, strict=True)],
             "accuracy": [float(v) if s else None for v, s in zip(share, some, strict=True)],
             "error": error,
+            "left_out": judged - int(count.sum()),
         }
 
 
@@ -415,28 +434,25 @@ class _Residuals:
     """Differences of predictions and targets."""
 
     def __init__(self) -> None:
-        self._moments, self._targets, self._squares = _Moments(), _Moments(), ExactSum()
-        self._sizes = ExactSum()
+        self._moments, self._targets, self._sizes = _Moments(), _Moments(), ExactSum()
 
     def add(self, batch: pa.RecordBatch) -> None:
         residual, target = _residuals(batch)
         self._moments.add(residual)
         self._targets.add(target)
-        self._squares.add(residual * residual)
         self._sizes.add(np.abs(residual))
 
     def tell(self, losses: Losses) -> dict[str, Any]:
         n = self._moments.count
         if not n:
             return {"regression": {}}
-        spread = self._targets.deviation() ** 2 * (n - 1)
-        squares = rounded(self._squares.finite)
+        spread, squares = self._targets.spread(), self._moments.squares()
         return {
             "regression": {
                 "bias": self._moments.mean(),
                 "mae": self._sizes.over(n),
-                "rmse": math.sqrt(rounded(self._squares.finite / n)),
-                "r2": 1 - squares / spread if n > 1 and spread > 0 else math.nan,
+                "rmse": root(squares / n),
+                "r2": rounded(1 - squares / spread) if spread else math.nan,
                 "residuals": self._histogram(losses),
             }
         }
@@ -449,7 +465,7 @@ class _Residuals:
         high = min(moments.most, moments.mean() + reach)
         if not high > low:
             high = low + max(abs(low) * 1e-6, 1e-6)
-        edges = np.linspace(low, high, _BINS + 1)
+        edges = edges_between(low, high, _BINS)
         counts = np.zeros(_BINS, np.int64)
         for batch in losses.batches("input", "target"):
             counts += np.histogram(_residuals(batch)[0], edges)[0]
@@ -459,7 +475,7 @@ class _Residuals:
 def _residuals(batch: pa.RecordBatch) -> tuple[Array, Array]:
     """The finite differences of predictions and targets, and those targets."""
     target = numbers(batch["target"])
-    with np.errstate(invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         residual = numbers(batch["input"]) - target
     good = np.isfinite(residual)
     return residual[good], target[good]

@@ -5,8 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
+from lossd.scoring.disk import strict
+
 FORMAT: Final = 1
 """Of a run's folder; runs of another format do not go on."""
+
+_STRINGS: Final = ("NaN", "Infinity", "-Infinity")  # floats that JSON has not, as `strict` has them
 
 
 @dataclass(frozen=True)
@@ -40,12 +44,17 @@ class Task:
 
     def to_json(self) -> dict[str, Any]:
         """As run.json has it."""
-        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+        plain: dict[str, Any] = strict({f.name: getattr(self, f.name) for f in fields(self)})
+        return plain
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> "Task":
         """A task of a run.json."""
-        return cls(**found)
+        parameters = {
+            name: float(value) if value in _STRINGS else value
+            for name, value in found["parameters"].items()
+        }
+        return cls(**{**found, "parameters": parameters})
 
     def differences(self, other: "Task") -> list[str]:
         """What another task has otherwise, in words."""
@@ -60,7 +69,3 @@ class Task:
         given = self.to_json()
         tensors, parameters = given.pop("tensors"), given.pop("parameters")
         return {**tensors, **parameters, **given}
-
-
-def _plain(value: Any) -> Any:
-    return dict(value) if isinstance(value, Mapping) else value

@@ -85,6 +85,51 @@ def test_rows_without_two_finite_losses_are_counted(tmp_path: Path) -> None:
     assert made.classes[0]["count"] == 982
 
 
+def test_a_row_that_is_far_away_spoils_no_other_class(tmp_path: Path) -> None:
+    a, b = drawn(1_000)
+    b[0] += 1e13
+    kind = np.minimum(np.arange(1_000), 1)
+    made = compare(
+        write_run(tmp_path / "a", a, class_=kind),
+        write_run(tmp_path / "b", b, class_=kind),
+        resamples=50,
+    )
+    entry = next(e for e in made.classes if e["class"] == 1)
+    assert entry["std"] == pytest.approx((b - a)[1:].std(ddof=1), rel=1e-10)
+    assert entry["difference"] == pytest.approx((b - a)[1:].mean(), rel=1e-10)
+
+
+@pytest.mark.parametrize("far", [1e200, 1.7e308])
+def test_losses_that_are_as_large_as_can_be(tmp_path: Path, far: float) -> None:
+    a, b = drawn(1_000)
+    a[[0, 500]], b[[0, 500]] = far, -far
+    a[[1, 501]], b[[2, 502]] = -far, far
+    kind = np.minimum(np.arange(1_000) % 500, 3)
+    runs = [write_run(tmp_path / n, v, class_=kind) for n, v in (("a", a), ("b", b))]
+    made = compare(*runs, tmp_path / "out", resamples=50)
+    assert (made.counts["paired"], made.verdict) == (1_000, "")
+    assert sum(made.differences["counts"]) + made.differences["below"] + made.differences["above"]
+    assert made.improved[0]["row"] == 0
+    entry = next(e for e in made.classes if e["class"] == 3)
+    d = b[kind == 3] - a[kind == 3]
+    assert entry["std"] == pytest.approx(d.std(ddof=1), rel=1e-10)
+    assert (tmp_path / "out" / "comparison.html").exists()
+
+
+@pytest.mark.parametrize("which", ["a", "b"])
+def test_groups_that_one_run_has(tmp_path: Path, which: str) -> None:
+    a, b = drawn(100)
+    b[3] = np.nan
+    group = np.array(["x", "y"])[np.arange(100) % 2]
+    runs = [
+        write_run(tmp_path / name, v, **({"group": group} if name == which else {}))
+        for name, v in (("a", a), ("b", b))
+    ]
+    made = compare(*runs, resamples=50)
+    assert {e["group"]: e["count"] for e in made.groups} == {"x": 50, "y": 49}
+    assert made.worsened[0]["group"] == group[made.worsened[0]["row"]]
+
+
 def test_the_same_run_twice(tmp_path: Path) -> None:
     run = write_run(tmp_path / "a", drawn(500)[0])
     made = compare(run, run, tmp_path / "out", resamples=50)
@@ -168,6 +213,13 @@ def test_runs_that_cannot_be_read(tmp_path: Path) -> None:
         compare(one, nothing)
     with pytest.raises(ScoringError, match="confidence=2"):
         compare(one, one, confidence=2)
+
+
+def test_a_runs_charts_are_not_replaced(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "a", np.ones(10))
+    with pytest.raises(OutputError, match=r"holds a run, .*: take another folder"):
+        compare(run, run, run)
+    assert not (run / "charts").exists()
 
 
 def test_sign_test() -> None:

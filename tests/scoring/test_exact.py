@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Iterator
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lossd.scoring.exact import ExactSum
+from lossd.scoring.exact import ExactSum, SumOfSquares, root
 from lossd.scoring.quantiles import order_statistics, quantiles
 
 FLOATS = st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=50)
@@ -79,6 +80,22 @@ def test_quotients() -> None:
     assert total([math.inf]).over(2) == math.inf
 
 
+@settings(deadline=None)
+@given(FLOATS)
+def test_squares_are_not_rounded(values: list[float]) -> None:
+    found = SumOfSquares()
+    found.add(np.array(values, np.float64))
+    found.add(np.array(values[:3], np.float64))
+    assert found.value == sum(Fraction(value) ** 2 for value in values + values[:3])
+
+
+@pytest.mark.parametrize("value", [0.0, 2.0, 5e-324, 1e-200, 1e200, 1.7e308])
+def test_roots(value: float) -> None:
+    assert root(Fraction(value)) == math.sqrt(value)
+    assert root(Fraction(value) ** 2) == value
+    assert root(Fraction(1.7e308) ** 2 * 4) == math.inf
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_order_statistics_and_quantiles(dtype: type) -> None:
     random = np.random.default_rng(1)
@@ -102,3 +119,8 @@ def test_order_statistics_and_quantiles(dtype: type) -> None:
 
 def test_the_quantile_of_one_number() -> None:
     assert quantiles(lambda: [np.float32([2.5])], 1, (0.0, 0.3, 1.0), np.float32) == [2.5] * 3
+
+
+def test_quantiles_between_numbers_that_are_far_apart() -> None:
+    ends = np.array([-1.7e308, 1.7e308])
+    assert quantiles(lambda: [ends], 2, (0.0, 0.5, 1.0), np.float64) == [-1.7e308, 0.0, 1.7e308]

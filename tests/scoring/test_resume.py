@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ import pytest
 
 from lossd.scoring import InterruptedRunError, OutputError, Progress, ScoringError, resume, score
 from lossd.scoring.folder import Folder
+from lossd.scoring.inputs import Inputs
+from lossd.scoring.task import Task
 
 ROWS, SHARD = 60_000, 500
 PATIENCE = 120.0
@@ -192,6 +195,29 @@ def test_damaged_parts_are_computed_again(
     assert everything(out) == undisturbed
 
 
+def test_every_bit_of_a_part_counts(tmp_path: Path) -> None:
+    """Those of its sums too, and of whatever else tells how it is to be read."""
+    np.save(tmp_path / "x.npy", np.arange(40.0))
+    np.save(tmp_path / "y.npy", np.zeros(40))
+    score("l1_loss", *files(tmp_path), out=tmp_path / "run", report=False)
+    task = Task.from_json(json.loads((tmp_path / "run/run.json").read_text())["task"])
+    with closing(Inputs(task)) as inputs, Folder.held(tmp_path / "run") as folder:
+        folder.begin(inputs)
+        (shard,) = inputs.shards
+        path = folder.part_path(0)
+        content = path.read_bytes()
+        part = folder.read_part(shard)
+        assert part
+        assert float(part.total) == sum(range(40))
+        for place in range(0, len(content), 7):
+            damaged = bytearray(content)
+            damaged[place] ^= 1 << place % 8
+            path.write_bytes(damaged)
+            assert folder.read_part(shard) is None, place
+        path.write_bytes(content[:-1])
+        assert folder.read_part(shard) is None
+
+
 def test_gradients_that_were_lost_are_computed_again(
     data: Path, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
@@ -230,10 +256,72 @@ def test_overwriting_removes_only_what_a_run_wrote(data: Path, tmp_path: Path) -
     assert not (out / "report.html").exists()
 
 
-def test_a_folder_of_other_things_is_refused(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("left", ["losses", "run.json.123.tmp"])
+def test_a_run_that_was_killed_as_it_began(data: Path, tmp_path: Path, left: str) -> None:
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / left).mkdir() if left == "losses" else (out / left).touch()
+    score("cross_entropy", *files(data), out=out, report=False)
+    assert sorted(path.name for path in out.iterdir()) == [
+        ".lock", "losses", "run.json", "summary.json", "timing.json",
+    ]  # fmt: skip
+
+
+def test_the_manifest_is_made_first(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is killed right after it goes on, and so does who is killed while it is replaced."""
+    out, make = tmp_path / "run", Path.mkdir
+
+    def killed(path: Path, *given: Any, **how: Any) -> None:
+        if path.name == "losses":
+            raise StoppedError
+        make(path, *given, **how)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "mkdir", killed)
+        with pytest.raises(StoppedError):
+            score("cross_entropy", *files(data), out=out, report=False)
+    assert resume(out, report=False).summary["rows"] == ROWS
+
+    def removed(path: Path, *given: Any, **how: Any) -> None:
+        path.rename(tmp_path / path.name)
+        raise StoppedError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", removed)
+        with pytest.raises(StoppedError):
+            score("cross_entropy", *files(data), out=out, report=False, overwrite=True)
+    assert resume(out, report=False).summary["rows"] == ROWS
+
+
+def test_files_of_others_stay(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    score("cross_entropy", *files(data), out=out, shard_rows=SHARD)
+    mine = [
+        out / name
+        for name in ("notes.tmp", "deep/er/draft.tmp", "charts/mine.png", "losses/part-a.parquet")
+    ]
+    for path in mine:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+    killed = [out / "run.json.7.tmp", out / "losses/part-000003.parquet.7.tmp"]
+    for path in killed:
+        path.write_text("a run's, that was killed")
+    resume(out, report=False)
+    assert not any(path.exists() for path in killed)
+    score("cross_entropy", *files(data), out=out, report=False, overwrite=True)
+    assert [path.read_text() for path in mine] == ["mine"] * len(mine)
+    assert sorted(path.name for path in (out / "charts").iterdir()) == ["mine.png"]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_of_other_things_is_refused(
+    data: Path, tmp_path: Path, *, overwrite: bool
+) -> None:
     (tmp_path / "thesis.tex").write_text("important")
     with pytest.raises(OutputError, match=r"holds other things \(thesis\.tex\)"):
-        score("cross_entropy", *files(data), out=tmp_path)
+        score("cross_entropy", *files(data), out=tmp_path, overwrite=overwrite)
     assert (tmp_path / "thesis.tex").read_text() == "important"
 
 
@@ -287,9 +375,11 @@ def test_a_run_of_another_version(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     score("cross_entropy", *files(data), out=out, report=False)
     manifest = json.loads((out / "run.json").read_text())
-    (out / "run.json").write_text(json.dumps(manifest | {"lossd": "0.0.1"}))
-    with pytest.raises(OutputError, match=r"holds a run of lossd 0\.0\.1, this is"):
-        resume(out)
+    task = manifest["task"] | {"of_that_version": 1}
+    (out / "run.json").write_text(json.dumps(manifest | {"lossd": "0.0.1", "task": task}))
+    for again in (resume, lambda out: score("cross_entropy", *files(data), out=out)):
+        with pytest.raises(OutputError, match=r"holds a run of lossd 0\.0\.1, this is"):
+            again(out)
 
 
 # --- what file systems refuse ---------------------------------------------------------------------
@@ -332,6 +422,8 @@ def test_no_permission(data: Path, tmp_path: Path) -> None:
 import os
 from lossd.scoring import OutputError
 from lossd.scoring.folder import Folder
+from lossd.scoring.inputs import Inputs
+from lossd.scoring.task import Task
 from pathlib import Path
 if os.getuid() == 0:
     os.setuid(65534)

@@ -1,6 +1,8 @@
 """Runs over files: what they tell against PyTorch, and equal bits however they are computed."""
 
 import json
+import statistics
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,20 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from lossd_client.errors import DomainError, LabelError, ParameterError, ShapeError
+from scipy import special
 from torch.nn import functional
 
-from lossd.scoring import Result, ScoringError, SourceError, Threads, inputs, score
+from lossd.scoring import (
+    Result,
+    ScoringError,
+    SourceError,
+    Threads,
+    compare,
+    inputs,
+    resume,
+    score,
+)  # fmt: skip
+from lossd.scoring.exact import root
 from lossd.scoring.scorer import Scorer
 from lossd.scoring.task import Task
 from tests.scoring import files
@@ -122,6 +135,96 @@ def test_classification(classified: Path, tmp_path: Path) -> None:
     reliability = summary["classification"]["reliability"]
     assert sum(reliability["counts"]) == kept.sum()
     assert json.loads((tmp_path / "run/summary.json").read_text()) == summary
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_confidence_of_hard_rows(
+    tmp_path: Path, dtype: type[np.floating[Any]], smoothing: float
+) -> None:
+    """Large logits, whose losses are rounded; classes that are impossible, the label's too."""
+    random = np.random.default_rng(9)
+    scale = 10.0 ** random.integers(0, 4 if dtype == np.float16 else 7, (8000, 1))
+    x = (random.standard_normal((8000, 10)) * scale).astype(dtype)
+    y = random.integers(0, 10, 8000).astype(np.uint8)
+    x[np.arange(0, 8000, 4), y[::4]] = -np.inf
+    x[1::5, 3] = -np.inf
+    x[7], x[9, 2] = -np.inf, np.inf
+    y[6::50] = 255
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", y)
+    result = score(
+        "cross_entropy", tmp_path / "x.npy", tmp_path / "y.npy", out=tmp_path / "run",
+        parameters={"ignore_index": 255, "label_smoothing": smoothing}, report=False,
+    )  # fmt: skip
+    found = rows(result)
+    kept = y != 255
+    with np.errstate(invalid="ignore"):
+        sure = special.softmax(x.astype(np.float64), 1).max(1)
+    told = np.array(found["confidence"], float)
+    np.testing.assert_array_equal(np.isnan(told), np.isnan(sure) | ~kept)
+    np.testing.assert_allclose(told[kept], sure[kept], rtol=2e-6)
+    assert np.nanmax(told) <= 1
+    assert found["prediction"] == x.argmax(1).tolist()
+    reliability = result.summary["classification"]["reliability"]
+    assert reliability["left_out"] == 2
+    assert sum(reliability["counts"]) == kept.sum() - 2
+    counts = np.histogram(sure[kept & np.isfinite(sure)], 10, (0, 1))[0]
+    np.testing.assert_allclose(reliability["counts"], counts, atol=2)  # rounding at the edges
+
+
+def test_rows_whose_predictions_hold_nan(tmp_path: Path) -> None:
+    """They have no prediction, count as wrong, and are in no table of predictions."""
+    random = np.random.default_rng(10)
+    x = random.standard_normal((400, 4)).astype(np.float32)
+    y = x.argmax(1)
+    wrong = np.arange(0, 400, 10)
+    x[wrong, y[wrong]] = np.nan
+    group = np.arange(400) % 2
+    for name, array in {"x": x, "y": y, "g": group}.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    for loss, sure in (("cross_entropy", True), ("multi_margin_loss", False)):
+        result = score(
+            loss, tmp_path / "x.npy", tmp_path / "y.npy", group_by=tmp_path / "g.npy",
+            out=tmp_path / loss,
+        )  # fmt: skip
+        found, told = rows(result), result.summary["classification"]
+        assert [k for k, one in enumerate(found["prediction"]) if one is None] == wrong.tolist()
+        assert told["unpredicted"] == len(wrong)
+        near(told["accuracy"], 0.9)
+        assert np.sum(told["confusion"]) == np.trace(told["confusion"]) == 360
+        assert [row["accuracy"] for row in result.summary["groups"]] == [0.8, 1.0]
+        page = (tmp_path / loss / "report.html").read_text()
+        assert "40 rows without a prediction" in page
+        assert ("reliability" in told) == sure
+        if sure:
+            assert [k for k, p in enumerate(found["confidence"]) if p is None] == wrong.tolist()
+            assert told["reliability"]["left_out"] == len(wrong)
+            assert sum(told["reliability"]["counts"]) == 360
+
+
+def test_binary_rows_with_nan(tmp_path: Path) -> None:
+    """Of a prediction, and of a target, which is of no class then: it counts nowhere."""
+    x = np.tile(np.float32([3, -3]), 50)
+    y = (x > 0).astype(np.float32)
+    x[:10], y[10:20], group = np.nan, np.nan, np.arange(100) // 50
+    for name, array in {"x": x, "y": y, "g": group}.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    result = score(
+        "binary_cross_entropy_with_logits", tmp_path / "x.npy", tmp_path / "y.npy",
+        group_by=tmp_path / "g.npy", out=tmp_path / "run",
+    )  # fmt: skip
+    found, told = rows(result), result.summary["classification"]
+    assert found["prediction"] == [None] * 10 + [1, 0] * 45
+    assert found["class"] == [1, 0] * 5 + [None] * 10 + [1, 0] * 40
+    assert [p is None for p in found["probability"]] == [True] * 10 + [False] * 90
+    assert told["unpredicted"] == 10
+    near(told["accuracy"], 80 / 90)
+    assert told["confusion"] == [[40, 0], [0, 40]]
+    assert sum(told["reliability"]["counts"]) == 80
+    assert [row["accuracy"] for row in result.summary["classes"]] == [40 / 45, 40 / 45]
+    assert [row["accuracy"] for row in result.summary["groups"]] == [30 / 40, 1.0]
+    assert [row["count"] for row in result.summary["groups"]] == [50, 50]
 
 
 def test_spatial_classification(tmp_path: Path) -> None:
@@ -242,6 +345,59 @@ def test_rows_without_a_finite_loss_are_told(tmp_path: Path) -> None:
     assert summary["worst"][0]["row"] == 99
 
 
+@pytest.mark.parametrize(
+    "losses",
+    [
+        np.array([0, 1, 2, 1e300, 1e308]),
+        np.array([0, 1, 2, 4, 7]) * 1e-200,
+        np.array([0.0, 0.1, 0.2, 0.4, 0.7]) + 1e9,
+        np.full(7, 0.1),
+    ],
+    ids=["large", "small", "near each other", "equal"],
+)
+def test_what_is_told_of_numbers_of_any_size(tmp_path: Path, losses: Array) -> None:
+    np.save(tmp_path / "x.npy", losses)
+    np.save(tmp_path / "y.npy", np.zeros_like(losses))
+    result = score("l1_loss", tmp_path / "x.npy", tmp_path / "y.npy", out=tmp_path / "run")
+    exact = [Fraction(value) for value in losses.tolist()]
+    mean, squares = statistics.mean(exact), sum(value**2 for value in exact)
+    std = root(sum((value - mean) ** 2 for value in exact) / (len(exact) - 1))
+    told, errors = result.summary["distribution"], result.summary["regression"]
+    assert told["std"] == std
+    assert errors["rmse"] == root(squares / len(exact))
+    assert errors["r2"] == "NaN"
+    quantile = np.quantile(losses, [0.01, 0.5, 0.99]).tolist()
+    assert [told["quantiles"][p] for p in ("0.01", "0.5", "0.99")] == pytest.approx(quantile)
+
+
+def test_the_targets_of_a_regression_are_all_equal(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.arange(7.0))
+    np.save(tmp_path / "y.npy", np.full(7, 0.1))
+    given = (tmp_path / "x.npy", tmp_path / "y.npy")
+    told = score("mse_loss", *given, out=tmp_path / "run", report=False).summary["regression"]
+    assert told["r2"] == "NaN", "not what is left of rounded squares"
+    near(told["rmse"], np.sqrt(np.mean((np.arange(7.0) - 0.1) ** 2)))
+
+
+def test_losses_of_both_ends(tmp_path: Path) -> None:
+    x = np.repeat(np.linspace(-1.7, 1.7, 9)[:, None] * 1e308, 2, 1)
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", np.zeros(9, np.int64))
+    result = score("nll_loss", tmp_path / "x.npy", tmp_path / "y.npy", out=tmp_path / "run")
+    told = result.summary["distribution"]
+    assert (told["min"], told["max"]) == (-1.7e308, 1.7e308)
+    assert abs(told["mean"]) < 1e293
+    near(told["std"], np.std(x[:, 0] / 1e300, ddof=1) * 1e300)
+    assert sum(told["histogram"]["counts"]) == 9
+
+
+def test_losses_of_a_row_whose_sum_is_too_large(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.full((3, 2), 1.7e308))
+    np.save(tmp_path / "y.npy", np.zeros((3, 2)))
+    result = score("l1_loss", tmp_path / "x.npy", tmp_path / "y.npy", out=tmp_path / "run")
+    assert result.summary["counts"]["inf"] == 3
+
+
 def test_nothing_valid(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.zeros((5, 3), np.float32))
     np.save(tmp_path / "y.npy", np.full(5, -100))
@@ -328,6 +484,49 @@ def test_every_format_gives_the_same(classified: Path, tmp_path: Path, write: fi
     assert rows(result) == rows(plain)
 
 
+# --- names of rows ---
+
+
+@pytest.mark.parametrize(
+    ("ids", "kind"),
+    [
+        (np.arange(20, dtype=np.uint64) + np.uint64(2**63), "uint64"),
+        (np.arange(20, dtype=np.uint8), "int64"),
+        (np.array(["Größe", "a\0b"] * 10), "string"),
+    ],
+)
+def test_ids_and_groups_stay_as_they_are(tmp_path: Path, ids: Array, kind: str) -> None:
+    np.save(tmp_path / "x.npy", np.zeros(20))
+    np.save(tmp_path / "ids.npy", ids)
+    result = score(
+        "l1_loss", tmp_path / "x.npy", tmp_path / "x.npy", ids=tmp_path / "ids.npy",
+        group_by=tmp_path / "ids.npy", out=tmp_path / "run", shard_rows=7,
+    )  # fmt: skip
+    table = result.losses().to_table()
+    assert str(table["id"].type) == kind
+    assert table["id"].to_pylist() == ids.tolist()
+    assert table["group"].to_pylist() == [str(one) for one in ids.tolist()]
+    assert result.summary["worst"][3]["id"] == ids[3]
+    assert compare(tmp_path / "run", tmp_path / "run").counts["paired"] == 20
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        (np.arange(20) + 0.5, r"ids must be whole numbers or text, not float64: .*ids\.npy"),
+        (np.arange(20) > 3, "ids must be whole numbers or text, not bool"),
+        (np.array(["a\ud800"] * 20), r"ids\.npy, rows 0 to 19: .* not in Unicode"),
+    ],
+)
+def test_what_cannot_be_an_id(tmp_path: Path, ids: Array, message: str) -> None:
+    np.save(tmp_path / "x.npy", np.zeros(20))
+    np.save(tmp_path / "ids.npy", ids)
+    given = (tmp_path / "x.npy", tmp_path / "x.npy")
+    with pytest.raises(SourceError, match=message) as raised:
+        score("l1_loss", *given, ids=tmp_path / "ids.npy", out=tmp_path / "run")
+    assert raised.value.field == ("ids" if ids.dtype.kind in "fb" else "")
+
+
 # --- bad input ------------------------------------------------------------------------------------
 
 
@@ -352,6 +551,20 @@ def test_a_label_out_of_range_is_named_with_its_file_and_row(
             "cross_entropy", classified / "x.npy", tmp_path / "y-*.npy", out=tmp_path / "run",
             shard_rows=200,
         )  # fmt: skip
+
+
+def test_an_error_is_told_at_once(tmp_path: Path) -> None:
+    """However busy the other workers are."""
+    y = np.arange(60_000) % CLASSES
+    y[10_000] = 99
+    np.save(tmp_path / "x.npy", np.zeros((60_000, CLASSES), np.float32))
+    np.save(tmp_path / "y.npy", y)
+    with pytest.raises(LabelError, match=r"target\[10000\] = 99"):
+        score(
+            "cross_entropy", tmp_path / "x.npy", tmp_path / "y.npy", out=tmp_path / "run",
+            shard_rows=500, engine=Threads(2),
+        )  # fmt: skip
+    assert len(list(tmp_path.glob("run/losses/*.parquet"))) < 60, "of 119 that are good"
 
 
 def test_a_probability_out_of_range_is_named_with_its_file_and_row(tmp_path: Path) -> None:
@@ -422,6 +635,44 @@ def test_bits_do_not_depend_on_how_much_is_computed_at_once(tmp_path: Path) -> N
         found.append((scored.total, scored.divisor, scored.table))
     assert found[0] == found[1]
     near(float(found[0][1]), w.sum(dtype=np.float64))
+
+
+def test_confidences_do_not_depend_on_how_much_is_computed_at_once(tmp_path: Path) -> None:
+    random = np.random.default_rng(11)
+    np.save(tmp_path / "x.npy", random.standard_normal((1000, 37), np.float32) * 9)
+    np.save(tmp_path / "y.npy", random.integers(0, 37, 1000))
+    tensors = {"input": str(tmp_path / "x.npy"), "target": str(tmp_path / "y.npy")}
+    found = []
+    for block in (1, 7, 1000):
+        opened = inputs.Inputs(Task("cross_entropy", tensors))
+        opened.block_rows = block
+        found.append(Scorer(opened).shard(opened.shards[0]).table)
+    assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "kept"),
+    [
+        ({"delta": np.float32(0.5)}, {"delta": 0.5}),
+        ({"delta": np.inf}, {"delta": "Infinity"}),
+        ({"normalizer": np.int64(3)}, {"normalizer": 3}),
+        ({"zero_if_empty": np.True_}, {"zero_if_empty": True}),
+    ],
+)
+def test_parameters_are_kept_whatever_json_has(
+    tmp_path: Path, parameters: dict[str, Any], kept: dict[str, Any]
+) -> None:
+    np.save(tmp_path / "x.npy", np.arange(6.0))
+    np.save(tmp_path / "y.npy", np.zeros(6))
+    given = (tmp_path / "x.npy", tmp_path / "y.npy")
+    how: dict[str, Any] = {"out": tmp_path / "run", "parameters": parameters, "report": False}
+    result = score("huber_loss", *given, **how)
+    assert result.summary["parameters"] == kept
+    delta = min(1e300, float(parameters.get("delta", 1)))
+    total = functional.huber_loss(*tensors(tmp_path, "x", "y"), reduction="sum", delta=delta)
+    near(result.loss, total / parameters.get("normalizer", 6))
+    assert score("huber_loss", *given, **how).summary == result.summary
+    assert resume(tmp_path / "run", report=False).summary == result.summary
 
 
 def test_weights_of_classes_are_not_taken_for_weights_of_rows(tmp_path: Path) -> None:

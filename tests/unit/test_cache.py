@@ -167,3 +167,23 @@ def test_a_cache_that_cannot_be_written_to_is_read(copy: Copy) -> None:
     finally:
         for path in [copy.cache, *copy.cache.rglob("*")]:
             path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def test_an_edited_module_is_compiled_again(tmp_path: Path) -> None:
+    """Also where it is none of those that losses are made of, and only a constant is another."""
+    module = """
+from lossd.kernels import cache
+SIZE = {size}
+
+@cache.compiled("int64()")
+def told():
+    return SIZE
+"""
+    for size in (1, 2):
+        (tmp_path / "edited.py").write_text(module.format(size=size))
+        done = subprocess.run(
+            [sys.executable, "-B", "-c", "import edited; print(edited.told())"],
+            capture_output=True, text=True, timeout=120, check=True, cwd=tmp_path,
+            env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)},
+        )  # fmt: skip
+        assert done.stdout == f"{size}\n"

@@ -60,6 +60,7 @@ def given(stored: Array, dtype: np.dtype[Any]) -> Array:
         stored = np.char.decode(stored, "utf-8")
     elif stored.dtype.kind == "U":
         codes = np.ascontiguousarray(stored, stored.dtype.newbyteorder("=")).view(np.uint32)
-        if codes.max(initial=0) > sys.maxunicode:  # NumPy would raise a SystemError
+        lone = (codes >= 0xD800) & (codes < 0xE000)  # surrogates: UTF-8 has none
+        if codes.max(initial=0) > sys.maxunicode or lone.any():  # NumPy would raise a SystemError
             raise ValueError("has characters that are not in Unicode")
     return np.ascontiguousarray(stored.astype(object))
