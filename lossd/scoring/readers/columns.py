@@ -22,7 +22,7 @@ FAILURES: Final[Failures] = (
 """What pyarrow raises on damaged files."""
 
 FirstRow = Callable[[tuple[str, ...]], Any]
-"""A table of a column, which is named with the structures around it."""
+"""A row of a column, which is named with the structures around it; None if there is none."""
 
 Leaves = dict[str, tuple[tuple[str, ...], pa.DataType]]
 """Columns by their names with dots: where they are in structures, and their types."""
@@ -131,7 +131,7 @@ def choose_columns(
         where: the file.
         key: a column, "p0,p1" or "p*" for several, "" for the only one.
         schema: the table's.
-        first_row: gives the first row of a column, or no row if there is none.
+        first_row: gives the first row of a column, or None if there is none.
         text: whether a column may be of strings.
 
     Raises:
@@ -227,8 +227,10 @@ def _lengths(
     table: Any, path: tuple[str, ...], lists: tuple[int | None, ...]
 ) -> tuple[int | None, ...]:
     """Lengths of the lists, those that vary as they are in the first row."""
-    table.validate(full=True)
-    value = table.column(path[0])[0] if len(table) else None
+    value = None
+    if table is not None and len(table):
+        table.validate(full=True)
+        value = table.column(path[0])[0]
     for name in path[1:]:
         value = value[name] if value is not None else None
     found = []

@@ -44,9 +44,7 @@ def _csv(path: Path, key: str, *, text: bool) -> Source:
         reading = csv.ReadOptions(use_threads=False, block_size=_HEADER)
         names = _header(path, reading, parsing)
         schema = pa.schema([(name, pa.null()) for name in names])
-        wanted = choose_columns(
-            str(path), key, schema, lambda _: schema.empty_table(), text=True
-        ).names
+        wanted = choose_columns(str(path), key, schema, lambda _: None, text=True).names
         converting = csv.ConvertOptions(include_columns=wanted, null_values=_NULLS)
         table = csv.read_csv(path, reading, parsing, converting)
         return Table(path, key, table, text=text)
