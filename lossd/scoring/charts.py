@@ -28,6 +28,7 @@ from matplotlib.ticker import (
 )
 from matplotlib.transforms import blended_transform_factory
 
+from lossd.scoring.disk import replacing
 from lossd.scoring.figures import brief, figure, number, plain, short
 
 Summary = Mapping[str, Any]
@@ -393,14 +394,20 @@ def svg(made: Figure, name: str, words: str) -> str:
 def write(made: Mapping[str, tuple[Figure | None, str]], folder: Path) -> list[Chart]:
     """Write folder/charts/NAME.png of those figures that there are; gives them for a page.
 
-    Call it within `styled`.
+    Call it within `styled`. A chart of an earlier time that there is none of now is removed.
+
+    Raises:
+        OutputError: it cannot be written to.
     """
     drawn = []
     for name, (one, words) in made.items():
+        path = folder / "charts" / f"{name}.png"
         if one is None:
+            path.unlink(missing_ok=True)
             continue
-        (folder / "charts").mkdir(parents=True, exist_ok=True)
-        (folder / "charts" / f"{name}.png").write_bytes(png(one))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as file:
+            file.write(png(one))
         drawn.append(Chart(name, words, svg(one, name, words)))
     return drawn
 

@@ -18,7 +18,7 @@ import ray.data
 from lossd_client.client import connect
 from lossd_client.errors import LossdError
 
-from lossd.scoring.engines import remote
+from lossd.scoring.engines import check_workers, remote
 from lossd.scoring.exact import ExactSum
 from lossd.scoring.folder import Folder, Kept, Part
 from lossd.scoring.inputs import Inputs, Shard
@@ -42,6 +42,9 @@ class Ray:
     address: str | None = None
     targets: Sequence[str] = ()
     timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        check_workers(self.workers)
 
     def run(self, inputs: Inputs, folder: Folder, shards: Sequence[Shard]) -> Iterator[Kept]:
         """See `engines.Engine`."""

@@ -15,12 +15,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lossd.scoring.disk import strict
-from lossd.scoring.errors import ScoringError, SourceError
+from lossd.scoring.disk import strict, writing
+from lossd.scoring.errors import OutputError, ScoringError, SourceError
 from lossd.scoring.inference import bootstrap, sign_test, theory
 
 Array = npt.NDArray[Any]
 Summary = Mapping[str, Any]
+
+RESULT: Final = "comparison.json"
+"""Marks the folder of a comparison."""
 
 UNITS: Final = 2**14
 """The bootstrap draws rows, or from more rows as many buckets of them."""
@@ -29,7 +32,7 @@ BATCH: Final = 2**16
 BINS: Final = 60
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """How run B differs from run A: differences are B's loss less A's, so below 0 B is better.
 
@@ -69,6 +72,10 @@ class Comparison:
     worsened: list[dict[str, Any]]
     differences: dict[str, Any]
     plane: dict[str, Any]
+
+    def __repr__(self) -> str:
+        told = ("a", "b", "loss", "verdict", "rows", "means", "bootstrap")
+        return f"Comparison({', '.join(f'{name}={getattr(self, name)!r}' for name in told)})"
 
     def to_json(self) -> str:
         """As text; floats that JSON has not are strings, and blocks without content absent."""
@@ -412,6 +419,28 @@ def check_settings(a: Summary, b: Summary) -> dict[str, Any] | None:
     return {k: {"a": one.get(k), "b": other.get(k)} for k in apart} or None
 
 
+def check_folder(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that is not for a comparison.
+
+    Raises:
+        OutputError: it holds a run, other things, or a comparison and `overwrite` is not given.
+    """
+    if not folder.exists():
+        return
+    with writing(folder):
+        held = {path.name for path in folder.iterdir()}
+    if held & {"run.json", "summary.json"}:
+        raise OutputError(f"{folder} holds a run: take another folder", field="out")
+    if RESULT in held and not overwrite:
+        message = f"{folder} holds a comparison: --overwrite begins anew"
+        raise OutputError(message, field="out")
+    if held and RESULT not in held:
+        raise OutputError(
+            f"{folder} holds other things ({', '.join(sorted(held)[:3])}): take an empty folder",
+            field="out",
+        )
+
+
 def compare(
     run_a: str | os.PathLike[str],
     run_b: str | os.PathLike[str],
@@ -420,6 +449,7 @@ def compare(
     resamples: int = 10_000,
     confidence: float = 0.95,
     worst: int = 20,
+    overwrite: bool = False,
 ) -> Comparison:
     """Compare two finished runs of one loss over the same rows, in constant memory.
 
@@ -430,6 +460,7 @@ def compare(
         resamples: of the bootstrap.
         confidence: of all intervals.
         worst: how many rows to name of those that most improved and worsened.
+        overwrite: begin anew where `out` holds a comparison.
 
     Returns:
         The comparison: the same numbers for the same losses, however the files are cut.
@@ -438,8 +469,12 @@ def compare(
         ScoringError: a run is not finished; the losses, rows, ids or classes differ; no row has
             two finite losses.
         SourceError: a file cannot be read.
-        OutputError: `out` cannot be written to.
+        OutputError: `out` cannot be written to, or holds something else.
     """
+    if out is not None:
+        if not os.fspath(out):
+            raise OutputError("out = '' names no folder", field="out")
+        check_folder(Path(out), overwrite=overwrite)
     run_a, run_b = Path(run_a), Path(run_b)
     for name, value, fits, range_ in (
         ("resamples", resamples, resamples >= 1, ">= 1"),

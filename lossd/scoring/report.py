@@ -19,6 +19,7 @@ BY: Final = {
     "class": Column("class", "head"),
     "group": Column("group", "head"),
     "count": Column("rows"),
+    "not_finite": Column("without a finite loss"),
     "mean": Column("mean loss"),
     "sum": Column("sum"),
     "accuracy": Column("accuracy", "share"),

@@ -318,6 +318,8 @@ class _Table:
             count, total, every, hits = self._totals[:, self._places[key]].tolist()
             row = {name: key, "count": int(every), "mean": total / count if count else math.nan}
             row["sum"] = total
+            if count < row["count"]:
+                row["not_finite"] = row["count"] - int(count)
             if self._judged:
                 row["accuracy"] = hits / every if every else math.nan
             told.append(row)

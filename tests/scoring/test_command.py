@@ -71,7 +71,7 @@ def test_a_run_as_machines_read_it(data: Path, tmp_path: Path) -> None:
     told, _ = lossd(data, *given, "--label-smoothing", "0.5", status=2)
     (event,) = map(json.loads, told.splitlines())
     assert (event["event"], event["reason"], event["field"]) == ("error", "UNUSABLE_OUTPUT", "out")
-    assert "label_smoothing is 0.5 here and null there" in event["message"]
+    assert "label_smoothing is 0.5 here and not given there" in event["message"]
 
 
 @pytest.mark.parametrize(
