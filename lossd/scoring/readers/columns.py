@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from lossd.scoring.errors import SourceError
 from lossd.scoring.readers.base import Failures
-from lossd.scoring.readers.keys import choose, choose_several
+from lossd.scoring.readers.keys import choose, choose_several, shown
 from lossd.scoring.readers.kinds import NO_TEXT, TEXT
 from lossd.scoring.sources import Array, Shape
 
@@ -176,7 +176,7 @@ def _leaves(where: str, schema: pa.Schema) -> Leaves:
             return
         name = ".".join(path)
         if name in found:
-            raise SourceError(f"{where}: has two columns of the name {name!r}")
+            raise SourceError(f"{where}: has two columns of the name '{shown(name)}'")
         found[name] = path, field.type
 
     for field in schema:
