@@ -221,7 +221,7 @@ def run(
         if value < 0:
             raise ParameterError(f"{name} = {value} must be 0 or more", field=name)
     engine = engine or Threads(runtime.MAX_THREADS)
-    if not hasattr(engine, "run"):
+    if isinstance(engine, type) or not hasattr(engine, "run"):
         raise ParameterError(
             f"engine = {engine!r} is no engine: give Threads(workers) or Ray(workers) of "
             "lossd.scoring",
