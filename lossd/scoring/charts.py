@@ -223,16 +223,15 @@ def bars(summary: Summary, key: str, what: str, of: str) -> Figure | None:
     axes.set_ylabel(what)
     axes.xaxis.set_major_formatter(FuncFormatter(ticks))
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
-    for place, mean in enumerate(means):
-        out = 1 if mean >= 0 else -1
-        where: dict[str, Any] = {
-            "xytext": (3 * out, 0),
-            "textcoords": "offset points",
-            "va": "center_baseline",
-        }
-        side = "left" if out > 0 else "right"
-        axes.annotate(brief(mean, 4), (mean, place), ha=side, fontsize=7.5, **where)
-    axes.margins(x=0.12)
+    beside: dict[str, Any] = {
+        "xycoords": axes.get_yaxis_transform(),
+        "xytext": (5, 0),
+        "textcoords": "offset points",
+        "va": "center_baseline",
+    }
+    for place, mean in enumerate(means):  # beside the axes: no line goes through them there
+        axes.annotate(brief(mean, 4), (1, place), fontsize=7.5, **beside)
+    axes.margins(x=0.03)
     marks(axes, {"all rows": (summary.get("distribution", {}).get("mean"), RED, "--")})
     return made
 

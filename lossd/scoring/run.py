@@ -1,5 +1,6 @@
 """A run from its start, or from where it stopped, to its report."""
 
+import datetime
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -246,7 +247,7 @@ def run(
         if report:
             from lossd.scoring.report import write_report
 
-            write_report(out, summary, timing)
+            write_report(out, summary, timing, datetime.datetime.now().astimezone())
     return Result(out, summary, timing)
 
 
