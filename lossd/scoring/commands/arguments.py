@@ -46,7 +46,7 @@ class Parser(argparse.ArgumentParser):
             except UnknownLossError as error:
                 return str(error)
         known = list(dict.fromkeys(re.findall(r"--[a-z][a-z-]*", self.format_help())))
-        near = [flag for word in flags for flag in difflib.get_close_matches(word, known, n=2)]
+        near = [flag for word in flags for flag in difflib.get_close_matches(word, known, n=1)]
         meant = f"; did you mean {' or '.join(near)}?" if near else ""
         return f"unknown arguments: {' '.join(unknown)}{meant}"
 
