@@ -219,6 +219,11 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"cannot write to .*/charts: it is not a folder"):
         write_report(tmp_path, SUMMARIES["other"](), None)
     (tmp_path / "charts").unlink()
+    (tmp_path / "charts/distribution.png").mkdir(parents=True)
+    with pytest.raises(OutputError, match=r"cannot write to .*distribution\.png: Is a directory"):
+        write_report(tmp_path, SUMMARIES["other"](), None)
+    assert [p.name for p in (tmp_path / "charts").iterdir()] == ["distribution.png"], "no half file"
+    (tmp_path / "charts/distribution.png").rmdir()
     (tmp_path / "report.html").mkdir()
     with pytest.raises(OutputError, match=r"cannot write to .*report\.html: Is a directory"):
         write_report(tmp_path, SUMMARIES["other"](), None)
