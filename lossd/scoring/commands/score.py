@@ -379,7 +379,7 @@ def _groups(groups: Sequence[Mapping[str, Any]]) -> Table:
 
 def _cell(value: Any) -> Text:
     if isinstance(value, str) and value not in ("NaN", "Infinity", "-Infinity"):
-        return Text(plain(value, 40))
+        return Text(plain(value, 30))
     return Text(f"{value:,}" if isinstance(value, int) else _number(value))
 
 
