@@ -49,7 +49,7 @@ def run(folder: Path, *, report: bool = True) -> Comparison:
         accuracy = result.summary["classification"]["accuracy"]
         print(f"{name}: mean loss {result.loss:.4f}, accuracy {accuracy:.2%}")
     out = folder / "comparison" if report else None
-    return compare(folder / "run-old", folder / "run-new", out)
+    return compare(folder / "run-old", folder / "run-new", out, overwrite=True)
 
 
 def tell(made: Comparison) -> None:

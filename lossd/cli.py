@@ -2,18 +2,53 @@
 
 import argparse
 import importlib
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 from lossd import __version__
 
 _SCORING = ("score", "compare", "jobs")
 
 
+_INTERRUPTED = 130
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line."""
+    """Run the command line; Ctrl-C ends it with a line and status 130."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["serve"]:  # ends as it likes
+        return _run(given)
+    pressed = False
+
+    def press(number: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        pressed = True
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        _run(given)
+    except KeyboardInterrupt:
+        _stop(given)
+    except Exception:
+        if not pressed:  # in the middle of an import Ctrl-C may become any error
+            raise
+        _stop(given)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _stop(given: Sequence[str]) -> NoReturn:
+    """End as Ctrl-C has it."""
+    sys.stderr.write(f"lossd {' '.join(given[:1])}: stopped\n")
+    raise SystemExit(_INTERRUPTED) from None
+
+
+def _run(given: list[str]) -> None:
     if given[:1] == ["serve"]:  # its flags are the settings class's fields
         from lossd.server.app import serve
         from lossd.server.settings import Settings

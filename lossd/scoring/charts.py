@@ -28,6 +28,7 @@ from matplotlib.ticker import (
 )
 from matplotlib.transforms import blended_transform_factory
 
+from lossd.scoring.disk import replacing
 from lossd.scoring.figures import brief, figure, number, plain, short
 
 Summary = Mapping[str, Any]
@@ -230,16 +231,15 @@ def bars(summary: Summary, key: str, what: str, of: str) -> Figure | None:
     axes.set_ylabel(what)
     axes.xaxis.set_major_formatter(FuncFormatter(ticks))
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
-    for place, mean in enumerate(means):
-        out = 1 if mean >= 0 else -1
-        where: dict[str, Any] = {
-            "xytext": (3 * out, 0),
-            "textcoords": "offset points",
-            "va": "center_baseline",
-        }
-        side = "left" if out > 0 else "right"
-        axes.annotate(brief(mean, 4), (mean, place), ha=side, fontsize=7.5, **where)
-    axes.margins(x=0.12)
+    beside: dict[str, Any] = {
+        "xycoords": axes.get_yaxis_transform(),
+        "xytext": (5, 0),
+        "textcoords": "offset points",
+        "va": "center_baseline",
+    }
+    for place, mean in enumerate(means):  # beside the axes: no line goes through them there
+        axes.annotate(brief(mean, 4), (1, place), fontsize=7.5, **beside)
+    axes.margins(x=0.03)
     marks(axes, {"all rows": (summary.get("distribution", {}).get("mean"), RED, "--")})
     return made
 
@@ -401,14 +401,20 @@ def svg(made: Figure, name: str, words: str) -> str:
 def write(made: Mapping[str, tuple[Figure | None, str]], folder: Path) -> list[Chart]:
     """Write folder/charts/NAME.png of those figures that there are; gives them for a page.
 
-    Call it within `styled`.
+    Call it within `styled`. A chart of an earlier time that there is none of now is removed.
+
+    Raises:
+        OutputError: it cannot be written to.
     """
     drawn = []
     for name, (one, words) in made.items():
+        path = folder / "charts" / f"{name}.png"
         if one is None:
+            path.unlink(missing_ok=True)
             continue
-        (folder / "charts").mkdir(parents=True, exist_ok=True)
-        (folder / "charts" / f"{name}.png").write_bytes(png(one))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as file:
+            file.write(png(one))
         drawn.append(Chart(name, words, svg(one, name, words)))
     return drawn
 

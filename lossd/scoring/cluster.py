@@ -6,24 +6,29 @@ system.
 
 import json
 import logging
+import os
 import pickle
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import ray
 import ray.data
 from lossd_client.client import connect
-from lossd_client.errors import LossdError
+from lossd_client.errors import LossdError, UnavailableError
 
-from lossd.scoring.engines import remote
+from lossd.scoring.engines import check_workers, remote
 from lossd.scoring.exact import ExactSum
 from lossd.scoring.folder import Folder, Kept, Part
 from lossd.scoring.inputs import Inputs, Shard
 from lossd.scoring.scorer import HERE, Scorer, Spent
 from lossd.scoring.task import Task
+
+_PATIENCE: Final = 10.0
+"""Seconds that a cluster has to take a connection."""
 
 
 @dataclass
@@ -42,6 +47,9 @@ class Ray:
     address: str | None = None
     targets: Sequence[str] = ()
     timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        check_workers(self.workers)
 
     def run(self, inputs: Inputs, folder: Folder, shards: Sequence[Shard]) -> Iterator[Kept]:
         """See `engines.Engine`."""
@@ -69,9 +77,25 @@ class Ray:
     def _join(self) -> None:
         if ray.is_initialized():
             return
+        _check_answers(self.address or os.environ.get("RAY_ADDRESS", ""))
         ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR)
         ray.data.DataContext.get_current().enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
+
+
+def _check_answers(address: str) -> None:
+    """Raise if nobody answers at a cluster's address: Ray itself would ask for ever.
+
+    Raises:
+        UnavailableError: nobody does.
+    """
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if not (colon and port.isdecimal()):  # "auto", "local" or none
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
+    except OSError as error:
+        raise UnavailableError(f"no Ray cluster answers at {address}: {error}") from error
 
 
 class _Actor:

@@ -15,13 +15,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lossd.scoring.disk import read_json, strict
+from lossd.scoring.disk import read_json, strict, writing
 from lossd.scoring.errors import OutputError, ScoringError, SourceError
 from lossd.scoring.exact import ExactSum, edges_between
 from lossd.scoring.inference import bootstrap, sign_test, theory
 
 Array = npt.NDArray[Any]
 Summary = Mapping[str, Any]
+
+RESULT: Final = "comparison.json"
+"""Marks the folder of a comparison."""
 
 UNITS: Final = 2**14
 """The bootstrap draws rows, or from more rows as many buckets of them."""
@@ -32,7 +35,7 @@ FIRST: Final = 1001  # paired rows
 MOST: Final = float(np.finfo(np.float64).max)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """How run B differs from run A: differences are B's loss less A's, so below 0 B is better.
 
@@ -72,6 +75,10 @@ class Comparison:
     worsened: list[dict[str, Any]]
     differences: dict[str, Any]
     plane: dict[str, Any]
+
+    def __repr__(self) -> str:
+        told = ("a", "b", "loss", "verdict", "rows", "means", "bootstrap")
+        return f"Comparison({', '.join(f'{name}={getattr(self, name)!r}' for name in told)})"
 
     def to_json(self) -> str:
         """As text; floats that JSON has not are strings, and blocks without content absent."""
@@ -440,6 +447,28 @@ def check_settings(a: Summary, b: Summary) -> dict[str, Any] | None:
     return {k: {"a": one.get(k), "b": other.get(k)} for k in apart} or None
 
 
+def check_folder(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that is not for a comparison.
+
+    Raises:
+        OutputError: it holds a run, other things, or a comparison and `overwrite` is not given.
+    """
+    if not folder.exists():
+        return
+    with writing(folder):
+        held = {path.name for path in folder.iterdir()}
+    if held & {"run.json", "summary.json"}:
+        raise OutputError(f"{folder} holds a run: take another folder", field="out")
+    if RESULT in held and not overwrite:
+        message = f"{folder} holds a comparison: --overwrite begins anew"
+        raise OutputError(message, field="out")
+    if held and RESULT not in held:
+        raise OutputError(
+            f"{folder} holds other things ({', '.join(sorted(held)[:3])}): take an empty folder",
+            field="out",
+        )
+
+
 def compare(
     run_a: str | os.PathLike[str],
     run_b: str | os.PathLike[str],
@@ -448,6 +477,7 @@ def compare(
     resamples: int = 10_000,
     confidence: float = 0.95,
     worst: int = 20,
+    overwrite: bool = False,
 ) -> Comparison:
     """Compare two finished runs of one loss over the same rows, in constant memory.
 
@@ -458,6 +488,7 @@ def compare(
         resamples: of the bootstrap.
         confidence: of all intervals.
         worst: how many rows to name of those that most improved and worsened.
+        overwrite: begin anew where `out` holds a comparison.
 
     Returns:
         The comparison: the same numbers for the same losses, however the files are cut.
@@ -466,8 +497,12 @@ def compare(
         ScoringError: a run is not finished; the losses, rows, ids or classes differ; no row has
             two finite losses.
         SourceError: a file cannot be read.
-        OutputError: `out` cannot be written to, or holds a run.
+        OutputError: `out` cannot be written to, or holds something else.
     """
+    if out is not None:
+        if not os.fspath(out):
+            raise OutputError("out = '' names no folder", field="out")
+        check_folder(Path(out), overwrite=overwrite)
     run_a, run_b = Path(run_a), Path(run_b)
     for name, value, fits, range_ in (
         ("resamples", resamples, resamples >= 1, ">= 1"),
@@ -476,10 +511,6 @@ def compare(
     ):
         if not fits:
             raise ScoringError(f"{name}={value} is outside its range: it must be {range_}")
-    if out is not None and (Path(out) / "summary.json").exists():
-        raise OutputError(
-            f"{out} holds a run, whose charts would be replaced: take another folder", field="out"
-        )
     first, second = summary_of(run_a), summary_of(run_b)
     apart = check_settings(first, second)
     whole = Whole(first["rows"], worst, origin_of(pairs(run_a, run_b)))

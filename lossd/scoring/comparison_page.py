@@ -29,7 +29,7 @@ from lossd.scoring.charts import (
     title,
     write,
 )
-from lossd.scoring.comparison import Comparison
+from lossd.scoring.comparison import RESULT, Comparison
 from lossd.scoring.disk import writing
 from lossd.scoring.figures import figure, plain, share
 from lossd.scoring.pages import SHOWN, Band, Column, Table, Tile, render, table_of, write_whole
@@ -299,6 +299,6 @@ def write_comparison(folder: Path, made: Comparison) -> Path:
     """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / RESULT, made.to_json())
         charts = draw(made, folder)
-    write_whole(folder / "comparison.json", made.to_json())
     return write_whole(folder / "comparison.html", render("comparison.html", page_of(made, charts)))

@@ -1,6 +1,7 @@
 """Who computes shards: threads of this process, servers, or a Ray cluster."""
 
 import contextlib
+import logging
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Any, Final, Protocol, cast
 
 import numpy.typing as npt
 from lossd_client.client import Client, connect
-from lossd_client.errors import UnavailableError
+from lossd_client.errors import ParameterError, UnavailableError
 
 from lossd.scoring.errors import InterruptedRunError
 from lossd.scoring.folder import Folder, Kept
@@ -18,6 +19,8 @@ from lossd.scoring.inputs import Inputs, Shard
 from lossd.scoring.scorer import HERE, Evaluator, Scored, Scorer
 
 Array = npt.NDArray[Any]
+
+_log: Final = logging.getLogger(__name__)
 
 TRIES: Final = 5
 """How often in a row a server may fail to answer before it is given up."""
@@ -52,6 +55,9 @@ class Threads:
     targets: Sequence[str] = ()
     timeout: float | None = None
 
+    def __post_init__(self) -> None:
+        check_workers(self.workers)
+
     def run(self, inputs: Inputs, folder: Folder, shards: Sequence[Shard]) -> Iterator[Kept]:
         """See `Engine`."""
         work = _Work(shards)
@@ -66,6 +72,16 @@ class Threads:
             yield from work.results(
                 [threads.submit(work.do, inputs, each, keep) for each in evaluators]
             )
+
+
+def check_workers(workers: int) -> None:
+    """Raise if there is nobody to compute.
+
+    Raises:
+        ParameterError: there is not.
+    """
+    if workers < 1:
+        raise ParameterError(f"workers = {workers} must be 1 or more", field="workers")
 
 
 class _Work:
@@ -109,11 +125,12 @@ class _Work:
         while (shard := self._waiting.get()) and not self.stop.is_set():
             try:
                 scored = scorer.shard(shard)
-            except UnavailableError:
+            except UnavailableError as error:
                 self._waiting.put(shard)
                 failures += 1
                 if failures == TRIES:
                     raise
+                _log.warning("%s: asked again", str(error).partition(" (")[0])
                 self.stop.wait(_FIRST_PAUSE * 2**failures)
             except InterruptedRunError:
                 return

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from lossd_client.errors import LossdError, ParameterError, ShapeError
+from lossd_client.errors import DTypeError, LossdError, ParameterError, ShapeError
 
 from lossd.engine import outline
 from lossd.plan import SAMPLE_WEIGHT, Plan
@@ -148,6 +148,7 @@ class Inputs:
 
     def _check_loss(self) -> None:
         """Check that each row has a loss of its own."""
+        self._check_labels()
         self.outline(self.rows)  # what does not fit is told with the shapes that there are
         plan, more = self.outline(2), self.outline(3)
         loss, shape = plan.loss, plan.layout.output
@@ -167,6 +168,22 @@ class Inputs:
         self.ignored = None if ignored is None else int(ignored)
         self.predicts = loss.predicts
         self.kind = self._kind()
+
+    def _check_labels(self) -> None:
+        """Check that what can only be classes, by its shape, is whole numbers."""
+        declared = find(self.task.loss).tensors
+        for name, source in self.sources.items():
+            label = name in declared and declared[name].role == "label"
+            if (
+                label
+                and source.dtype.kind not in "iub"
+                and len(source.shape) < len(self.first.shape)
+            ):
+                raise DTypeError(
+                    f"{name} has dtype {source.dtype}, and labels must be integers: "
+                    f"{self.task.tensors[name]}",
+                    field=name,
+                )
 
     def _kind(self) -> str:
         single = self.first.shape in ((), (1,))
@@ -233,7 +250,9 @@ def _checked_names(task: Task) -> list[str]:
     declared = find(task.loss)
     for name in declared.required():
         if name not in task.tensors:
-            raise ParameterError(f"{task.loss} needs the tensor {name!r} too", field=name)
+            raise ParameterError(
+                f"{task.loss} needs the tensor {name!r} too: --tensor {name}=SOURCE", field=name
+            )
     for name in task.tensors:
         if name not in declared.tensors:
             known = ", ".join(declared.tensors)

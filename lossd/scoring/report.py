@@ -1,5 +1,6 @@
 """The page of a run: its numbers, charts and worst rows, in one file that needs nothing else."""
 
+import datetime
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import Any, Final
 
 from lossd.scoring.charts import Chart, ranked, write_charts
 from lossd.scoring.disk import writing
-from lossd.scoring.figures import figure, number, seconds, share
+from lossd.scoring.figures import figure, number, seconds, share, size
 from lossd.scoring.pages import SHOWN, Band, Column, Table, Tile, render, table_of, write_whole
 
 Summary = Mapping[str, Any]
@@ -19,10 +20,14 @@ BY: Final = {
     "class": Column("class", "head"),
     "group": Column("group", "head"),
     "count": Column("rows"),
+    "not_finite": Column("not finite"),
     "mean": Column("mean loss"),
     "sum": Column("sum"),
     "accuracy": Column("accuracy", "share"),
 }
+WORK: Final = {"servers": "waiting for servers"}
+"""What workers do, where timing.json has another word for it."""
+
 WORST: Final = {
     "row": Column("row"),
     "loss": Column("loss"),
@@ -43,6 +48,7 @@ class Page:
     """What the template shows."""
 
     title: str
+    run: str
     lead: str
     tags: Sequence[str]
     warnings: Sequence[Band]
@@ -119,8 +125,9 @@ def tiles(summary: Summary) -> Iterator[Tile]:
     labels = summary.get("classification", {})
     if labels.get("accuracy") is not None:
         yield Tile("accuracy", share(labels["accuracy"]))
-    if labels.get("reliability"):
-        yield Tile("calibration error", figure(labels["reliability"]["error"], 4), "expected (ECE)")
+    if block := labels.get("reliability"):
+        error = block["error"] if sum(block["counts"]) else None
+        yield Tile("calibration error", figure(error, 4), "expected (ECE)")
     numbers = summary.get("regression", {})
     for name, key in (("RMSE", "rmse"), ("mean absolute error", "mae"), ("R²", "r2")):
         if numbers.get(key) is not None:
@@ -172,11 +179,15 @@ def breakdown(summary: Summary, of: str, title: str) -> Iterator[Table]:
     entries = summary.get(of, [])
     if not entries:
         return
+    if any("not_finite" in entry for entry in entries):
+        entries = [{"not_finite": 0, **entry} for entry in entries]
     worst = ranked(entries)
     without = [e for e in entries if math.isnan(number(e.get("mean")))]
     shown = (worst + without)[:SHOWN]
     more = f"The worst {SHOWN} of {figure(len(entries))}; all are in summary.json."
     note = more if len(shown) < len(entries) else "The worst first."
+    if any(entry.get("not_finite") for entry in shown):
+        note += " Mean and sum are of finite losses."
     yield table_of(of, title, shown, BY, note=note, sortable=True)
 
 
@@ -236,7 +247,7 @@ def settings(summary: Summary) -> Iterator[Table]:
             "rows": one.get("rows"),
             "shape": " \N{MULTIPLICATION SIGN} ".join(map(str, one.get("shape") or []))
             or "one number",
-            "dtype": one.get("dtype"),
+            "dtype": "text" if one.get("dtype") == "object" else one.get("dtype"),
         }
         for role, one in inputs.items()
     ]
@@ -285,18 +296,20 @@ def spent(timing: Mapping[str, Any] | None) -> Iterator[Table]:
     """A table of where the time went."""
     if not timing:
         return
-    said = []
-    for name, value in flat(timing):
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            said.append((name, str(value)))
-        elif "second" in name and "per second" not in name:
-            said.append((name, seconds(value)))
-        else:
-            said.append((name, figure(value, 4)))
-    note = f"What held the run back: {timing['bottleneck']}." if timing.get("bottleneck") else ""
-    yield Table(
-        "timing", "Time", [Column("part", "head"), Column("value", "text")], said, note=note
-    )
+    said = [("in all, to the summary", seconds(timing["seconds"]))]
+    if timing["rows"]:
+        each = figure(float(timing["rows_per_second"]), 4)
+        said.append(("rows computed", f"{figure(timing['rows'])}, {each} a second"))
+        rate = size(timing["bytes_per_second"])
+        said.append(("bytes of tensors read", f"{size(timing['bytes'])}, {rate} a second"))
+    for name, spent in timing["worker_seconds"].items():
+        part, rate = share(timing["shares"][name]), size(timing["worker_bytes_per_second"][name])
+        told = f"{seconds(spent)} ({part}), {rate} a second"
+        said.append((f"workers, {WORK.get(name, name)}", told if spent else seconds(0)))
+    held = timing.get("bottleneck")
+    note = f"What held the run back: {WORK.get(held, held)}." if held else ""
+    heads = [Column("part", "head"), Column("value", "text")]
+    yield Table("timing", "Time of the last start", heads, said, note=note)
 
 
 def apart(tables: Iterator[Table], name: str) -> tuple[list[Table], list[Table]]:
@@ -305,8 +318,10 @@ def apart(tables: Iterator[Table], name: str) -> tuple[list[Table], list[Table]]
     return [t for t in listed if t.id == name], [t for t in listed if t.id != name]
 
 
-def page_of(summary: Summary, timing: Mapping[str, Any] | None, charts: Sequence[Chart]) -> Page:
-    """All that the page says."""
+def page_of(
+    summary: Summary, timing: Mapping[str, Any] | None, charts: Sequence[Chart], run: str
+) -> Page:
+    """All that the page says; `run` is its folder, and when it was made."""
     quantiles, rest = apart(numbers(summary), "quantiles")
     confused, worst = apart(rows(summary), "confused")
     small = [*breakdown(summary, "groups", "By group"), *confused]
@@ -314,6 +329,7 @@ def page_of(summary: Summary, timing: Mapping[str, Any] | None, charts: Sequence
     made, said = apart(settings(summary), "settings")
     return Page(
         title=f"{summary['loss']}, row by row",
+        run=run,
         lead=lead(summary),
         tags=[parameter(k, v) for k, v in summary.get("parameters", {}).items()],
         warnings=list(warnings(summary)),
@@ -331,13 +347,19 @@ def page_of(summary: Summary, timing: Mapping[str, Any] | None, charts: Sequence
     )
 
 
-def write_report(folder: Path, summary: Summary, timing: Mapping[str, Any] | None) -> Path:
+def write_report(
+    folder: Path,
+    summary: Summary,
+    timing: Mapping[str, Any] | None,
+    made: datetime.datetime | None = None,
+) -> Path:
     """Write a run's charts/*.png and report.html.
 
     Args:
         folder: of the run.
         summary: as in its summary.json.
         timing: as in its timing.json, if there is one.
+        made: when the run ended, if that is to be told.
 
     Returns:
         The path of the page: one file that needs no other and no network.
@@ -347,5 +369,6 @@ def write_report(folder: Path, summary: Summary, timing: Mapping[str, Any] | Non
     """
     with writing(folder):
         charts = write_charts(summary, folder)
-    page = page_of(summary, timing, charts)
+    when = f" · {made:%Y-%m-%d %H:%M %Z}".rstrip() if made else ""
+    page = page_of(summary, timing, charts, f"{folder.absolute()}{when}")
     return write_whole(folder / "report.html", render("report.html", page))

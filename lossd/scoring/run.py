@@ -1,5 +1,6 @@
 """A run from its start, or from where it stopped, to its report."""
 
+import datetime
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from lossd_client.errors import ParameterError
 from lossd.kernels import runtime
 from lossd.scoring.disk import read_json, write_json
 from lossd.scoring.engines import Engine, Threads
-from lossd.scoring.errors import OutputError, ScoringError
+from lossd.scoring.errors import OutputError, ScoringError, SourceError
 from lossd.scoring.folder import (
     MANIFEST,
     SUMMARY,
@@ -63,6 +64,10 @@ class Result:
     folder: Path
     summary: Mapping[str, Any]
     timing: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        told = f"folder={str(self.folder)!r}, loss={self.loss!r}, rows={self.summary['rows']}"
+        return f"Result({told})"
 
     @property
     def loss(self) -> float:
@@ -142,10 +147,16 @@ def score(
         >>> round(result.loss, 6)
         0.6422
     """
+    _check_out(out)
     given = dict(zip(find(loss).required(), (predictions, targets), strict=False)) | dict(tensors)
 
     def named(source: str | os.PathLike[str]) -> str:
         """As run.json has it, for whoever goes on with it from wherever."""
+        if not isinstance(source, str | os.PathLike):
+            raise SourceError(
+                f"a source is the name of a file, not {type(source).__name__}: save arrays first, "
+                "with np.save"
+            )
         name = Name.parse(os.fspath(source))
         path = name.path or (Name.parse(os.fspath(predictions)).path if name.key else "")
         return str(Name(os.path.abspath(path), name.key)) if path else ""  # noqa: PTH100  a glob
@@ -181,6 +192,7 @@ def resume(
     Raises:
         OutputError: the folder holds no run.
     """
+    _check_out(out)
     manifest = read_json(Path(out) / MANIFEST)
     if manifest is None:
         raise OutputError(f"{out} holds no run to go on with", field="out")
@@ -193,6 +205,12 @@ def resume(
         report=report,
         watch=watch,
     )
+
+
+def _check_out(out: str | os.PathLike[str]) -> None:
+    """Raise if no folder is named: Path("") would be the current one."""
+    if not os.fspath(out):
+        raise OutputError("out = '' names no folder", field="out")
 
 
 def run(
@@ -210,6 +228,12 @@ def run(
         if value < 0:
             raise ParameterError(f"{name} = {value} must be 0 or more", field=name)
     engine = engine or Threads(runtime.MAX_THREADS)
+    if isinstance(engine, type) or not hasattr(engine, "run"):
+        raise ParameterError(
+            f"engine = {engine!r} is no engine: give Threads(workers) or Ray(workers) of "
+            "lossd.scoring",
+            field="engine",
+        )
     with closing(Inputs(task)) as inputs, Folder.held(out) as folder:
         folder.begin(inputs, overwrite=overwrite)
         begun = time.perf_counter()
@@ -229,7 +253,7 @@ def run(
         if report:
             from lossd.scoring.report import write_report
 
-            write_report(out, summary, timing)
+            write_report(out, summary, timing, datetime.datetime.now().astimezone())
     return Result(out, summary, timing)
 
 

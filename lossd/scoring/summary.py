@@ -332,6 +332,8 @@ class _Table:
             count, total, scored, known, right = self._totals[:, self._places[key]].tolist()
             row = {name: key, "count": int(scored), "mean": total / count if count else math.nan}
             row["sum"] = total
+            if count < row["count"]:
+                row["not_finite"] = row["count"] - int(count)
             if self._judged:
                 row["accuracy"] = right / known if known else math.nan
             told.append(row)

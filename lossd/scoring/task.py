@@ -60,12 +60,16 @@ class Task:
         """What another task has otherwise, in words."""
         mine, theirs = self._flat(), other._flat()
         return [
-            f"{key} is {json.dumps(mine.get(key))} here and {json.dumps(theirs.get(key))} there"
+            f"{key} is {_told(mine, key)} here and {_told(theirs, key)} there"
             for key in mine | theirs
             if mine.get(key) != theirs.get(key)
         ]
 
     def _flat(self) -> dict[str, Any]:
-        given = self.to_json()
-        tensors, parameters = given.pop("tensors"), given.pop("parameters")
-        return {**tensors, **parameters, **given}
+        """What was given, by name."""
+        given = {key: value for key, value in self.to_json().items() if value}
+        return {**given.pop("tensors"), **given.pop("parameters", {}), **given}
+
+
+def _told(given: Mapping[str, Any], key: str) -> str:
+    return json.dumps(given[key]) if key in given else "not given"

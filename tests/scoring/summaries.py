@@ -19,10 +19,14 @@ NAMES = [
 
 TIMING = {
     "seconds": 93.4,
+    "rows": 10_000_000,
     "rows_per_second": 107_066.4,
+    "bytes": 392_000_000_000,
     "bytes_per_second": 4.2e9,
-    "stages": {"reading_seconds": 71.2, "computing_seconds": 15.1, "writing_seconds": 7.1},
-    "bottleneck": "reading preds.npy",
+    "worker_seconds": {"reading": 71.2, "servers": 15.1, "writing": 0.0},
+    "shares": {"reading": 0.825, "servers": 0.175, "writing": 0.0},
+    "worker_bytes_per_second": {"reading": 5.5e9, "servers": 26e9, "writing": 0.0},
+    "bottleneck": "reading",
 }
 
 

@@ -1,8 +1,11 @@
 """`lossd score` and `lossd compare` as they are typed."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ import pytest
 from lossd_client.errors import ParameterError
 
 from lossd.cli import main
-from lossd.scoring import SourceError, score
+from lossd.scoring import OutputError, SourceError, Threads, compare, resume, score
 
 PATIENCE = 120
 ROWS = 2000
@@ -71,7 +74,7 @@ def test_a_run_as_machines_read_it(data: Path, tmp_path: Path) -> None:
     told, _ = lossd(data, *given, "--label-smoothing", "0.5", status=2)
     (event,) = map(json.loads, told.splitlines())
     assert (event["event"], event["reason"], event["field"]) == ("error", "UNUSABLE_OUTPUT", "out")
-    assert "label_smoothing is 0.5 here and null there" in event["message"]
+    assert "label_smoothing is 0.5 here and not given there" in event["message"]
 
 
 @pytest.mark.parametrize(
@@ -101,8 +104,12 @@ def test_help_tells_a_losss_parameters(data: Path) -> None:
     told, _ = lossd(data, "score", "huber_loss", "--help")
     assert "parameters of huber_loss" in told
     assert "--delta FLOAT" in told
+    assert "source of input: " in told
     told, _ = lossd(data, "score", "--help")
     assert "--delta" not in told
+    told, _ = lossd(data, "score", "gaussian_nll_loss", "--help")
+    assert "further tensors of gaussian_nll_loss, which it needs" in told
+    assert "--tensor var=SOURCE: Variances" in told
 
 
 def test_two_runs_are_compared(data: Path, tmp_path: Path) -> None:
@@ -117,6 +124,7 @@ def test_two_runs_are_compared(data: Path, tmp_path: Path) -> None:
     assert found["bootstrap"]["high"] < 0
     told, _ = lossd(tmp_path, "compare", "x", "x")
     assert "no difference can be told" in told
+    assert "left out" not in told
     _, errors = lossd(tmp_path, "compare", "x", "nowhere", status=1)
     assert "nowhere has no summary.json" in errors
 
@@ -130,6 +138,7 @@ def current(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     random = np.random.default_rng(0)
     np.save(tmp_path / "x.npy", random.standard_normal((60, 3), np.float32))
     np.save(tmp_path / "y.npy", np.where(np.arange(60) % 4, random.integers(0, 3, 60), -100))
+    np.save(tmp_path / "floats.npy", np.zeros(60))
     np.save(tmp_path / "groups.npy", np.array(["a", "b"])[np.arange(60) % 2])
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -156,13 +165,40 @@ def failed(*given: str) -> int | str | None:
         ("--resume cross_entropy x.npy y.npy --out r", "leave LOSS and sources out"),
         ("--resume --out r --gradients --ids y.npy", "leave --ids, --gradients out"),
         ("--resume --out r", "r holds no run to go on with"),
+        ("--resume --label-smoothing 0.1 --out r", "from the folder: leave --label-smoothing out"),
+        ("--resume --quite --out r", "unknown arguments: --quite; did you mean --quiet?"),
+        (
+            "cross_entropy x.npy y.npy --out r --label-smothing 0.1",
+            "did you mean --label-smoothing? `lossd score cross_entropy --help` tells more",
+        ),
+        ("cross_entropi x.npy y.npy --out r --label-smoothing 1", "did you mean 'cross_entropy'"),
+        ("cross_entropy x.npy y.npy --out=", "--out: no folder is named"),
+        (
+            "gaussian_nll_loss x.npy x.npy --out r",
+            "needs the tensor 'var' too: --tensor var=SOURCE",
+        ),
+        (
+            "gaussian_nll_loss x.npy x.npy --out r --tensor vra=x.npy",
+            "gaussian_nll_loss has no tensor 'vra'; it has: input, target, var",
+        ),
+        (
+            "gaussian_nll_loss x.npy x.npy --out r --tensor var=x.npy --tensor var=y.npy",
+            "tensor 'var' is given twice",
+        ),
+        ("mse_loss x.npy x.npy --out r --tensor target=x.npy", "tensor 'target' is given twice"),
+        (
+            "cross_entropy x.npy floats.npy --out r",
+            "target has dtype float64, and labels must be integers: ",
+        ),
     ],
 )
 def test_bad_input_is_status_2(
     given: str, words: str, current: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert failed(*given.split()) == 2
-    assert words in " ".join(capfd.readouterr().err.split())
+    said = capfd.readouterr().err
+    assert words in " ".join(said.split())
+    assert len(said.splitlines()) <= 2
 
 
 def test_errors_as_lines_name_the_argument(
@@ -178,10 +214,101 @@ def test_errors_as_lines_name_the_argument(
 def test_servers_that_are_not_there_are_status_1(
     current: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lossd.scoring.engines.TRIES", 1)
-    given = ("cross_entropy", "x.npy", "y.npy", "--out", "r", "--quiet")
+    monkeypatch.setattr("lossd.scoring.engines.TRIES", 2)
+    given = ("cross_entropy", "x.npy", "y.npy", "--out", "a run", "--quiet")
     assert failed(*given, "--target", "unix:/nobody.sock") == 1
-    assert "What is done stays: run it again to go on" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert said.count("no lossd server answers at unix:/nobody.sock: asked again") == 1
+    assert "or leave --target out to compute here" in said
+    assert "What is done stays: run it again to go on" in said
+    assert said.endswith(
+        "`lossd score --resume --out 'a run' --target unix:/nobody.sock` goes on\n"
+    )
+    assert failed(*given, "--target", "unix:/nobody.sock", "--json") == 1
+    events = [json.loads(line)["event"] for line in capsys.readouterr().out.splitlines()]
+    assert events == ["progress", "warning", "error"]
+
+
+@pytest.mark.parametrize("command", ["score", "compare"])
+def test_ctrl_c_is_a_line_and_status_130(
+    command: str,
+    current: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Even where it comes in the middle of an import, which makes another error of it."""
+
+    def pressed(*given: object, **more: object) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt:
+            raise AttributeError("a module is half imported") from None
+
+    before = signal.getsignal(signal.SIGINT)
+    given = {"score": ["cross_entropy", "x.npy", "y.npy", "--out", "r"], "compare": ["a", "b"]}
+    monkeypatch.setattr(f"lossd.scoring.commands.{command}.{command}", pressed)
+    with pytest.raises(SystemExit) as ended:
+        main([command, *given[command]])
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == f"lossd {command}: stopped\n"
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_rows_without_a_finite_loss_and_groups_are_told(
+    current: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    x = np.load("x.npy")
+    x[5] = x[9, 1] = np.nan
+    np.save("broken.npy", x)
+    for name in ("x", "broken"):
+        given = f"cross_entropy {name}.npy y.npy --group-by groups.npy --out run-{name} --no-report"
+        main(["score", *given.split()])
+    said = capsys.readouterr()
+    assert "60 of 60 rows" in said.err
+    assert f"{current}/broken.npy, row 5; {current}/broken.npy, row 9\nstd, min, max" in said.out
+    lines = [line.split() for line in said.out.splitlines()]
+    assert ["group", "rows", "mean", "loss", "accuracy"] in lines
+    assert ["group", "rows", "not", "finite", "mean", "loss", "accuracy"] in lines
+    assert next(line for line in lines if line[:3] == ["b", "30", "2"])
+    main(["compare", "run-x", "run-broken"])
+    told = capsys.readouterr().out
+    assert "17 of 60 rows left out: 15 have no finite loss in A, 17 in B" in told
+    assert f"the first in B: {current}/broken.npy, row 5; {current}/broken.npy, row 9" in told
+
+
+def test_a_comparison_has_a_folder_of_its_own(
+    current: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["score", "cross_entropy", "x.npy", "y.npy", "--out", "run", "--no-report"])
+    (current / "other").mkdir()
+    (current / "other/notes.txt").write_text("mine")
+
+    def status(*more: str) -> int:
+        with pytest.raises(SystemExit) as ended:
+            main(["compare", "run", "run", "--resamples", "50", *more])
+        assert isinstance(ended.value.code, int)
+        return ended.value.code
+
+    for more in ([], ["--overwrite"]):
+        assert status("--out", "run", *more) == 2
+        assert "run holds a run: take another folder" in capsys.readouterr().err
+        assert status("--out", "other", *more) == 2
+        assert "other holds other things (notes.txt)" in capsys.readouterr().err
+    assert sorted(path.name for path in (current / "run").iterdir()) == [
+        ".lock", "losses", "run.json", "summary.json", "timing.json",
+    ]  # fmt: skip
+    main(["compare", "run", "run", "--resamples", "50", "--out", "both"])
+    assert status("--out", "both") == 2
+    assert "both holds a comparison: --overwrite begins anew" in capsys.readouterr().err
+    main(["compare", "run", "run", "--resamples", "60", "--out", "both", "--overwrite"])
+    assert json.loads((current / "both/comparison.json").read_text())["resamples"] == 60
+    for flags, words in {
+        "--confidence 95": "95 must be > 0 and < 1: 0.95 for 95 %",
+        "--worst -1": "-1 must be 0 or more",
+        "--out=": "no folder is named",
+    }.items():
+        assert status(*flags.split()) == 2
+        assert words in capsys.readouterr().err
 
 
 def test_settings_of_python_are_checked_too(current: Path) -> None:
@@ -189,6 +316,22 @@ def test_settings_of_python_are_checked_too(current: Path) -> None:
         score("cross_entropy", "x.npy", "y.npy", out="r", shard_rows=-1)
     with pytest.raises(SourceError, match="no file is named"):
         score("cross_entropy", "", "y.npy", out="r")
+    with pytest.raises(SourceError, match=r"not ndarray: save arrays first, with np\.save"):
+        score("cross_entropy", np.zeros((2, 3)), "y.npy", out="r")  # type: ignore[arg-type]
+    for engine in ("threads", Threads):
+        with pytest.raises(ParameterError, match=r"is no engine: give Threads\(workers\)"):
+            score("cross_entropy", "x.npy", "y.npy", out="r", engine=engine)  # type: ignore[arg-type]
+    with pytest.raises(ParameterError, match="workers = 0 must be 1 or more"):
+        Threads(workers=0)
+    for act in (resume, partial(compare, "a", "b"), partial(score, "mse_loss", "x", "y")):
+        with pytest.raises(OutputError, match="out = '' names no folder"):
+            act(out="")
+
+
+def test_representations_are_short(current: Path) -> None:
+    result = score("cross_entropy", "x.npy", "y.npy", out="r", report=False)
+    assert repr(result) == f"Result(folder='r', loss={result.loss!r}, rows=60)"
+    assert len(repr(compare("r", "r", resamples=50))) < 400
 
 
 def test_groups_count_what_is_scored(current: Path) -> None:

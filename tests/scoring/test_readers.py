@@ -299,6 +299,14 @@ def test_lists_of_lists(table_path: Path) -> None:
     check(open_source(save(table_path, table)), written)
 
 
+def test_lists_beside_tensors(table_path: Path) -> None:
+    """Of such columns pyarrow makes no empty table, and needs none."""
+    tensors = pa.FixedShapeTensorArray.from_numpy_ndarray(np.ones((3, 2, 2), np.float32))
+    save(table_path, pa.table({"x": [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], "t": tensors}))
+    check(open_source(f"{table_path}::x"), np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]))
+    check(open_source(f"{table_path}::t"), np.ones((3, 2, 2), np.float32))
+
+
 @pytest.mark.parametrize("kind", ["string", "large_string", "dictionary"])
 def test_strings(kind: str, table_path: Path) -> None:
     words = ["eu", "us", "eu", "", "Ωmega"]

@@ -357,14 +357,41 @@ def test_an_arrow_stream(tmp_path: Path) -> None:
     refused(str(tmp_path / "a.arrow"), "is an Arrow stream")
 
 
+def test_what_is_quoted_of_files_is_printable(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", **{"a\x1b[31m" + "b" * 200: X, "c": X})
+    said = refused(str(tmp_path / "a.npz"), "has 2 arrays", "a\\x1b[31mbbb")
+    assert said.isprintable()
+    assert "b" * 80 not in said
+
+
+def test_numpys_advice_to_trust_a_file_is_not_passed_on(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", X)
+    content = (tmp_path / "a.npy").read_bytes()
+    for damaged in (content[:8] + b"\xff\xff" + content[10:] * 50, content[:20] + b"\x1b" * 9):
+        (tmp_path / "a.npy").write_bytes(damaged)
+        said = refused(str(tmp_path / "a.npy"), "its header does not tell a shape")
+        assert "pickle" not in said
+
+
+def test_a_store_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "a.zarr").mkdir()
+    refused(str(tmp_path / "a.zarr"), "is no Zarr store, or one that was not written to its end")
+
+
 def test_tables_of_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.csv"
     for content, words in {
         "p,q\n1,2\n3\n": "Expected 2 columns, got 1",
         "p,p\n1,2\n": "two columns of the name 'p'",
         "p,q\n1,2\n,3\n": "column p, row 1: is null",
+        "p,q\n1,2\n3,4\n\n5\n": "row 2: Expected 2 columns, got 1: 5",
+        "p,q\n1,2\nn.a.,3\n": "column p: holds text, where numbers are needed: row 1 has 'n.a.'",
+        "p,q\n1,2\n3,4,\x1b[31m" + "x" * 500: "row 1: Expected 2 columns, got 3: 3,4,\\x1b[31mxxx",
+        "p,q\n1,2\n\x1b[31m" + "x" * 500 + ",3\n": "row 1 has '\\x1b[31mxxx",
     }.items():
         path.write_text(content)
-        refused(f"{path}::p", words)
+        assert len(refused(f"{path}::p", words)) < 400
+    (tmp_path / "a.jsonl").write_text('{"p": 1}\n\n{"p": 2}\n{"p": "x"}\n')
+    refused(str(tmp_path / "a.jsonl"), "from number to string in row 2")
     monkeypatch.setattr(tables, "_LIMIT", 10)
     refused(str(path), "convert it to Parquet")

@@ -1,6 +1,7 @@
 """Pages and charts of runs, without a browser; tests/browser opens them in one."""
 
 import copy
+import datetime
 import doctest
 import re
 import xml.etree.ElementTree as ET
@@ -87,8 +88,11 @@ def test_pages_are_whole_and_alone(written: dict[str, Path], name: str) -> None:
     mean = figures.figure(summary["reductions"]["mean"])
     assert mean in page.tables["table-reductions"]
     assert figures.figure(summary["worst"][-1]["loss"]) in page.tables["table-worst"]
-    assert "reading preds.npy" in page.tables["table-timing"]
-    assert "1 min 33 s" in page.tables["table-timing"]
+    assert str(written[name].parent) in page.text
+    timing = page.tables["table-timing"].replace("\N{NO-BREAK SPACE}", " ")
+    assert "What held the run back: reading." in timing
+    assert "1 min 33 s" in timing
+    assert "workers, waiting for servers 15.1 s (17.50 %), 24.21 GiB a second" in timing
 
 
 @pytest.mark.parametrize(
@@ -111,7 +115,8 @@ def test_charts_that_the_summary_has_numbers_for(
 
 def test_the_same_bits_twice(written: dict[str, Path], tmp_path: Path) -> None:
     again = write_report(tmp_path, SUMMARIES["ten-classes"](), TIMING)
-    assert again.read_bytes() == written["ten-classes"].read_bytes()
+    first = written["ten-classes"]
+    assert again.read_text().replace(str(tmp_path), str(first.parent)) == first.read_text()
     for chart in (tmp_path / "charts").iterdir():
         before = written["ten-classes"].parent / "charts" / chart.name
         assert chart.read_bytes() == before.read_bytes()
@@ -166,6 +171,28 @@ def test_no_finite_loss_at_all(tmp_path: Path) -> None:
     assert not (tmp_path / "charts").exists()
 
 
+def test_the_page_tells_when(tmp_path: Path) -> None:
+    made = datetime.datetime(2026, 3, 4, 17, 30, tzinfo=datetime.UTC)
+    text = write_report(tmp_path, SUMMARIES["other"](), None, made).read_text()
+    assert f"{tmp_path} · 2026-03-04 17:30 UTC" in text
+
+
+def test_rows_without_a_finite_loss_are_told_apart(tmp_path: Path) -> None:
+    summary = SUMMARIES["ten-classes"]()
+    assert "not finite" not in Page(write_report(tmp_path, summary, None).read_text()).text
+    summary["classes"][3] |= {"not_finite": 7}
+    table = Page(write_report(tmp_path, summary, None).read_text()).tables["table-classes"]
+    assert "not finite" in table
+    assert "Mean and sum are of finite losses." in table
+
+
+def test_no_labels_are_calibrated_in_no_way(tmp_path: Path) -> None:
+    summary = SUMMARIES["ten-classes"]()
+    summary["classification"]["reliability"] |= {"counts": [0] * 10, "error": 0.0}
+    text = Page(write_report(tmp_path, summary, None).read_text()).text
+    assert "calibration error\N{EN DASH}expected" in text
+
+
 def test_equal_losses_have_a_chart() -> None:
     summary = SUMMARIES["other"]()
     summary["distribution"]["histogram"] = {"edges": [0.5, 0.5], "counts": [5_000]}
@@ -192,6 +219,11 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"cannot write to .*/charts: it is not a folder"):
         write_report(tmp_path, SUMMARIES["other"](), None)
     (tmp_path / "charts").unlink()
+    (tmp_path / "charts/distribution.png").mkdir(parents=True)
+    with pytest.raises(OutputError, match=r"cannot write to .*distribution\.png: Is a directory"):
+        write_report(tmp_path, SUMMARIES["other"](), None)
+    assert [p.name for p in (tmp_path / "charts").iterdir()] == ["distribution.png"], "no half file"
+    (tmp_path / "charts/distribution.png").rmdir()
     (tmp_path / "report.html").mkdir()
     with pytest.raises(OutputError, match=r"cannot write to .*report\.html: Is a directory"):
         write_report(tmp_path, SUMMARIES["other"](), None)

@@ -130,7 +130,7 @@ def test_interrupted_runs_say_how_to_go_on(
     _, told = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, told
     assert "of 60,000 rows are done" in told
-    assert f"`lossd score --resume --out {out}` goes on" in told
+    assert f"`lossd score --resume --out {out} --no-report` goes on" in told
     assert not list(out.rglob("*.tmp"))
     resume(out, report=False)
     assert everything(out) == undisturbed
@@ -234,7 +234,7 @@ def test_another_run_is_not_touched(data: Path, tmp_path: Path) -> None:
     before = everything(out)
     with pytest.raises(
         OutputError,
-        match=r"holds another run: label_smoothing is 0\.1 here and null there\. "
+        match=r"holds another run: label_smoothing is 0\.1 here and not given there\. "
         r"`lossd score --resume --out .*` goes on with that one, --overwrite begins",
     ):
         score("cross_entropy", *files(data), out=out, parameters={"label_smoothing": 0.1})

@@ -1,5 +1,6 @@
 """Scoring jobs of a server: from submission to results, restarts, and what is refused."""
 
+import json
 import os
 import signal
 import subprocess
@@ -13,11 +14,13 @@ import pytest
 from lossd_client.errors import LossdError, ParameterError, UnavailableError, UnknownLossError
 from lossd_client.jobs import ScoringJob, ScoringJobs
 
+from lossd.cli import main
 from lossd.scoring import score
 from tests.scoring.test_resume import everything
 from tests.service.servers import PATIENCE, Server, environment, eventually, running
 
 ROWS, SHARD = 30_000, 300
+COMMAND = [sys.executable, "-m", "lossd.cli", "jobs"]
 
 
 @pytest.fixture(scope="module")
@@ -273,7 +276,7 @@ def test_settings_that_do_not_fit(given: list[str], told: str) -> None:
 def test_the_command(server: Server, here: dict[str, bytes], tmp_path: Path) -> None:
     def jobs(*given: str, status: int = 0) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", "lossd.cli", "jobs", "--target", server.addresses()[0], *given],
+            [*COMMAND, "--target", server.addresses()[0], *given],
             capture_output=True, text=True, timeout=PATIENCE, env=environment(), check=False,
         )  # fmt: skip
         assert done.returncode == status, done.stderr
@@ -282,7 +285,97 @@ def test_the_command(server: Server, here: dict[str, bytes], tmp_path: Path) -> 
     task = ["cross_entropy", "x.npy", "y.npy", "--label-smoothing", "0.1", "--gradients"]
     jobs("submit", *task, "--shard-rows", str(SHARD), "--name", "mine", "--wait")
     assert "SUCCEEDED" in jobs("list")
+    jobs("submit", *task, "--shard-rows", str(SHARD), "--name", "mine")
+    advice = "choose another --name, or remove that one first, with `lossd jobs delete mine`"
+    assert advice in jobs("submit", *task, "--name", "mine", status=1)
+    assert "job 'mine' has ended, SUCCEEDED" in jobs("cancel", "mine", status=1)
     jobs("fetch", "mine", "--out", str(tmp_path / "out"))
     assert everything(tmp_path / "out")["summary.json"] == here["summary.json"]
     jobs("delete", "mine")
-    assert "there is no job 'mine'" in jobs("watch", "mine", status=1)
+    assert jobs("watch", "mine", status=1) == "lossd jobs: there is no job 'mine'\n"
+
+
+def test_the_command_tells_of_jobs_in_lines(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(*given: str, status: int | None = None) -> list[str]:
+        given = ("jobs", *given, "--target", server.addresses()[0])
+        if status is None:
+            main(given)
+        else:
+            with pytest.raises(SystemExit) as ended:
+                main(given)
+            assert ended.value.code == status
+        return "".join(capsys.readouterr()).splitlines()
+
+    wrong = ("submit", "cross_entropy", "x.npy", "wrong.npy", "--name", "wrong")
+    assert (
+        "job 'wrong' is FAILED: cross_entropy: target[0] = 10"
+        in told(*wrong, "--wait", status=1)[-1]
+    )
+    (again,) = told(*wrong, status=1)
+    assert "job 'wrong' is there and is FAILED, it will not run again" in again
+    told("submit", "cross_entropy", "x.npy", "y.npy", "--name", "a", "--wait")
+    head, one, other = told("list")
+    assert head.split() == ["NAME", "STATE", "ROWS", "CREATED", "LOSS"]
+    assert one.split()[:3] == ["a", "SUCCEEDED", f"{ROWS:,}"]
+    assert "target[0] = 10 is outside [0, 10)" in other
+    found = [json.loads(line) for line in told("list", "--json")]
+    assert [(one["event"], one["name"], one["state"]) for one in found] == [
+        ("job", "a", "SUCCEEDED"), ("job", "wrong", "FAILED"),
+    ]  # fmt: skip
+    assert json.loads(told("watch", "a", "--json")[-1])["files"]["summary.json"] > 0
+    assert json.loads(told("delete", "a", "--json")[0]) == {"event": "deleted", "name": "a"}
+    (error,) = told("delete", "a", "--json", status=1)
+    assert json.loads(error)["message"] == "there is no job 'a'"
+    for given in (
+        ("submit", "cross_entropi", "x.npy", "y.npy"),
+        ("submit", "cross_entropy", "x.npy", "y.npy", "--label-smoothing", "3"),
+        ("submit", "cross_entropy", "x.npy", "y.npy", "--tensor", "wight=y.npy"),
+        ("submit", "cross_entropy", "x.npy", "y.npy", "--label-smothing", "0.3"),
+        ("lst",),
+    ):
+        assert len(told(*given, status=2)) <= 2
+
+
+def test_ctrl_c_leaves_a_job(
+    server: Server,
+    jobs: ScoringJobs,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    long_job(jobs, "long")
+    given = ["watch", "long", "--target", server.addresses()[0]]
+    with subprocess.Popen(
+        [*COMMAND, *given, "--json"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(),
+    ) as watching:  # fmt: skip
+        assert watching.stdout is not None
+        watching.stdout.readline()
+        watching.send_signal(signal.SIGINT)
+        said = watching.stdout.read().splitlines()
+    assert watching.returncode == 130, said
+    assert json.loads(said[-1]) == {
+        "event": "stopped", "name": "long", "message": "the job goes on",
+    }  # fmt: skip
+
+    def pressed(self: ScoringJobs, name: str) -> Iterator[ScoringJob]:
+        yield self.get(name)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ScoringJobs, "watch", pressed)
+    with pytest.raises(SystemExit) as ended:
+        main(["jobs", *given])
+    assert ended.value.code == 130
+    told = capsys.readouterr().err
+    assert "job 'long' goes on: `lossd jobs --target" in told
+    assert "cancel long` ends it" in told
+    assert not jobs.get("long").ended
+
+
+def test_no_server_is_told_as_it_is_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["jobs", "list", "--target", "localhost:1"])
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert said.endswith("or name another server with --target\n")

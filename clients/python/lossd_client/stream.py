@@ -35,12 +35,16 @@ from lossd_client.wire import (
 METHOD: Final = "/lossd.v1.LossService/EvaluateStream"
 
 
+IN_PROCESS: Final = "compute in this process with connect('inproc:')"
+"""What to do without a server, in Python; command lines have other words for it."""
+
+
 def unavailable(target: str, details: str) -> UnavailableError:
     """The error for a server that is not there, with what to do about it."""
     address = target if target.startswith("unix:") else target.removeprefix("dns:///")
     return UnavailableError(
         f"no lossd server answers at {target} ({details}); start one with "
-        f"`lossd serve --listen {address}`, or compute in this process with connect('inproc:')"
+        f"`lossd serve --listen {address}`, or {IN_PROCESS}"
     )
 
 

@@ -2,20 +2,47 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 from lossd_client.errors import LossdError
 from rich.console import Console
 from rich.table import Table
 
-from lossd.scoring.comparison import Comparison, compare
-from lossd.scoring.figures import MINUS, brief
+from lossd.scoring.commands.arguments import Parser, folder, positive, whole
+from lossd.scoring.commands.endings import UNFINISHED, WRONG
+from lossd.scoring.comparison import Comparison, compare, summary_of
+from lossd.scoring.figures import MINUS, brief, plain
+
+_ROWS: Final = 5
+"""Rows without a finite loss that are told, of each run."""
 
 
 def main(given: Sequence[str]) -> None:
     """Run `lossd compare` with these arguments."""
-    parser = argparse.ArgumentParser(
+    options = _parser().parse_args(given)
+    try:
+        made = compare(
+            options.a,
+            options.b,
+            options.out,
+            overwrite=options.overwrite,
+            resamples=options.resamples,
+            confidence=options.confidence,
+            worst=options.worst,
+        )
+    except LossdError as error:
+        sys.stderr.write(f"lossd compare: {error}\n")
+        raise SystemExit(WRONG if error.field else UNFINISHED) from error
+    if options.json:
+        sys.stdout.write(made.to_json())
+        return
+    _tell(made, options.out)
+
+
+def _parser() -> Parser:
+    parser = Parser(
         prog="lossd compare",
         description="Compare two runs of one loss over the same rows, row by row: differences are "
         "B's loss less A's, so that below 0 B is better.",
@@ -23,44 +50,61 @@ def main(given: Sequence[str]) -> None:
     add = parser.add_argument
     add(
         "a",
-        type=Path,
+        type=folder,
         metavar="RUN_A",
         help="folder of the run to compare with, the older model say",
     )
-    add("b", type=Path, metavar="RUN_B", help="folder of the run to judge, the newer model say")
-    add("--out", type=Path, metavar="DIR", help="write comparison.json, comparison.html and charts")
+    add("b", type=folder, metavar="RUN_B", help="folder of the run to judge, the newer model say")
+    add(
+        "--out",
+        type=folder,
+        metavar="DIR",
+        help="write comparison.json, comparison.html and charts to a folder of their own",
+    )
+    add("--overwrite", action="store_true", help="begin anew where DIR holds a comparison")
     add(
         "--confidence",
-        type=float,
+        type=_confidence,
         default=0.95,
         metavar="P",
         help="how often such intervals hold the mean (0.95)",
     )
-    add("--resamples", type=int, default=10_000, metavar="N", help="draws of the bootstrap (10000)")
+    add("--resamples", type=positive, default=10_000, metavar="N", help="of the bootstrap (10000)")
     add(
         "--worst",
-        type=int,
+        type=whole,
         default=20,
         metavar="K",
         help="tell the K rows that most improved and worsened (20)",
     )
     add("--json", action="store_true", help="print comparison.json instead of a table")
-    options = parser.parse_args(given)
-    try:
-        made = compare(
-            options.a,
-            options.b,
-            options.out,
-            resamples=options.resamples,
-            confidence=options.confidence,
-            worst=options.worst,
-        )
-    except LossdError as error:
-        raise SystemExit(f"lossd compare: {error}") from error
-    if options.json:
-        sys.stdout.write(made.to_json())
+    return parser
+
+
+def _confidence(text: str) -> float:
+    """An argument that is a share of one."""
+    value = float(text)
+    if 1 < value < 100:
+        hint = f"{value / 100:g} for {value:g} %"
+        raise argparse.ArgumentTypeError(f"{text} must be > 0 and < 1: {hint}")
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text} must be > 0 and < 1, such as 0.95")
+    return value
+
+
+def _left_out(made: Comparison) -> Iterator[str]:
+    """How many rows were left out, and the first of those that have a loss that is not finite."""
+    left = made.rows - made.counts["paired"]
+    if not left:
         return
-    _tell(made, options.out)
+    yield (
+        f"{left:,} of {made.rows:,} rows left out: {made.counts['a']:,} have no finite loss in A, "
+        f"{made.counts['b']:,} in B (ignored, NaN or infinite)"
+    )
+    for name, run in (("A", made.a), ("B", made.b)):
+        rows = summary_of(Path(run)).get("nans", [])[:_ROWS]
+        if rows:
+            yield f"the first in {name}: {'; '.join(plain(row['place'], 200) for row in rows)}"
 
 
 def _tell(made: Comparison, out: Path | None) -> None:
@@ -86,6 +130,8 @@ def _tell(made: Comparison, out: Path | None) -> None:
         "b": "B is better: the interval lies below 0",
     }.get(made.verdict, "no difference can be told: the interval has 0 in it")
     console.print(verdict)
+    for line in _left_out(made):
+        console.print(line, markup=False, soft_wrap=True)
     if made.parameters:
         console.print(f"the runs' parameters differ: {made.parameters}", markup=False)
     if out:

@@ -2,9 +2,12 @@
 
 import argparse
 import json
+import logging
+import math
+import shlex
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,30 +23,33 @@ from rich.progress import (
     Progress as Bar,
 )
 from rich.table import Table
+from rich.text import Text
 
 from lossd.kernels import runtime
 from lossd.scoring.commands.arguments import (
+    Parser,
     add_sources,
     add_task,
     flag,
+    folder,
     loss_among,
     parameters_of,
     positive,
     tensors_of,
 )  # fmt: skip
+from lossd.scoring.commands.endings import INTERRUPTED, UNFINISHED, in_words, status_of
 from lossd.scoring.engines import Engine, Threads
 from lossd.scoring.errors import ScoringError
+from lossd.scoring.figures import number, plain
+from lossd.scoring.folder import MANIFEST
 from lossd.scoring.run import Progress, Result, resume, score
 from lossd.spec import find
 
-UNFINISHED: Final = 1
-"""Exit status of a run that may succeed when it is run again: no server, no room."""
+_GROUPS: Final = 10
+"""Groups that are told in a terminal, the worst first."""
 
-WRONG: Final = 2
-"""Exit status of a run that cannot: what it was given is wrong."""
-
-INTERRUPTED: Final = 130
-"""Exit status of a run that Ctrl-C or SIGTERM ended."""
+_ROWS: Final = 5
+"""Rows without a finite loss that are told in a terminal."""
 
 _EXAMPLES: Final = """
 SOURCE is PATH or PATH::KEY. PATH is a file, a glob or a folder of .npy, .npz, .safetensors,
@@ -67,17 +73,50 @@ def main(given: Sequence[str]) -> None:
         parser.error("LOSS, PREDICTIONS and TARGETS are needed")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops as cleanly as Ctrl-C
     tell = _Lines() if options.json else _Terminal(quiet=options.quiet)
+    warned = _Warned(tell.warned)
+    logging.getLogger("lossd.scoring").addHandler(warned)
     try:
         with tell:
             result = _run(options, tell.watch)
     except LossdError as error:
-        tell.failed(error)
-        wrong = bool(error.field) or isinstance(error, ValueError | TypeError | LookupError)
-        raise SystemExit(WRONG if wrong else UNFINISHED) from error
+        status = status_of(error)
+        tell.failed(error, _again(options) if status == UNFINISHED else "")
+        raise SystemExit(status) from error
     except KeyboardInterrupt:
-        tell.stopped(options.out)
+        tell.stopped(options.out, _again(options))
         raise SystemExit(INTERRUPTED) from None
+    finally:
+        logging.getLogger("lossd.scoring").removeHandler(warned)
     tell.finished(result)
+
+
+def _again(options: argparse.Namespace) -> str:
+    """The command that goes on with a run, "" if none has begun."""
+    if not (options.out / MANIFEST).exists():
+        return ""
+    words = ["lossd", "score", "--resume", "--out", str(options.out)]
+    words += [word for target in options.target for word in ("--target", target)]
+    for name in ("engine", "ray_address", "workers", "timeout"):
+        value = getattr(options, name)
+        if value not in (None, "threads"):
+            words += [flag(name), str(value)]
+    if not options.report:
+        words.append("--no-report")
+    return shlex.join(words)
+
+
+class _Warned(logging.Handler):
+    """Hands on what a run warns of, the same once."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._tell, self._told = tell, set[str]()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if message not in self._told:
+            self._told.add(message)
+            self._tell(message)
 
 
 def _settings(options: argparse.Namespace) -> list[str]:
@@ -128,17 +167,16 @@ def _engine(options: argparse.Namespace) -> Engine:
 # --- arguments --------------------------------------------------------------------------------
 
 
-def _parser(loss: str | None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser(loss: str | None) -> Parser:
+    parser = Parser(
         prog="lossd score",
         description="Compute the losses of predictions and targets in files of any size.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add_task(parser, loss, optional=True)
-    add("--out", type=Path, required=True, metavar="DIR", help="folder of the results")
+    add("--out", type=folder, required=True, metavar="DIR", help="folder of the results")
     add_sources(parser)
     _add_workers(parser)
     add("--resume", action="store_true", help="go on with the run in DIR")
@@ -184,6 +222,17 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
 # --- what is told -----------------------------------------------------------------------------
 
 
+_HERE: Final = "leave --target out to compute here"
+"""What to do without a server, as it is typed."""
+
+_COUNTED: Final = {
+    "scored": "rows",
+    "ignored": "rows ignored",
+    "nan": "rows of NaN",
+    "inf": "rows of infinity",
+}
+
+
 class _Lines:
     """Lines of JSON on the standard output."""
 
@@ -195,10 +244,14 @@ class _Lines:
         left = _seconds_left(progress)
         self._tell("progress", **vars(progress), seconds_left=left)
 
-    def failed(self, error: LossdError) -> None:
-        self._tell("error", reason=error.reason, field=error.field, message=str(error))
+    def warned(self, message: str) -> None:
+        self._tell("warning", message=message)
 
-    def stopped(self, out: Path) -> None:
+    def failed(self, error: LossdError, again: str) -> None:
+        message = in_words(error, _HERE)
+        self._tell("error", reason=error.reason, field=error.field, message=message)
+
+    def stopped(self, out: Path, again: str) -> None:
         self._tell("stopped", out=str(out), message="run it again to go on")
 
     def finished(self, result: Result) -> None:
@@ -216,7 +269,7 @@ class _Terminal:
     def __init__(self, *, quiet: bool) -> None:
         self._errors = Console(stderr=True, highlight=False)
         self._bar = Bar(
-            TextColumn("{task.fields[rows]} rows"),
+            TextColumn("{task.fields[rows]}"),
             BarColumn(),
             TaskProgressColumn(),
             TextColumn("{task.fields[rate]}"),
@@ -241,21 +294,32 @@ class _Terminal:
         self._rows = (progress.rows, progress.of)
         rate = f"{size(progress.read / progress.seconds)}/s" if progress.seconds > 0 else ""
         self._bar.update(
-            self._task, completed=progress.rows, total=progress.of, rows=f"{progress.rows:,}",
-            rate=rate,
+            self._task, completed=progress.rows, total=progress.of, rate=rate,
+            rows=f"{progress.rows:,} of {progress.of:,} rows",
         )  # fmt: skip
 
-    def failed(self, error: LossdError) -> None:
-        self._errors.print(f"lossd score: {error}", markup=False, soft_wrap=True)
+    def warned(self, message: str) -> None:
+        self._say(message)
 
-    def stopped(self, out: Path) -> None:
+    def failed(self, error: LossdError, again: str) -> None:
+        self._say(in_words(error, _HERE))
+        if again:
+            self._say(f"`{again}` goes on")
+
+    def stopped(self, out: Path, again: str) -> None:
         done = "{:,} of {:,} rows are done; ".format(*self._rows) if self._rows else ""
-        told = f"stopped: {done}`lossd score --resume --out {out}` goes on"
-        self._errors.print(told, markup=False, soft_wrap=True)
+        self._say(f"stopped: {done}`{again}` goes on" if again else "stopped before it had begun")
+
+    def _say(self, message: str) -> None:
+        self._errors.print(f"lossd score: {message}", markup=False, soft_wrap=True)
 
     def finished(self, result: Result) -> None:
         console = Console(highlight=False)
         console.print(_table(result))
+        if told := _not_finite(result.summary):
+            console.print(told, markup=False, soft_wrap=True)
+        if result.summary.get("groups"):
+            console.print(_groups(result.summary["groups"]))
         console.print(_timing(result), markup=False, soft_wrap=True)
         made = "report.html" if (result.folder / "report.html").exists() else "summary.json"
         console.print(f"{result.folder / made}", markup=False, soft_wrap=True)
@@ -277,8 +341,46 @@ def _table(result: Result) -> Table:
         table.add_row("accuracy", _number(summary["classification"]["accuracy"]))
     for name, count in summary["counts"].items():
         if count:
-            table.add_row(f"rows {name}" if name != "scored" else "rows", f"{count:,}")
+            table.add_row(_COUNTED[name], f"{count:,}")
     return table
+
+
+def _not_finite(summary: Mapping[str, Any]) -> str:
+    """Which rows have no finite loss, and what of the numbers leaves them out."""
+    count = summary["counts"]["nan"] + summary["counts"]["inf"]
+    if not count:
+        return ""
+    rows = [
+        f"{row['place']}, id {plain(row['id'])}" if "id" in row else row["place"]
+        for row in summary["nans"][:_ROWS]
+    ]
+    more = f"; and {count - len(rows):,} more, see summary.json" if count > len(rows) else ""
+    return (
+        f"loss of NaN or infinity: {'; '.join(rows)}{more}\n"
+        "std, min, max and quantiles are of the rows of finite losses, mean and sum of all"
+    )
+
+
+def _groups(groups: Sequence[Mapping[str, Any]]) -> Table:
+    """The groups, those of the largest means first."""
+    worst = sorted(groups, key=lambda one: (math.isnan(number(one["mean"])), -number(one["mean"])))
+    columns = {"group": "group", "count": "rows", "not_finite": "not finite", "mean": "mean loss"}
+    columns |= {"accuracy": "accuracy"}
+    kept = [key for key in columns if any(key in one for one in groups)]
+    left = len(groups) - _GROUPS
+    caption = f"and {left:,} more groups, see summary.json" if left > 0 else None
+    table = Table(box=None, pad_edge=False, caption=caption, caption_justify="left")
+    for key in kept:
+        table.add_column(columns[key], justify="left" if key == "group" else "right")
+    for one in worst[:_GROUPS]:
+        table.add_row(*(_cell(one.get(key, 0)) for key in kept))
+    return table
+
+
+def _cell(value: Any) -> Text:
+    if isinstance(value, str) and value not in ("NaN", "Infinity", "-Infinity"):
+        return Text(plain(value, 30))
+    return Text(f"{value:,}" if isinstance(value, int) else _number(value))
 
 
 def _timing(result: Result) -> str:

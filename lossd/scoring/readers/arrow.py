@@ -34,7 +34,7 @@ def open_file(path: Path, key: str, *, text: bool) -> Source:
             for k in range(reader.num_record_batches):
                 if len(batch := reader.get_batch(k)):
                     return batch.slice(0, 1)
-            return schema.empty_table()
+            return None
 
         columns = choose_columns(str(path), key, schema, first_row, text=text)
         return Arrow(path, key, columns, _lengths(source, schema))

@@ -6,15 +6,19 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
 from lossd.scoring.errors import SourceError
+from lossd.scoring.readers.keys import shown
 from lossd.scoring.sources import Array, Name, Shape, Source
 
 Piece = tuple[int, Array]
 """The first row of some rows in a file, and the rows."""
+
+_SAYS: Final = 160
+"""Characters of what a library says of a file; it quotes what it did not expect at the end."""
 
 Failures = tuple[type[Exception], ...]
 
@@ -40,7 +44,7 @@ def blamed(where: str, kind: str, failures: Failures) -> Iterator[None]:
     except PermissionError as exc:
         raise SourceError(f"{where}: no permission to read it") from exc
     except failures as exc:
-        says = " ".join(str(exc).split())[:300] or type(exc).__name__
+        says = shown(str(exc), _SAYS) or type(exc).__name__
         raise SourceError(f"{where}: damaged, cut short or not {kind}: {says}") from exc
 
 

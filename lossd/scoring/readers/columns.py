@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from lossd.scoring.errors import SourceError
 from lossd.scoring.readers.base import Failures
-from lossd.scoring.readers.keys import choose, choose_several
+from lossd.scoring.readers.keys import choose, choose_several, shown
 from lossd.scoring.readers.kinds import NO_TEXT, TEXT
 from lossd.scoring.sources import Array, Shape
 
@@ -22,7 +22,7 @@ FAILURES: Final[Failures] = (
 """What pyarrow raises on damaged files."""
 
 FirstRow = Callable[[tuple[str, ...]], Any]
-"""A table of a column, which is named with the structures around it."""
+"""A row of a column, which is named with the structures around it; None if there is none."""
 
 Leaves = dict[str, tuple[tuple[str, ...], pa.DataType]]
 """Columns by their names with dots: where they are in structures, and their types."""
@@ -131,7 +131,7 @@ def choose_columns(
         where: the file.
         key: a column, "p0,p1" or "p*" for several, "" for the only one.
         schema: the table's.
-        first_row: gives the first row of a column, or no row if there is none.
+        first_row: gives the first row of a column, or None if there is none.
         text: whether a column may be of strings.
 
     Raises:
@@ -176,7 +176,7 @@ def _leaves(where: str, schema: pa.Schema) -> Leaves:
             return
         name = ".".join(path)
         if name in found:
-            raise SourceError(f"{where}: has two columns of the name {name!r}")
+            raise SourceError(f"{where}: has two columns of the name '{shown(name)}'")
         found[name] = path, field.type
 
     for field in schema:
@@ -227,8 +227,10 @@ def _lengths(
     table: Any, path: tuple[str, ...], lists: tuple[int | None, ...]
 ) -> tuple[int | None, ...]:
     """Lengths of the lists, those that vary as they are in the first row."""
-    table.validate(full=True)
-    value = table.column(path[0])[0] if len(table) else None
+    value = None
+    if table is not None and len(table):
+        table.validate(full=True)
+        value = table.column(path[0])[0]
     for name in path[1:]:
         value = value[name] if value is not None else None
     found = []

@@ -10,10 +10,16 @@ from lossd.scoring.errors import SourceError
 _LISTED: Final = 20
 
 
+def shown(text: str, most: int = 80) -> str:
+    """Text out of a file for a message: one line, not long, control characters escaped."""
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(text.split()))
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
 def listed(names: Sequence[str]) -> str:
     """Names in words, at most 20 of them."""
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(names[:_LISTED]) + more
+    return ", ".join(map(shown, names[:_LISTED])) + more
 
 
 def choose(where: str, key: str, names: Iterable[str], things: str) -> str:

@@ -2,6 +2,7 @@
 
 import tokenize
 import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -20,6 +21,11 @@ HEADER_FAILURES: Final[Failures] = (
     tokenize.TokenError,
 )
 """What NumPy raises on a damaged header, which it reads as a Python literal."""
+
+_READ: Final[Mapping[tuple[int, int], Callable[[BinaryIO], Any]]] = {
+    (1, 0): npy_format.read_array_header_1_0,
+    (2, 0): npy_format.read_array_header_2_0,
+}
 
 Header = tuple[Shape, bool, np.dtype[Any]]
 """Shape, whether Fortran's order, and type."""
@@ -47,12 +53,15 @@ def read_header(file: BinaryIO, where: str) -> Header:
     with blamed(where, KIND, HEADER_FAILURES), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # headers of Python 2
         version = npy_format.read_magic(file)
-        if version == (1, 0):
-            shape, fortran, dtype = npy_format.read_array_header_1_0(file)
-        elif version == (2, 0):
-            shape, fortran, dtype = npy_format.read_array_header_2_0(file)
-        else:  # 3.0 differs in the names of a structure's fields, and structures are not read
+        if version not in _READ:  # 3.0 differs in the names of a structure's fields
             raise ValueError(f"version {version[0]}.{version[1]} is for structures of fields")
+        try:
+            shape, fortran, dtype = _READ[version](file)
+        except HEADER_FAILURES as exc:  # NumPy's advice is to trust the file
+            raise SourceError(
+                f"{where}: damaged or cut short: its header does not tell a shape, an order and a "
+                "type; save the array again with np.save"
+            ) from exc
     if dtype.hasobject:
         raise SourceError(
             f"{where}: holds Python objects, which run code when they are loaded; save numbers, or "

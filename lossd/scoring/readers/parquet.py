@@ -37,7 +37,7 @@ def open_file(path: Path, key: str, *, text: bool) -> Source:
 
         def first_row(path: tuple[str, ...]) -> Any:
             batches = file.iter_batches(batch_size=1, columns=[".".join(path)], **_READING)
-            return next(batches, file.schema_arrow.empty_table())
+            return next(batches, None)
 
         columns = choose_columns(str(path), key, file.schema_arrow, first_row, text=text)
         return Parquet(path, key, columns, file.metadata)

@@ -9,14 +9,14 @@ from typing import Final
 from lossd.scoring.errors import SourceError
 from lossd.scoring.readers.keys import listed
 
-_STORES: Final = ("zarr.json", ".zarray", ".zgroup")
+STORES: Final = ("zarr.json", ".zarray", ".zgroup")
 """Files that make a folder a Zarr store."""
 
 
 def is_store(path: Path) -> bool:
     """Whether a folder is one array, or a tree of them."""
     return path.is_dir() and (
-        path.suffix.lower() == ".zarr" or any((path / name).exists() for name in _STORES)
+        path.suffix.lower() == ".zarr" or any((path / name).exists() for name in STORES)
     )
 
 

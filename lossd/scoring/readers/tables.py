@@ -1,5 +1,8 @@
 """Tables of text, CSV, TSV and JSON lines: small ones, which are held in memory."""
 
+import contextlib
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -9,6 +12,8 @@ from pyarrow import csv, json
 from lossd.scoring.errors import SourceError
 from lossd.scoring.readers.base import Failures, FileSource, blamed
 from lossd.scoring.readers.columns import FAILURES, choose_columns
+from lossd.scoring.readers.keys import shown
+from lossd.scoring.readers.kinds import NO_TEXT
 from lossd.scoring.sources import Array, Source
 
 _LIMIT: Final = 1 << 30
@@ -39,17 +44,50 @@ def open_file(path: Path, key: str, *, text: bool) -> Source:
 
 def _csv(path: Path, key: str, *, text: bool) -> Source:
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    with blamed(str(path), "a table of text", FAILURES):
+    with blamed(str(path), "a table of text", FAILURES), _by_row():
         parsing = csv.ParseOptions(delimiter=delimiter)
         reading = csv.ReadOptions(use_threads=False, block_size=_HEADER)
         names = _header(path, reading, parsing)
         schema = pa.schema([(name, pa.null()) for name in names])
-        wanted = choose_columns(
-            str(path), key, schema, lambda _: schema.empty_table(), text=True
-        ).names
+        wanted = choose_columns(str(path), key, schema, lambda _: None, text=True).names
         converting = csv.ConvertOptions(include_columns=wanted, null_values=_NULLS)
         table = csv.read_csv(path, reading, parsing, converting)
+        if not text:
+            _check_numbers(path, table, reading, parsing)
         return Table(path, key, table, text=text)
+
+
+@contextlib.contextmanager
+def _by_row() -> Iterator[None]:
+    """Have pyarrow's messages number rows from 0; it numbers them from 1 with the header first."""
+    try:
+        yield
+    except pa.ArrowInvalid as exc:
+        said = re.sub(r"Row #(\d+)", lambda found: f"row {int(found[1]) - 2}", str(exc))
+        raise pa.ArrowInvalid(said) from exc
+
+
+def _check_numbers(
+    path: Path, table: pa.Table, reading: csv.ReadOptions, parsing: csv.ParseOptions
+) -> None:
+    """Raise if a column is text, and say which cell made it that.
+
+    Raises:
+        SourceError: there is such a column.
+    """
+    for name in table.column_names:
+        kind = table.schema.field(name).type
+        if not (pa.types.is_string(kind) or pa.types.is_binary(kind)):
+            continue
+        wanted = csv.ConvertOptions(
+            include_columns=[name], null_values=_NULLS, column_types={name: pa.float64()}
+        )
+        try:
+            csv.read_csv(path, reading, parsing, wanted)
+        except pa.ArrowInvalid as exc:
+            cell = re.search(r"Row #(\d+): .*?invalid value '(.*)'", str(exc), re.DOTALL)
+            what = f": row {int(cell[1]) - 2} has '{shown(cell[2])}'" if cell else ""
+            raise SourceError(f"{path}, column {shown(name)}: {NO_TEXT}{what}") from exc
 
 
 def _header(path: Path, reading: csv.ReadOptions, parsing: csv.ParseOptions) -> list[str]:

@@ -18,6 +18,7 @@ from lossd.scoring.readers.base import Failures, blamed
 from lossd.scoring.readers.chunked import Chunked, Taken
 from lossd.scoring.readers.keys import choose
 from lossd.scoring.readers.kinds import given, readable
+from lossd.scoring.readers.paths import STORES
 from lossd.scoring.sources import Source
 
 _KIND: Final = "a Zarr store"
@@ -30,6 +31,11 @@ _FAILURES: Final[Failures] = (
 
 def open_file(path: Path, key: str, *, text: bool) -> Source:
     """An array of a store."""
+    if not any((path / name).exists() for name in STORES):
+        raise SourceError(
+            f"{path}: is no Zarr store, or one that was not written to its end: it has none of "
+            f"{', '.join(STORES)}"
+        )
     with blamed(str(path), _KIND, _FAILURES):
         array, name = _array(path, key)
         shape = tuple(array.shape)
