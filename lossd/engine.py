@@ -271,10 +271,7 @@ def _form(
     for key in given:
         _check_dtype(declared, key, given)
     normalizer = _checked_normalizer(name, normalizer, reduction)
-    if not isinstance(zero_if_empty, bool | np.bool_):
-        raise DTypeError(
-            f"{name}: zero_if_empty = {zero_if_empty!r} must be bool", field="zero_if_empty"
-        )
+    zero_if_empty = _checked_zero_if_empty(name, zero_if_empty)
     return Form(
         name,
         declared.lower(given),
@@ -284,8 +281,33 @@ def _form(
         upstream,
         sample_weight,
         normalizer,
-        bool(zero_if_empty),
+        zero_if_empty,
     )
+
+
+def check_names(name: str, parameters: Mapping[str, Any], tensors: Collection[str]) -> None:
+    """Raise if a mean of a loss cannot have these parameters, or these tensors.
+
+    Args:
+        name: the loss.
+        parameters: its own, and normalizer and zero_if_empty.
+        tensors: names of its own.
+
+    Raises:
+        UnknownLossError: there is no such loss.
+        ParameterError: a parameter outside its range, or one or a tensor that it does not have.
+        DTypeError: a parameter of another type.
+    """
+    declared, own = find(name), dict(parameters)
+    _checked_normalizer(name, own.pop("normalizer", None), "mean")
+    _checked_zero_if_empty(name, own.pop("zero_if_empty", False))
+    _check_names(declared(**own), tensors)
+
+
+def _checked_zero_if_empty(loss: str, value: Any) -> bool:
+    if not isinstance(value, bool | np.bool_):
+        raise DTypeError(f"{loss}: zero_if_empty = {value!r} must be bool", field="zero_if_empty")
+    return bool(value)
 
 
 def _checked_normalizer(loss: str, value: Any, reduction: str) -> str | float | None:
@@ -309,11 +331,11 @@ def _checked_normalizer(loss: str, value: Any, reduction: str) -> str | float | 
     )
 
 
-def _check_names(loss: Loss, given: Given) -> None:
+def _check_names(loss: Loss, given: Collection[str]) -> None:
     missing = [n for n in loss.required() if n not in given]
     if missing:
         raise ParameterError(f"{loss.name}: the tensor {missing[0]!r} is missing", field=missing[0])
-    unknown = sorted(given.keys() - loss.tensors.keys())
+    unknown = sorted(set(given) - loss.tensors.keys())
     if unknown:
         raise ParameterError(
             f"{loss.name} has no tensor {unknown[0]!r}; it has: {', '.join(loss.tensors)}",

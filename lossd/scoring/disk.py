@@ -5,6 +5,7 @@ import errno
 import json
 import math
 import os
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Final
@@ -46,7 +47,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         OutputError: it cannot be written.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}{TEMPORARY}")  # nobody else's
     with writing(path):
         try:
             with temporary.open("wb") as file:
@@ -56,10 +57,10 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-        _synchronise(path.parent)
+        synchronise(path.parent)
 
 
-def _synchronise(folder: Path) -> None:
+def synchronise(folder: Path) -> None:
     """Have a folder's names on disk, as its files are."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -85,11 +86,13 @@ def read_json(path: Path) -> dict[str, Any] | None:
         OutputError: it is damaged or cannot be read.
     """
     try:
-        found: dict[str, Any] = json.loads(path.read_bytes())
+        found = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise OutputError(f"{path} cannot be read: {error}", field="out") from error
+    if not isinstance(found, dict):
+        raise OutputError(f"{path} cannot be read: it is no JSON object", field="out")
     return found
 
 

@@ -1,15 +1,6 @@
-"""A run as a job in a folder of its own, in a process of its own.
+"""A run as a job in a folder of its own (lossd.scoring.job_files), in a process of its own.
 
-```
-job.json        what is asked for; written once, by whoever creates the job
-cancel          is there once the job is to end
-progress.json   how far it is
-outcome.json    how it ended: the job is over
-run/            the run (lossd.scoring.folder)
-```
-A job without an outcome goes on when it is run again.
-
-    python -m lossd.scoring.job FOLDER WORKERS ROOT...
+python -m lossd.scoring.job FOLDER WORKERS ROOT...
 """
 
 import fcntl
@@ -24,17 +15,18 @@ from typing import Final
 
 from lossd_client.errors import LossdError
 
+from lossd.plan import SAMPLE_WEIGHT
 from lossd.scoring.disk import read_json, write_json
 from lossd.scoring.engines import Threads
-from lossd.scoring.roots import check_inside
+from lossd.scoring.inputs import Inputs
+from lossd.scoring.job_files import CANCEL, JOB, LOCK, OUTCOME, PROGRESS, RUN, STOPPED
+from lossd.scoring.roots import check_files, check_inside
 from lossd.scoring.run import Progress, run
 from lossd.scoring.task import Task
 
-STOPPED: Final = 130
-"""Exit status of a job that was stopped before its end, and can go on."""
-
 _STDIN: Final = 0
 _PAUSE: Final = 0.25  # seconds between two notes of progress
+_LONGEST: Final = 4000  # characters that are told of an error
 
 
 def do(folder: Path, workers: int, roots: Sequence[Path]) -> None:
@@ -44,27 +36,49 @@ def do(folder: Path, workers: int, roots: Sequence[Path]) -> None:
         KeyboardInterrupt: it was stopped, and not cancelled.
     """
     try:
-        asked = read_json(folder / "job.json")
-        assert asked is not None, f"{folder} has no job.json"
-        task = Task.from_json(asked["task"])
+        asked = read_json(folder / JOB)
+        assert asked is not None, f"{folder} has no {JOB}"
+        task = Task.from_json(asked.get("task"))
         for name in task.sources():
             check_inside(name, roots)
-        result = run(task, folder / "run", engine=Threads(workers), watch=_Notes(folder).watch)
+        run(
+            task,
+            folder / RUN,
+            engine=Threads(workers),
+            watch=_Notes(folder).watch,
+            opened=lambda inputs: _check_opened(inputs, roots),
+        )
     except LossdError as error:
-        told = {"reason": error.reason, "field": error.field, "message": str(error)}
-        return write_json(folder / "outcome.json", {"state": "FAILED", **told})
+        told = {"reason": error.reason, "message": str(error)[:_LONGEST]}
+        return write_json(folder / OUTCOME, {"state": "FAILED", **told})
     except KeyboardInterrupt:
-        if not (folder / "cancel").exists():
+        if not (folder / CANCEL).exists():
             raise
-        return write_json(folder / "outcome.json", {"state": "CANCELLED"})
-    return write_json(folder / "outcome.json", {"state": "SUCCEEDED", "loss": str(result.loss)})
+        return write_json(folder / OUTCOME, {"state": "CANCELLED"})
+    return write_json(folder / OUTCOME, {"state": "SUCCEEDED"})
+
+
+def _check_opened(inputs: Inputs, roots: Sequence[Path]) -> None:
+    """Raise if what is open now is elsewhere: a link may have changed since it was looked at.
+
+    Raises:
+        SourceError: it is.
+    """
+    task = inputs.task
+    others = {SAMPLE_WEIGHT: task.sample_weight, "ids": task.ids, "groups": task.groups}
+    for key, name in (dict(task.tensors) | others).items():
+        source = inputs.everything().get(key)
+        if source is not None:
+            check_files(name, source.files, roots)
+        elif name:
+            check_inside(name, roots)  # was taken whole
 
 
 class _Notes:
     """Notes how far a job is, now and then."""
 
     def __init__(self, folder: Path) -> None:
-        self._path, self._next = folder / "progress.json", 0.0
+        self._path, self._next = folder / PROGRESS, 0.0
 
     def watch(self, progress: Progress) -> None:
         if time.monotonic() >= self._next or progress.rows == progress.of:
@@ -84,7 +98,7 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     folder, workers, *roots = sys.argv[1:]
     try:
-        with (Path(folder) / ".lock").open("a") as lock:
+        with (Path(folder) / LOCK).open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # the process of a killed server may still be ending
             do(Path(folder), int(workers), [Path(root) for root in roots])
     except KeyboardInterrupt:

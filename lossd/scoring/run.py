@@ -222,8 +222,9 @@ def run(
     worst: int = 20,
     report: bool = True,
     watch: Callable[[Progress], None] = lambda progress: None,
+    opened: Callable[[Inputs], None] = lambda inputs: None,
 ) -> Result:
-    """Do a task, or what is left of it; see `score`."""
+    """Do a task, or what is left of it; see `score`. `opened` is told its files once they are."""
     for name, value in (("worst", worst), ("shard_rows", task.shard_rows)):
         if value < 0:
             raise ParameterError(f"{name} = {value} must be 0 or more", field=name)
@@ -235,6 +236,7 @@ def run(
             field="engine",
         )
     with closing(Inputs(task)) as inputs, Folder.held(out) as folder:
+        opened(inputs)
         folder.begin(inputs, overwrite=overwrite)
         begun = time.perf_counter()
         parts = folder.parts(inputs)

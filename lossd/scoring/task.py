@@ -6,11 +6,28 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from lossd.scoring.disk import strict
+from lossd.scoring.errors import ScoringError
 
 FORMAT: Final = 1
 """Of a run's folder; runs of another format do not go on."""
 
 _STRINGS: Final = ("NaN", "Infinity", "-Infinity")  # floats that JSON has not, as `strict` has them
+_TYPES: Final[dict[str, Any]] = {
+    "loss": str,
+    "tensors": Mapping,
+    "parameters": Mapping,
+    "sample_weight": str,
+    "ids": str,
+    "groups": str,
+    "gradients": bool,
+    "shard_rows": int,
+}
+
+
+class TaskError(ScoringError, ValueError):
+    """What was kept of a task is damaged, or of another version of lossd."""
+
+    reason, code = "UNREADABLE_TASK", 9
 
 
 @dataclass(frozen=True)
@@ -48,11 +65,23 @@ class Task:
         return plain
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> "Task":
-        """A task of a run.json."""
+    def from_json(cls, found: Any) -> "Task":
+        """A task of a run.json.
+
+        Raises:
+            TaskError: it has other fields than a task of this version, or of other types.
+        """
+        if not isinstance(found, Mapping):
+            raise TaskError("it has no task")
+        wrong = [name for name in found if not isinstance(found[name], _TYPES.get(name, ()))]
+        wrong += [name for name in ("loss", "tensors") if name not in found]
+        if wrong:
+            raise TaskError(
+                "its task is damaged, or of another version of lossd: " + ", ".join(wrong)
+            )
         parameters = {
             name: float(value) if value in _STRINGS else value
-            for name, value in found["parameters"].items()
+            for name, value in found.get("parameters", {}).items()
         }
         return cls(**{**found, "parameters": parameters})
 

@@ -22,10 +22,11 @@ from lossd.kernels import runtime
 from lossd.registered import Registry
 from lossd.server import scoring_service
 from lossd.server.compute import Computer
-from lossd.server.jobs import Jobs, Runner
+from lossd.server.jobs import Jobs
 from lossd.server.limits import Budget
 from lossd.server.logs import log, set_up
 from lossd.server.malloc import keep_freed
+from lossd.server.runner import Runner
 from lossd.server.service import NAME, LossService
 from lossd.server.settings import Settings
 from lossd.server.shared import collect_released
@@ -125,11 +126,13 @@ class Server:
             return
         if importlib.util.find_spec("pyarrow") is None:
             raise OSError("scoring jobs need pyarrow: pip install 'lossd[score]'")
-        jobs, roots = Jobs(settings.scoring_dir.absolute()), list(map(Path, settings.scoring_roots))
+        jobs = Jobs(settings.scoring_dir, settings.scoring_kept)
+        roots = list(map(Path, settings.scoring_roots))
         service = scoring_service.ScoringService(jobs, roots)
         self._grpc.add_generic_rpc_handlers((service.handler(),))
         runner = Runner(jobs, roots, at_once=settings.scoring_jobs, workers=settings.threads)
         self._scoring = asyncio.create_task(runner.run())
+        self._scoring.add_done_callback(_tell_of_end)
 
     def _listen(self, address: str) -> str:
         if address.startswith("unix:"):
@@ -161,6 +164,12 @@ class Server:
     async def _report(self, status: int) -> None:
         for name in ("", NAME):
             await self._health.set(name, status)
+
+
+def _tell_of_end(scoring: asyncio.Task[None]) -> None:
+    """Log why no scoring job is computed any more, unless the server ends."""
+    if not scoring.cancelled() and (error := scoring.exception()) is not None:
+        log.error("no scoring job is computed any more", exc_info=error)
 
 
 def _answers(path: Path) -> bool:

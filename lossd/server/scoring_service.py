@@ -1,7 +1,9 @@
 """The methods of lossd.v1.ScoringService."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+import math
+import os
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,9 +11,11 @@ import grpc
 from google.protobuf.message import Message
 from lossd_client._gen.lossd.v1 import scoring_service_pb2 as pb2
 from lossd_client._gen.lossd.v1.tensor_pb2 import ParameterValue
-from lossd_client.errors import LossdError
+from lossd_client.errors import LossdError, ParameterError
 
+from lossd.engine import check_names
 from lossd.scoring.roots import rooted
+from lossd.scoring.sources import Name
 from lossd.scoring.task import Task
 from lossd.server.jobs import PAUSE, Job, Jobs
 from lossd.server.status import aborted
@@ -20,6 +24,10 @@ from lossd.spec import find
 NAME: Final = "lossd.v1.ScoringService"
 
 _PIECE: Final = 1 << 20  # bytes of a file in one message
+_PAGE: Final = 1000  # jobs in one answer at most
+_PAGE_BYTES: Final = 1 << 20  # of jobs in one answer, beyond which no more are added
+_NAME_LENGTH: Final = 4096  # characters of a source's name: what Linux takes as a path
+_SHARD_ROWS: Final = range(100, (1 << 20) + 1)
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -54,8 +62,19 @@ class ScoringService:
         return pb2.GetScoringJobResponse(job=self._told(self._jobs.get(request.name)))
 
     def _list(self, request: pb2.ListScoringJobsRequest) -> pb2.ListScoringJobsResponse:
-        jobs = [self._told(job, files=False) for job in self._jobs.all()]
-        return pb2.ListScoringJobsResponse(jobs=jobs)
+        if request.page_size < 0:
+            raise ParameterError(
+                f"page_size = {request.page_size} must be 0 or more", field="page_size"
+            )
+        answer, most, size = pb2.ListScoringJobsResponse(), request.page_size or _PAGE, 0
+        last = ""
+        for position, job in self._jobs.latest(request.page_token):
+            if len(answer.jobs) >= min(most, _PAGE) or size >= _PAGE_BYTES:
+                answer.next_page_token = last
+                break
+            answer.jobs.append(self._told(job, files=False))
+            last, size = position, size + answer.jobs[-1].ByteSize()
+        return answer
 
     def _cancel(self, request: pb2.CancelScoringJobRequest) -> pb2.CancelScoringJobResponse:
         self._jobs.cancel(request.name)
@@ -82,8 +101,13 @@ class ScoringService:
     async def _read(
         self, request: pb2.ReadScoringResultRequest
     ) -> AsyncIterator[pb2.ReadScoringResultResponse]:
-        path = await asyncio.to_thread(self._jobs.file, request.name, request.file)
-        with path.open("rb") as file:
+        with await asyncio.to_thread(self._jobs.opened, request.name, request.file) as file:
+            size = os.fstat(file.fileno()).st_size
+            if request.offset > size:
+                raise ParameterError(
+                    f"offset = {request.offset} is beyond the {size} bytes of {request.file}",
+                    field="offset",
+                )
             file.seek(request.offset)
             while piece := await asyncio.to_thread(file.read, _PIECE):
                 yield pb2.ReadScoringResultResponse(data=piece)
@@ -94,25 +118,30 @@ class ScoringService:
         """What is asked for; what needs no look at files is checked.
 
         Raises:
-            LossdError: a loss or parameters that there are not, a path outside of the roots.
+            LossdError: a loss, parameters or tensors that there are not, a path outside of the
+                roots, what is too long or too large.
         """
-        parameters = {name: _value(value) for name, value in asked.parameters.items()}
-        own = {k: v for k, v in parameters.items() if k not in ("normalizer", "zero_if_empty")}
-        order = list(find(asked.loss)(**own).tensors)
-
+        parameters = {name: _value(asked.loss, name, v) for name, v in asked.parameters.items()}
+        check_names(asked.loss, parameters, asked.tensors.keys())
+        _check_finite(asked.loss, parameters)
+        _check_shard_rows(asked.shard_rows)
         # a map has no order, and a manifest has one
-        in_order = sorted(asked.tensors, key=lambda n: order.index(n) if n in order else len(order))
+        order = [name for name in find(asked.loss).tensors if name in asked.tensors]
+        predictions = Name.parse(asked.tensors[order[0]]).path
 
-        def named(source: str) -> str:
-            return rooted(source, self._roots) if source else ""
+        def named(field: str, source: str) -> str:
+            _check_length(field, source)
+            name = Name.parse(source)
+            path = name.path or (predictions if name.key else "")
+            return rooted(str(Name(path, name.key)), self._roots) if path else ""
 
         return Task(
             loss=asked.loss,
-            tensors={name: named(asked.tensors[name]) for name in in_order},
+            tensors={name: named(name, asked.tensors[name]) for name in order},
             parameters=parameters,
-            sample_weight=named(asked.sample_weight),
-            ids=named(asked.ids),
-            groups=named(asked.group_by),
+            sample_weight=named("sample_weight", asked.sample_weight),
+            ids=named("ids", asked.ids),
+            groups=named("group_by", asked.group_by),
             gradients=asked.gradients,
             shard_rows=asked.shard_rows,
         )
@@ -139,14 +168,46 @@ class ScoringService:
         )
         told.create_time.FromNanoseconds(int(job.created * 1e9))
         if files:
-            for name, path in self._jobs.files(job.name).items():
-                told.files.add(name=name, size=path.stat().st_size)
+            for name, size in self._jobs.files(job.name).items():
+                told.files.add(name=name, size=size)
         return told
 
 
-def _value(given: ParameterValue) -> Any:
+def _value(loss: str, name: str, given: ParameterValue) -> Any:
+    """A parameter.
+
+    Raises:
+        ParameterError: it has no value.
+    """
     kind = given.WhichOneof("value")
-    return None if kind is None else getattr(given, kind)
+    if kind is None:
+        raise ParameterError(f"{loss}: parameter {name!r} has no value", field=name)
+    return getattr(given, kind)
+
+
+def _check_finite(loss: str, parameters: Mapping[str, Any]) -> None:
+    """Raise if a job's file cannot have a parameter: JSON has no other numbers."""
+    for name, value in parameters.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ParameterError(f"{loss}: {name} = {value} must be finite in a job", field=name)
+
+
+def _check_length(field: str, source: str) -> None:
+    if len(source) > _NAME_LENGTH:
+        raise ParameterError(
+            f"the source of {field} has {len(source)} characters: there may be {_NAME_LENGTH}; "
+            "name a folder or a glob",
+            field=field,
+        )
+
+
+def _check_shard_rows(rows: int) -> None:
+    if rows and rows not in _SHARD_ROWS:
+        raise ParameterError(
+            f"shard_rows = {rows} must be {_SHARD_ROWS[0]} to {_SHARD_ROWS[-1]}, or 0 for what "
+            "suits the files",
+            field="shard_rows",
+        )
 
 
 def _parameter(value: Any) -> ParameterValue:

@@ -90,6 +90,10 @@ class Settings(BaseSettings):
     scoring_jobs: int = Field(default=1, ge=1, le=64)
     """Scoring jobs that are computed at the same time; the others wait."""
 
+    scoring_kept: int = Field(default=10_000, ge=1, le=1_000_000)
+    """Scoring jobs that are kept, ended ones too; beyond it a new one is answered with
+    RESOURCE_EXHAUSTED."""
+
     warm: Names = ["all"]
     """Losses whose kernels are compiled before the server reports SERVING: names, 'all' or
     'none', separated by commas."""
@@ -145,7 +149,12 @@ class Settings(BaseSettings):
         for folder in value:
             if not Path(folder).is_dir():
                 raise ValueError(f"{folder!r} is not a folder")
-        return [str(Path(folder).absolute()) for folder in value]
+        return [str(Path(folder).resolve()) for folder in value]
+
+    @field_validator("scoring_dir")
+    @classmethod
+    def _resolved(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.resolve()
 
     @model_validator(mode="after")
     def _scoring(self) -> Self:

@@ -276,6 +276,50 @@ def test_single_numbers(tmp_path: Path) -> None:
         refused(str(tmp_path / name), "is a single number")
 
 
+def test_hdf5_whose_numbers_are_elsewhere(tmp_path: Path) -> None:
+    """Nobody named the other file: neither its folder nor its changes would be looked at."""
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["x"] = X
+    X.tofile(tmp_path / "raw")
+    layout = h5py.VirtualLayout(X.shape, X.dtype)
+    layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "x", X.shape)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["link"] = h5py.ExternalLink("other.h5", "x")
+        file["group"] = h5py.ExternalLink("other.h5", "/")
+        file["gone"] = h5py.ExternalLink("nowhere.h5", "x")
+        file["soft"] = h5py.SoftLink("/group/x")
+        file["round"] = h5py.SoftLink("round")
+        external = [(str(tmp_path / "raw"), 0, X.nbytes)]
+        file.create_dataset("deep/raw", X.shape, X.dtype, external=external)
+        file.create_virtual_dataset("virtual", layout)
+        file["own"] = X
+        file["short/cut"] = h5py.SoftLink("../own")  # HDF5 knows no "..": leads nowhere
+        file["short/./way"] = h5py.SoftLink("/./own")
+    name = str(tmp_path / "a.h5")
+    for key in ("link", "/group/x", "gone", "soft", "group"):
+        refused(f"{name}::{key}", f"{name}::{key.strip('/')}", "leads into another file")
+    refused(f"{name}::deep/raw", "deep/raw", "has external storage", "in other files")
+    refused(f"{name}::virtual", "virtual", "is a virtual dataset", "in other files")
+    for key in ("round", "short/cut", "nothing"):
+        refused(f"{name}::{key}", "has no", "among its datasets")
+    for key in ("own", "short/way", "./short//way/"):
+        np.testing.assert_array_equal(read(f"{name}::{key}")[1], X)
+
+
+def test_hdf5_that_leads_elsewhere_once_it_is_open(tmp_path: Path) -> None:
+    for name in ("a.h5", "other.h5"):
+        with h5py.File(tmp_path / name, "w") as file:
+            file["x"] = X
+    source = open_source(str(tmp_path / "a.h5::x"))
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"] = h5py.ExternalLink("other.h5", "x")
+    with pytest.raises(SourceError, match="leads into another file"):
+        source.read(0, 1)
+    h5py.File(tmp_path / "a.h5", "w").close()
+    with pytest.raises(SourceError, match="has changed while it was read"):
+        source.read(0, 1)
+
+
 def test_fortran_order_under_compression(tmp_path: Path) -> None:
     np.savez_compressed(tmp_path / "a.npz", np.asfortranarray(X))
     refused(str(tmp_path / "a.npz"), "np.ascontiguousarray")

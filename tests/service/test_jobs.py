@@ -1,5 +1,6 @@
 """Scoring jobs of a server: from submission to results, restarts, and what is refused."""
 
+import asyncio
 import json
 import os
 import signal
@@ -16,11 +17,15 @@ from lossd_client.jobs import ScoringJob, ScoringJobs
 
 from lossd.cli import main
 from lossd.scoring import score
+from lossd.scoring.task import Task
+from lossd.server.jobs import Jobs
+from lossd.server.runner import Runner
 from tests.scoring.test_resume import everything
 from tests.service.servers import PATIENCE, Server, environment, eventually, running
 
 ROWS, SHARD = 30_000, 300
 COMMAND = [sys.executable, "-m", "lossd.cli", "jobs"]
+MARK = ".lossd-job.json"
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +94,18 @@ def begun(jobs: ScoringJobs, name: str) -> None:
     eventually(lambda: jobs.get(name).rows_done > 0)
 
 
+def process_of_job(server: int) -> int:
+    """The process of the one job that a server's has computed."""
+    threads = Path(f"/proc/{server}/task").iterdir()
+    children = " ".join((thread / "children").read_text() for thread in threads).split()
+    (child,) = (
+        int(pid)
+        for pid in children
+        if b"lossd.scoring.job" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    )
+    return child
+
+
 def test_a_job_gives_what_a_run_gives(
     jobs: ScoringJobs, here: dict[str, bytes], tmp_path: Path
 ) -> None:
@@ -101,7 +118,7 @@ def test_a_job_gives_what_a_run_gives(
     assert next(iter(states[-1].files)) == "summary.json"
     jobs.fetch(job.name, tmp_path / "out")
     found = everything(tmp_path / "out")
-    assert found.keys() == here.keys()
+    assert found.keys() == here.keys() | {MARK}
     for name, content in here.items():
         if name != "report.html":  # it tells times
             assert found[name] == content, name
@@ -110,13 +127,88 @@ def test_a_job_gives_what_a_run_gives(
     assert jobs.all() == []
 
 
-def test_what_was_fetched_in_part_is_gone_on_with(jobs: ScoringJobs, tmp_path: Path) -> None:
+def fetched(folder: Path) -> dict[str, bytes]:
+    return {name: content for name, content in everything(folder).items() if name != MARK}
+
+
+def test_what_was_fetched_is_not_fetched_again(jobs: ScoringJobs, tmp_path: Path) -> None:
+    job, out = jobs.wait(submitted(jobs).name), tmp_path / "out"
+    jobs.fetch(job.name, out)
+    whole = fetched(out)
+    kept = (out / "run.json").stat().st_mtime_ns
+    gradients, part = out / "gradients.npy", out / "gradients.npy.part"
+    content = gradients.read_bytes()
+    gradients.unlink()
+    part.write_bytes(b"?" * 1000 + content[1000:2000])  # what is there is left as it is
+    asked: list[tuple[str, int]] = []
+
+    def read(name: str, file: str, *, offset: int = 0) -> Iterator[bytes]:
+        asked.append((file, offset))
+        return ScoringJobs.read(jobs, name, file, offset=offset)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jobs, "read", read)
+        jobs.fetch(job.name, out)
+    assert asked == [("gradients.npy", 2000)]
+    assert fetched(out) == whole | {"gradients.npy": b"?" * 1000 + content[1000:]}
+    assert (out / "run.json").stat().st_mtime_ns == kept
+    gradients.unlink()
+    part.write_bytes(content + b"more")
+    jobs.fetch(job.name, out)
+    assert fetched(out) == whole
+
+
+def test_files_of_two_jobs_are_not_mixed(jobs: ScoringJobs, tmp_path: Path) -> None:
+    """Neither those of another name, nor those of another job that has the name now."""
+    submitted(jobs, "one", parameters={})
+    submitted(jobs, "other", gradients=False, shard_rows=ROWS)
+    for name in ("one", "other"):
+        assert jobs.wait(name).state == "SUCCEEDED"
+        jobs.fetch(name, tmp_path / name)
+        jobs.fetch(name, tmp_path / "same")
+        assert fetched(tmp_path / "same") == fetched(tmp_path / name)
+    (tmp_path / "same/losses/part-000000.parquet").replace(tmp_path / "same/summary.json.part")
+    jobs.delete("one")
+    submitted(jobs, "one", parameters={"label_smoothing": 0.2})
+    jobs.wait("one")
+    for folder in ("one", "same"):
+        jobs.fetch("one", tmp_path / folder)
+    assert fetched(tmp_path / "same") == fetched(tmp_path / "one")
+    for name, content in fetched(tmp_path / "one").items():
+        assert content == b"".join(jobs.read("one", name)), name
+
+
+def test_a_folder_with_files_of_ones_own_is_left_alone(jobs: ScoringJobs, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "summary.json").write_text("mine")
     job = jobs.wait(submitted(jobs).name)
-    whole = b"".join(jobs.read(job.name, "gradients.npy"))
-    assert len(whole) == job.files["gradients.npy"]
-    (tmp_path / "gradients.npy").write_bytes(whole[:1000])
-    jobs.fetch(job.name, tmp_path)
-    assert (tmp_path / "gradients.npy").read_bytes() == whole
+    with pytest.raises(LossdError, match=r"has a summary\.json that was not fetched: take another"):
+        jobs.fetch(job.name, out)
+    assert everything(out) == {"summary.json": b"mine"}
+    (out / MARK).write_text("[1")
+    with pytest.raises(LossdError, match="is damaged: take another folder"):
+        jobs.fetch(job.name, out)
+
+
+def test_a_job_that_is_replaced_while_it_is_fetched(jobs: ScoringJobs, tmp_path: Path) -> None:
+    submitted(jobs, "mine", gradients=False)
+    jobs.wait("mine")
+
+    def read(name: str, file: str, *, offset: int = 0) -> Iterator[bytes]:
+        if file == "run.json":  # the last one
+            jobs.delete(name)
+            submitted(jobs, name, gradients=False)
+            jobs.wait(name)
+        return ScoringJobs.read(jobs, name, file, offset=offset)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jobs, "read", read)
+        with pytest.raises(LossdError, match="'mine' is another one than when it began"):
+            jobs.fetch("mine", tmp_path / "out")
+    jobs.fetch("mine", tmp_path / "out")
+    for name, content in fetched(tmp_path / "out").items():
+        assert content == b"".join(jobs.read("mine", name)), name
 
 
 def test_a_name_is_taken_once(jobs: ScoringJobs) -> None:
@@ -188,30 +280,56 @@ def test_a_job_that_fails_says_why(jobs: ScoringJobs) -> None:
 def test_a_job_whose_process_dies_has_failed(server: Server, jobs: ScoringJobs) -> None:
     long_job(jobs, "victim")
     begun(jobs, "victim")
-    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text()
-    (child,) = (
-        int(pid)
-        for pid in children.split()
-        if b"lossd.scoring.job" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    )
-    os.kill(child, signal.SIGKILL)
+    os.kill(process_of_job(server.process.pid), signal.SIGKILL)
     job = jobs.wait("victim")
     assert job.state == "FAILED"
     assert "ended with status -9" in job.error
 
 
+def test_a_process_that_does_not_stop_is_killed(server: Server, jobs: ScoringJobs) -> None:
+    """Stopped as one is that is stuck in a library: it holds up neither its end nor the queue."""
+    long_job(jobs, "stuck")
+    begun(jobs, "stuck")
+    submitted(jobs, "next")
+    os.kill(process_of_job(server.process.pid), signal.SIGSTOP)
+    jobs.cancel("stuck")
+    assert jobs.wait("stuck").state == "CANCELLED"
+    assert jobs.wait("next").state == "SUCCEEDED"
+    server.await_log("job's process does not stop, is killed")
+
+
+def test_a_process_that_does_not_stop_does_not_hold_up_the_end(data: Path, tmp_path: Path) -> None:
+    kept = Jobs(tmp_path)
+    kept.create(
+        Task("cross_entropy", {"input": f"{data}/large.npy", "target": f"{data}/zeros.npy"}), "long"
+    )
+
+    async def stuck() -> None:
+        running = asyncio.create_task(
+            Runner(kept, [data], at_once=1, workers=1, patience=0.2).run()
+        )
+        await asyncio.to_thread(eventually, lambda: kept.get("long").rows > 0)
+        os.kill(process_of_job(os.getpid()), signal.SIGSTOP)
+        running.cancel()
+        await asyncio.wait_for(asyncio.wait({running}), PATIENCE)
+        assert running.cancelled()
+
+    asyncio.run(stuck())
+    assert kept.get("long").state == "RUNNING"  # it goes on later
+
+
 @pytest.mark.parametrize("source", ["/etc/passwd", "../secret.npy", "x.npy/../../secret.npy"])
 def test_paths_out_of_the_roots_are_refused(jobs: ScoringJobs, source: str) -> None:
-    with pytest.raises(LossdError, match="is outside of the folders that this server reads: "):
+    with pytest.raises(LossdError, match="outside of the folders that this server reads: "):
         jobs.submit("cross_entropy", source, "y.npy")
     assert jobs.all() == []
 
 
-@pytest.mark.parametrize("source", ["link.npy", "shards", "shards/*.npy"])
-def test_links_out_of_the_roots_are_refused(jobs: ScoringJobs, source: str) -> None:
+@pytest.mark.parametrize("source", ["link.npy", "shards", "shards/*.npy", "l*.npy"])
+def test_links_out_of_the_roots_are_refused(data: Path, jobs: ScoringJobs, source: str) -> None:
     job = jobs.wait(jobs.submit("cross_entropy", source, "y.npy").name)
     assert job.state == "FAILED"
-    assert "is outside of the folders that this server reads" in job.error
+    assert job.error.startswith(f"{data / source} is, or leads, outside of the folders that")
 
 
 def test_what_can_be_checked_at_once_is(jobs: ScoringJobs) -> None:

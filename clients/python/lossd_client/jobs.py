@@ -10,6 +10,7 @@ with ScoringJobs("localhost:50051") as jobs:
 """
 
 import datetime
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ __all__ = ["ScoringJob", "ScoringJobs"]
 _SERVICE: Final = "/lossd.v1.ScoringService/"
 _PREFIX: Final = "SCORING_STATE_"
 _UNIMPLEMENTED: Final = 12
+_MARK: Final = ".lossd-job.json"
+_PART: Final = ".part"
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,9 @@ class ScoringJobs:
         import grpc
 
         self.target, self.timeout = target, timeout
-        self._channel = grpc.insecure_channel(target)
+        self._channel = grpc.insecure_channel(
+            target, options=[("grpc.max_receive_message_length", -1)]
+        )
 
     def submit(
         self,
@@ -109,11 +114,12 @@ class ScoringJobs:
             ids: source of a name for each row.
             group_by: source of a group for each row.
             gradients: whether gradients.npy is written.
-            shard_rows: rows that are computed and kept as one, 0 for what suits the files.
+            shard_rows: rows that are computed and kept as one, 100 to 1048576; 0 for what suits
+                the files.
 
         Raises:
-            LossdError: a loss or parameter that there is not, a path that the server does not
-                read, a name that is taken by another job.
+            LossdError: a loss, parameter or tensor that there is not, a path that the server does
+                not read, a name that is taken by another job, more jobs than the server keeps.
             UnavailableError: no server there.
         """
         given = {"input": predictions, "target": targets} | dict(tensors)
@@ -140,10 +146,15 @@ class ScoringJobs:
         return _job(self._call("GetScoringJob", request, pb2.GetScoringJobResponse).job)
 
     def all(self) -> list[ScoringJob]:
-        """All jobs, the latest first, without their files."""
+        """All jobs, the latest first, without their files; not those that it cannot read."""
+        found: list[ScoringJob] = []
         request = pb2.ListScoringJobsRequest()
-        found = self._call("ListScoringJobs", request, pb2.ListScoringJobsResponse)
-        return [_job(job) for job in found.jobs]
+        while True:
+            page = self._call("ListScoringJobs", request, pb2.ListScoringJobsResponse)
+            found += map(_job, page.jobs)
+            if not page.next_page_token:
+                return found
+            request.page_token = page.next_page_token
 
     def watch(self, name: str) -> Iterator[ScoringJob]:
         """A job whenever it gets on, until it has ended.
@@ -183,25 +194,39 @@ class ScoringJobs:
     def fetch(self, name: str, folder: str | os.PathLike[str]) -> list[Path]:
         """Copy all files of a job that has succeeded to a folder, made if it is not there.
 
-        A file that is there in part is gone on with.
+        What is there of the same job is not fetched again, and what is there in part (as FILE.part)
+        is gone on with. Files that were fetched of another job are removed.
 
         Raises:
-            LossdError: the job has not succeeded.
+            LossdError: the job has not succeeded, its name became another job's meanwhile, or the
+                folder has files of these names that were not fetched.
         """
         job = self.get(name)
         if job.state != "SUCCEEDED":
             raise LossdError(f"job {name!r} is {job.state}: {job.error or 'it has no results'}")
-        copied = []
-        for file, size in job.files.items():
-            path = Path(folder) / file
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("ab") as there:
-                if there.tell() > size:
-                    there.truncate(0)
-                for piece in self.read(name, file, offset=there.tell()):
-                    there.write(piece)
-            copied.append(path)
+        for file in job.files:
+            _check_name(file)
+        _make_ready(Path(folder), job)
+        copied = [self._fetched(job, file, Path(folder)) for file in job.files]
+        if self.get(name).created != job.created:
+            raise _another(job)
         return copied
+
+    def _fetched(self, job: ScoringJob, file: str, folder: Path) -> Path:
+        """A file of a job, once it is whole."""
+        path, size = folder / file, job.files[file]
+        if path.is_file() and path.stat().st_size == size:
+            return path
+        part = path.with_name(path.name + _PART)
+        part.parent.mkdir(parents=True, exist_ok=True)
+        if part.exists() and part.stat().st_size > size:
+            part.unlink()
+        with part.open("ab") as there:
+            for piece in self.read(job.name, file, offset=there.tell()):
+                there.write(piece)
+            if there.tell() != size:
+                raise _another(job)
+        return part.replace(path)
 
     def close(self) -> None:
         """Close the connection; jobs go on."""
@@ -254,6 +279,61 @@ class ScoringJobs:
                 "--scoring-roots"
             )
         return wire.error_for(code, f"{self.target}: {details}")
+
+
+def _check_name(file: str) -> None:
+    """Raise if a file's name, as a server tells it, leads out of the folder that it is for.
+
+    Raises:
+        LossdError: it does.
+    """
+    path = Path(file)
+    if path.is_absolute() or ".." in path.parts or not path.parts or set(file) & set("\\:\0"):
+        raise LossdError(f"the server names a file {file!r}, which is no name in a folder")
+
+
+def _make_ready(folder: Path, job: ScoringJob) -> None:
+    """Note in a folder which job its files are of; remove those of another.
+
+    Raises:
+        LossdError: it has files of such names that are of no job.
+    """
+    identity = {"name": job.name, "created": job.created.isoformat()}
+    mark = folder / _MARK
+    before = _marked(mark)
+    taken = [file for file in job.files if (folder / file).exists()]
+    if not before and taken:
+        raise LossdError(f"{folder} has a {taken[0]} that was not fetched: take another folder")
+    if {key: before.get(key) for key in identity} == identity:
+        return
+    for file in before.get("files", ()):
+        _check_name(file)
+        for path in (folder / file, folder / (file + _PART)):
+            path.unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    made = folder / (_MARK + _PART)
+    made.write_text(json.dumps(identity | {"files": list(job.files)}))
+    made.replace(mark)
+
+
+def _marked(mark: Path) -> dict[str, Any]:
+    """What a folder has of which job, {} if nothing was fetched to it.
+
+    Raises:
+        LossdError: the note is damaged.
+    """
+    try:
+        return dict(json.loads(mark.read_bytes()))
+    except FileNotFoundError:
+        return {}
+    except (TypeError, ValueError) as error:
+        raise LossdError(f"{mark} is damaged: take another folder") from error
+
+
+def _another(job: ScoringJob) -> LossdError:
+    return LossdError(
+        f"job {job.name!r} is another one than when it began to be fetched: do so again"
+    )
 
 
 def _parameter(value: Parameter) -> ParameterValue:

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from lossd_client._gen.lossd.v1 import tensor_pb2 as lossd_dot_v1_dot_tensor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1elossd/v1/scoring_service.proto\x12\x08lossd.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15lossd/v1/tensor.proto\"\xe5\x02\n\x0bScoringTask\x12\x0c\n\x04loss\x18\x01 \x01(\t\x12\x39\n\nparameters\x18\x02 \x03(\x0b\x32%.lossd.v1.ScoringTask.ParametersEntry\x12\x33\n\x07tensors\x18\x03 \x03(\x0b\x32\".lossd.v1.ScoringTask.TensorsEntry\x12\x15\n\rsample_weight\x18\x04 \x01(\t\x12\x0b\n\x03ids\x18\x05 \x01(\t\x12\x10\n\x08group_by\x18\x06 \x01(\t\x12\x11\n\tgradients\x18\x07 \x01(\x08\x12\x12\n\nshard_rows\x18\x08 \x01(\x04\x1aK\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\'\n\x05value\x18\x02 \x01(\x0b\x32\x18.lossd.v1.ParameterValue:\x02\x38\x01\x1a.\n\x0cTensorsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x8b\x02\n\nScoringJob\x12\x0c\n\x04name\x18\x01 \x01(\t\x12#\n\x04task\x18\x02 \x01(\x0b\x32\x15.lossd.v1.ScoringTask\x12%\n\x05state\x18\x03 \x01(\x0e\x32\x16.lossd.v1.ScoringState\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\trows_done\x18\x05 \x01(\x04\x12\x0c\n\x04rows\x18\x06 \x01(\x04\x12\x15\n\rerror_message\x18\x07 \x01(\t\x12\x14\n\x0c\x65rror_reason\x18\x08 \x01(\t\x12$\n\x05\x66iles\x18\t \x03(\x0b\x32\x15.lossd.v1.ScoringFile\")\n\x0bScoringFile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\"L\n\x17\x43reateScoringJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12#\n\x04task\x18\x02 \x01(\x0b\x32\x15.lossd.v1.ScoringTask\"=\n\x18\x43reateScoringJobResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.lossd.v1.ScoringJob\"$\n\x14GetScoringJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\x15GetScoringJobResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.lossd.v1.ScoringJob\"\x18\n\x16ListScoringJobsRequest\"=\n\x17ListScoringJobsResponse\x12\"\n\x04jobs\x18\x01 \x03(\x0b\x32\x14.lossd.v1.ScoringJob\"&\n\x16WatchScoringJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x17WatchScoringJobResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.lossd.v1.ScoringJob\"\'\n\x17\x43\x61ncelScoringJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x1a\n\x18\x43\x61ncelScoringJobResponse\"\'\n\x17\x44\x65leteScoringJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x1a\n\x18\x44\x65leteScoringJobResponse\"F\n\x18ReadScoringResultRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x66ile\x18\x02 \x01(\t\x12\x0e\n\x06offset\x18\x03 \x01(\x04\")\n\x19ReadScoringResultResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c*\xb6\x01\n\x0cScoringState\x12\x1d\n\x19SCORING_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14SCORING_STATE_QUEUED\x10\x01\x12\x19\n\x15SCORING_STATE_RUNNING\x10\x02\x12\x1b\n\x17SCORING_STATE_SUCCEEDED\x10\x03\x12\x18\n\x14SCORING_STATE_FAILED\x10\x04\x12\x1b\n\x17SCORING_STATE_CANCELLED\x10\x05\x32\x85\x05\n\x0eScoringService\x12Y\n\x10\x43reateScoringJob\x12!.lossd.v1.CreateScoringJobRequest\x1a\".lossd.v1.CreateScoringJobResponse\x12P\n\rGetScoringJob\x12\x1e.lossd.v1.GetScoringJobRequest\x1a\x1f.lossd.v1.GetScoringJobResponse\x12V\n\x0fListScoringJobs\x12 .lossd.v1.ListScoringJobsRequest\x1a!.lossd.v1.ListScoringJobsResponse\x12X\n\x0fWatchScoringJob\x12 .lossd.v1.WatchScoringJobRequest\x1a!.lossd.v1.WatchScoringJobResponse0\x01\x12Y\n\x10\x43\x61ncelScoringJob\x12!.lossd.v1.CancelScoringJobRequest\x1a\".lossd.v1.CancelScoringJobResponse\x12Y\n\x10\x44\x65leteScoringJob\x12!.lossd.v1.DeleteScoringJobRequest\x1a\".lossd.v1.DeleteScoringJobResponse\x12^\n\x11ReadScoringResult\x12\".lossd.v1.ReadScoringResultRequest\x1a#.lossd.v1.ReadScoringResultResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1elossd/v1/scoring_service.proto\x12\x08lossd.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x15lossd/v1/tensor.proto\"\xe5\x02\n\x0bScoringTask\x12\x0c\n\x04loss\x18\x01 \x01(\t\x12\x39\n\nparameters\x18\x02 \x03(\x0b\x32%.lossd.v1.ScoringTask.ParametersEntry\x12\x33\n\x07tensors\x18\x03 \x03(\x0b\x32\".lossd.v1.ScoringTask.TensorsEntry\x12\x15\n\rsample_weight\x18\x04 \x01(\t\x12\x0b\n\x03ids\x18\x05 \x01(\t\x12\x10\n\x08group_by\x18\x06 \x01(\t\x12\x11\n\tgradients\x18\x07 \x01(\x08\x12\x12\n\nshard_rows\x18\x08 \x01(\x04\x1aK\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\'\n\x05value\x18\x02 \x01(\x0b\x32\x18.lossd.v1.ParameterValue:\x02\x38\x01\x1a.\n\x0cTensorsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x8b\x02\n\nScoringJob\x12\x0c\n\x04name\x18\x01 \x01(\t\x12#\n\x04task\x18\x02 \x01(\x0b\x32\x15.lossd.v1.ScoringTask\x12%\n\x05state\x18\x03 \x01(\x0e\x32\x16.lossd.v1.ScoringState\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\trows_done\x18\x05 \x01(\x04\x12\x0c\n\x04rows\x18\x06 \x01(\x04\x12\x15\n\rerror_message\x18\x07 \x01(\t\x12\x14\n\x0c\x65rror_reason\x18\x08 \x01(\t\x12$\n\x05\x66iles\x18\t \x03(\x0b\x32\x15.lossd.v1.ScoringFile\")\n\x0bScoringFile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\"L\n\x17\x43reateScoringJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12#\n\x04task\x18\x02 \x01(\x0b\x32\x15.lossd.v1.ScoringTask\"=\n\x18\x43reateScoringJobResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.lossd.v1.ScoringJob\"$\n\x14GetScoringJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\x15GetScoringJobResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.lossd.v1.ScoringJob\"?\n\x16ListScoringJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"V\n\x17ListScoringJobsResponse\x12\"\n\x04jobs\x18\x01 \x03(\x0b\x32\x14.lossd.v1.ScoringJob\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x16WatchScoringJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x17WatchScoringJobResponse\x12!\n\x03job\x18\x01 \x01(\x0b\x32\x14.lossd.v1.ScoringJob\"\'\n\x17\x43\x61ncelScoringJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x1a\n\x18\x43\x61ncelScoringJobResponse\"\'\n\x17\x44\x65leteScoringJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x1a\n\x18\x44\x65leteScoringJobResponse\"F\n\x18ReadScoringResultRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x66ile\x18\x02 \x01(\t\x12\x0e\n\x06offset\x18\x03 \x01(\x04\")\n\x19ReadScoringResultResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c*\xb6\x01\n\x0cScoringState\x12\x1d\n\x19SCORING_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14SCORING_STATE_QUEUED\x10\x01\x12\x19\n\x15SCORING_STATE_RUNNING\x10\x02\x12\x1b\n\x17SCORING_STATE_SUCCEEDED\x10\x03\x12\x18\n\x14SCORING_STATE_FAILED\x10\x04\x12\x1b\n\x17SCORING_STATE_CANCELLED\x10\x05\x32\x85\x05\n\x0eScoringService\x12Y\n\x10\x43reateScoringJob\x12!.lossd.v1.CreateScoringJobRequest\x1a\".lossd.v1.CreateScoringJobResponse\x12P\n\rGetScoringJob\x12\x1e.lossd.v1.GetScoringJobRequest\x1a\x1f.lossd.v1.GetScoringJobResponse\x12V\n\x0fListScoringJobs\x12 .lossd.v1.ListScoringJobsRequest\x1a!.lossd.v1.ListScoringJobsResponse\x12X\n\x0fWatchScoringJob\x12 .lossd.v1.WatchScoringJobRequest\x1a!.lossd.v1.WatchScoringJobResponse0\x01\x12Y\n\x10\x43\x61ncelScoringJob\x12!.lossd.v1.CancelScoringJobRequest\x1a\".lossd.v1.CancelScoringJobResponse\x12Y\n\x10\x44\x65leteScoringJob\x12!.lossd.v1.DeleteScoringJobRequest\x1a\".lossd.v1.DeleteScoringJobResponse\x12^\n\x11ReadScoringResult\x12\".lossd.v1.ReadScoringResultRequest\x1a#.lossd.v1.ReadScoringResultResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,8 +38,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SCORINGTASK_PARAMETERSENTRY']._serialized_options = b'8\001'
   _globals['_SCORINGTASK_TENSORSENTRY']._loaded_options = None
   _globals['_SCORINGTASK_TENSORSENTRY']._serialized_options = b'8\001'
-  _globals['_SCORINGSTATE']._serialized_start=1457
-  _globals['_SCORINGSTATE']._serialized_end=1639
+  _globals['_SCORINGSTATE']._serialized_start=1521
+  _globals['_SCORINGSTATE']._serialized_end=1703
   _globals['_SCORINGTASK']._serialized_start=101
   _globals['_SCORINGTASK']._serialized_end=458
   _globals['_SCORINGTASK_PARAMETERSENTRY']._serialized_start=335
@@ -59,25 +59,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSCORINGJOBRESPONSE']._serialized_start=952
   _globals['_GETSCORINGJOBRESPONSE']._serialized_end=1010
   _globals['_LISTSCORINGJOBSREQUEST']._serialized_start=1012
-  _globals['_LISTSCORINGJOBSREQUEST']._serialized_end=1036
-  _globals['_LISTSCORINGJOBSRESPONSE']._serialized_start=1038
-  _globals['_LISTSCORINGJOBSRESPONSE']._serialized_end=1099
-  _globals['_WATCHSCORINGJOBREQUEST']._serialized_start=1101
-  _globals['_WATCHSCORINGJOBREQUEST']._serialized_end=1139
-  _globals['_WATCHSCORINGJOBRESPONSE']._serialized_start=1141
-  _globals['_WATCHSCORINGJOBRESPONSE']._serialized_end=1201
-  _globals['_CANCELSCORINGJOBREQUEST']._serialized_start=1203
-  _globals['_CANCELSCORINGJOBREQUEST']._serialized_end=1242
-  _globals['_CANCELSCORINGJOBRESPONSE']._serialized_start=1244
-  _globals['_CANCELSCORINGJOBRESPONSE']._serialized_end=1270
-  _globals['_DELETESCORINGJOBREQUEST']._serialized_start=1272
-  _globals['_DELETESCORINGJOBREQUEST']._serialized_end=1311
-  _globals['_DELETESCORINGJOBRESPONSE']._serialized_start=1313
-  _globals['_DELETESCORINGJOBRESPONSE']._serialized_end=1339
-  _globals['_READSCORINGRESULTREQUEST']._serialized_start=1341
-  _globals['_READSCORINGRESULTREQUEST']._serialized_end=1411
-  _globals['_READSCORINGRESULTRESPONSE']._serialized_start=1413
-  _globals['_READSCORINGRESULTRESPONSE']._serialized_end=1454
-  _globals['_SCORINGSERVICE']._serialized_start=1642
-  _globals['_SCORINGSERVICE']._serialized_end=2287
+  _globals['_LISTSCORINGJOBSREQUEST']._serialized_end=1075
+  _globals['_LISTSCORINGJOBSRESPONSE']._serialized_start=1077
+  _globals['_LISTSCORINGJOBSRESPONSE']._serialized_end=1163
+  _globals['_WATCHSCORINGJOBREQUEST']._serialized_start=1165
+  _globals['_WATCHSCORINGJOBREQUEST']._serialized_end=1203
+  _globals['_WATCHSCORINGJOBRESPONSE']._serialized_start=1205
+  _globals['_WATCHSCORINGJOBRESPONSE']._serialized_end=1265
+  _globals['_CANCELSCORINGJOBREQUEST']._serialized_start=1267
+  _globals['_CANCELSCORINGJOBREQUEST']._serialized_end=1306
+  _globals['_CANCELSCORINGJOBRESPONSE']._serialized_start=1308
+  _globals['_CANCELSCORINGJOBRESPONSE']._serialized_end=1334
+  _globals['_DELETESCORINGJOBREQUEST']._serialized_start=1336
+  _globals['_DELETESCORINGJOBREQUEST']._serialized_end=1375
+  _globals['_DELETESCORINGJOBRESPONSE']._serialized_start=1377
+  _globals['_DELETESCORINGJOBRESPONSE']._serialized_end=1403
+  _globals['_READSCORINGRESULTREQUEST']._serialized_start=1405
+  _globals['_READSCORINGRESULTREQUEST']._serialized_end=1475
+  _globals['_READSCORINGRESULTRESPONSE']._serialized_start=1477
+  _globals['_READSCORINGRESULTRESPONSE']._serialized_end=1518
+  _globals['_SCORINGSERVICE']._serialized_start=1706
+  _globals['_SCORINGSERVICE']._serialized_end=2351
 # @@protoc_insertion_point(module_scope)
