@@ -41,8 +41,8 @@ def writing(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file that takes its name when it is whole and on disk.
+def replacing(path: Path, *, settled: bool = True) -> Iterator[IO[bytes]]:
+    """A file that takes its name when it is whole and, if `settled`, on disk.
 
     Raises:
         OutputError: it cannot be written.
@@ -52,17 +52,19 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         try:
             with temporary.open("wb") as file:
                 yield file
-                file.flush()
-                os.fsync(file.fileno())
+                if settled:
+                    file.flush()
+                    os.fsync(file.fileno())
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-        synchronise(path.parent)
+        if settled:
+            synchronise(path.parent)
 
 
-def synchronise(folder: Path) -> None:
-    """Have a folder's names on disk, as its files are."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def synchronise(path: Path) -> None:
+    """Have a file's content, or a folder's names, on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -1,8 +1,8 @@
 """A run's folder: its manifest, its parts, and how both survive a kill at any moment.
 
-A file appears under its name only when it is whole and on disk: it is written under another name,
-synchronised and renamed. A part carries the identity of its run and a digest of all its bytes, so
-that what is there says what has been done.
+A file appears under its name only when it is whole: it is written under another name and renamed.
+A part carries the identity of its run and a digest of all its bytes, so that what is there says
+what has been done, also when a machine has lost power before all of it was on disk.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lossd import __version__
-from lossd.scoring.disk import TEMPORARY, read_json, replacing, write_json, writing
+from lossd.scoring.disk import TEMPORARY, read_json, replacing, synchronise, write_json, writing
 from lossd.scoring.errors import OutputError
 from lossd.scoring.exact import ExactSum
 from lossd.scoring.gradients import Gradients
@@ -197,7 +197,7 @@ class Folder:
             table, content, compression="lz4", use_dictionary=names, write_page_checksum=True
         )
         _seal(content)
-        with replacing(self.part_path(part.shard.number)) as file:
+        with replacing(self.part_path(part.shard.number), settled=False) as file:
             file.write(content.getbuffer())
 
     def read_part(self, shard: Shard) -> Part | None:
@@ -235,11 +235,22 @@ class Folder:
 
             yield keep
 
-    def parts(self, inputs: Inputs) -> dict[Shard, Part | None]:
-        """What is done of each shard, None if nothing."""
-        if inputs.task.gradients and not (self.path / GRADIENTS).exists():
-            return dict.fromkeys(inputs.shards)
-        return {shard: self.read_part(shard) for shard in inputs.shards}
+    def parts(self, inputs: Inputs) -> Iterator[tuple[Shard, Part | None]]:
+        """The shards and what is done of each, None if nothing."""
+        lost = inputs.task.gradients and not (self.path / GRADIENTS).exists()
+        for shard in inputs.shards:
+            yield shard, None if lost else self.read_part(shard)
+
+    def settle(self, inputs: Inputs) -> None:
+        """Have all parts on disk, before something tells that they are there.
+
+        Raises:
+            OutputError: they cannot be written.
+        """
+        with writing(self.path / LOSSES):
+            for shard in inputs.shards:
+                synchronise(self.part_path(shard.number))
+            synchronise(self.path / LOSSES)
 
 
 def _seal(content: io.BytesIO) -> None:

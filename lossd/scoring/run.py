@@ -22,13 +22,13 @@ from lossd.scoring.folder import (
     SUMMARY,
     TIMING,
     Folder,
-    Part,
+    Kept,
     check_version,
 )  # fmt: skip
 from lossd.scoring.inputs import Inputs, Shard
 from lossd.scoring.scorer import Spent
 from lossd.scoring.sources import Name
-from lossd.scoring.summary import summarise
+from lossd.scoring.summary import Summary
 from lossd.scoring.task import Task
 from lossd.spec import find
 
@@ -239,14 +239,21 @@ def run(
         opened(inputs)
         folder.begin(inputs, overwrite=overwrite)
         begun = time.perf_counter()
-        parts = folder.parts(inputs)
-        left = [shard for shard, part in parts.items() if part is None]
+        gathered = Summary(inputs, folder, worst)
+        left = []
+        for shard, part in folder.parts(inputs):
+            if part is None:
+                left.append(shard)
+            else:
+                gathered.add(part)
         spent = Spent()
-        for more in _computed(inputs, folder, engine, left, parts, watch, begun):
-            spent.add(more)
+        for kept in _computed(inputs, folder, engine, left, watch, begun):
+            spent.add(kept.spent)
+            gathered.add(kept.part)
         computed = time.perf_counter() - begun
         _check_unchanged(inputs, folder)
-        summary = summarise(inputs, folder, [p for p in parts.values() if p], worst)
+        summary = gathered.finished()
+        folder.settle(inputs)
         write_json(out / SUMMARY, summary)
         timing = _timing(
             left, spent, computed, time.perf_counter() - begun, served=bool(engine.targets)
@@ -264,10 +271,9 @@ def _computed(
     folder: Folder,
     engine: Engine,
     left: Sequence[Shard],
-    parts: dict[Shard, Part | None],
     watch: Callable[[Progress], None],
     begun: float,
-) -> Iterator[Spent]:
+) -> Iterator[Kept]:
     """Compute the shards that are left and keep what they give."""
     resumed = rows = inputs.rows - sum(shard.stop - shard.start for shard in left)
     read = 0
@@ -277,12 +283,10 @@ def _computed(
 
     watch(told())
     for kept in engine.run(inputs, folder, left):
-        shard = kept.part.shard
-        parts[shard] = kept.part
-        rows += shard.stop - shard.start
+        rows += kept.part.shard.stop - kept.part.shard.start
         read += kept.spent.read
         watch(told())
-        yield kept.spent
+        yield kept
 
 
 def _check_unchanged(inputs: Inputs, folder: Folder) -> None:

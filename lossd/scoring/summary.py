@@ -1,4 +1,4 @@
-"""What a finished run says: read from its parts in the order of rows, in constant memory."""
+"""What a run says: read from its parts in the order of rows, in constant memory."""
 
 import hashlib
 import heapq
@@ -31,41 +31,47 @@ _BINS: Final = 60  # of histograms
 _RELIABILITY_BINS: Final = 10
 _SMALL_CONFUSION: Final = 50  # classes up to which the whole matrix is told
 _REMEMBERED: Final = 1 << 24  # losses that are kept in memory for further passes
+_BATCH: Final = 1 << 16  # rows that are looked at together
 _TOLD: Final = 50  # mistakes, and rows without a finite loss
 
 
 class Losses:
-    """The parts of a run, read as columns."""
+    """The parts of a run, read as columns; `take` adds the next."""
 
-    def __init__(self, paths: Sequence[Path], rows: int) -> None:
-        self._paths = paths
-        with pq.ParquetFile(paths[0]) as file:
-            self.names: list[str] = file.schema_arrow.names
+    def __init__(self, rows: int) -> None:
+        self._paths: list[Path] = []
+        self._kept: list[Array] | None = [] if rows <= _REMEMBERED else None
+        self.names: list[str] = []
+        self.dtype = np.dtype(np.float32)
+
+    def take(self, path: Path, content: bytes) -> Iterator[pa.RecordBatch]:
+        """The rows of the next part, which holds this; their losses are remembered, if few."""
+        self._paths.append(path)
+        with pq.ParquetFile(pa.BufferReader(content)) as file:
+            self.names = file.schema_arrow.names
             self.dtype = np.dtype(file.schema_arrow.field("loss").type.to_pandas_dtype())
-        self.rows = rows
-        self._kept: list[Array] | None = None
+            for batch in file.iter_batches(_BATCH, use_threads=False):
+                if self._kept is not None:
+                    self._kept.append(_finite(batch))
+                yield batch
 
     def batches(self, *columns: str) -> Iterator[pa.RecordBatch]:
         """All rows of some columns, in order."""
         for path in self._paths:
             with pq.ParquetFile(path) as file:
-                yield from file.iter_batches(1 << 16, columns=list(columns), use_threads=False)
+                yield from file.iter_batches(_BATCH, columns=list(columns), use_threads=False)
 
     def finite(self) -> Iterator[Array]:
-        """The losses that are numbers; read once, if they are few."""
+        """The losses that are numbers."""
         if self._kept is not None:
-            yield from self._kept
-            return
-        kept: list[Array] = []
-        for batch in self.batches("loss"):
-            values = numbers(batch["loss"])
-            finite = np.isfinite(values)
-            found = values if finite.all() else values[finite]
-            if self.rows <= _REMEMBERED:
-                kept.append(found)
-            yield found
-        if self.rows <= _REMEMBERED:
-            self._kept = kept
+            return iter(self._kept)
+        return map(_finite, self.batches("loss"))
+
+
+def _finite(batch: pa.RecordBatch) -> Array:
+    values = numbers(batch["loss"])
+    finite = np.isfinite(values)
+    return values if finite.all() else values[finite]
 
 
 def numbers(column: pa.Array) -> Array:
@@ -74,47 +80,69 @@ def numbers(column: pa.Array) -> Array:
     return array
 
 
-def summarise(
-    inputs: Inputs, folder: Folder, parts: Sequence[Part], worst: int = 20
-) -> dict[str, Any]:
-    """The content of summary.json (docs/scoring.md tells its keys): of inputs and settings alone.
+class Summary:
+    """What a run says, gathered while its parts come.
 
-    Args:
-        inputs: what was scored.
-        folder: holds the parts.
-        parts: all of them.
-        worst: how many of the largest losses are told.
+    Rows are gone through in their order, whatever the order of the parts: no bit of what is told
+    depends on who computed them.
     """
-    losses = Losses([folder.part_path(part.shard.number) for part in parts], inputs.rows)
-    counts, rest = _passed_over(losses, inputs, worst)
-    total, divisor = ExactSum(), ExactSum()
-    for part in parts:
-        total.merge(part.total)
-        divisor.merge(part.divisor)
-    summary = {
-        "format": FORMAT,
-        "lossd": __version__,
-        "versions": _versions(),
-        "loss": inputs.task.loss,
-        "parameters": dict(inputs.task.parameters),
-        "inputs": folder.described["inputs"],
-        "rows": inputs.rows,
-        "kind": inputs.kind,
-        "counts": counts,
-        **_reductions(inputs, total, divisor),
-        "distribution": _distribution(losses, counts, rest.pop("moments")),
-        **rest,
-        "parts": [
+
+    def __init__(self, inputs: Inputs, folder: Folder, worst: int = 20) -> None:
+        """Of inputs and settings alone.
+
+        Args:
+            inputs: what is scored.
+            folder: holds the parts.
+            worst: how many of the largest losses are told.
+        """
+        self._inputs, self._folder = inputs, folder
+        self._losses, self._rows = Losses(inputs.rows), _Rows(inputs, worst)
+        self._total, self._divisor = ExactSum(), ExactSum()
+        self._parts: list[dict[str, Any]] = []
+        self._waiting: dict[int, Part] = {}
+
+    def add(self, part: Part) -> None:
+        """Take in a part, and those that waited for it."""
+        self._waiting[part.shard.number] = part
+        while (following := self._waiting.pop(len(self._parts), None)) is not None:
+            self._take(following)
+
+    def _take(self, part: Part) -> None:
+        path = self._folder.part_path(part.shard.number)
+        content = path.read_bytes()
+        for batch in self._losses.take(path, content):
+            self._rows.add(batch)
+        self._total.merge(part.total)
+        self._divisor.merge(part.divisor)
+        self._parts.append(
             {
-                "file": f"{LOSSES}/{folder.part_path(part.shard.number).name}",
+                "file": f"{LOSSES}/{path.name}",
                 "rows": part.shard.stop - part.shard.start,
-                "sha256": _sha256(folder.part_path(part.shard.number)),
+                "sha256": hashlib.sha256(content).hexdigest(),
             }
-            for part in parts
-        ],
-    }
-    plain: dict[str, Any] = strict(summary)
-    return plain
+        )
+
+    def finished(self) -> dict[str, Any]:
+        """The content of summary.json (docs/scoring.md tells its keys)."""
+        inputs = self._inputs
+        counts, moments, rest = self._rows.told(self._losses)
+        summary = {
+            "format": FORMAT,
+            "lossd": __version__,
+            "versions": _versions(),
+            "loss": inputs.task.loss,
+            "parameters": dict(inputs.task.parameters),
+            "inputs": self._folder.described["inputs"],
+            "rows": inputs.rows,
+            "kind": inputs.kind,
+            "counts": counts,
+            **_reductions(inputs, self._total, self._divisor),
+            "distribution": _distribution(self._losses, moments),
+            **rest,
+            "parts": self._parts,
+        }
+        plain: dict[str, Any] = strict(summary)
+        return plain
 
 
 # --- reductions -----------------------------------------------------------------------------------
@@ -142,7 +170,7 @@ def _reductions(inputs: Inputs, total: ExactSum, divisor: ExactSum) -> dict[str,
     }
 
 
-def _distribution(losses: Losses, counts: dict[str, int], moments: "_Moments") -> dict[str, Any]:
+def _distribution(losses: Losses, moments: "_Moments") -> dict[str, Any]:
     count = moments.count
     if not count:
         return {}
@@ -209,48 +237,55 @@ class _Moments:
 # --- one pass over all rows -----------------------------------------------------------------------
 
 
-def _passed_over(
-    losses: Losses, inputs: Inputs, worst: int
-) -> tuple[dict[str, int], dict[str, Any]]:
-    moments, by_class, by_group = _Moments(), _Table(), _Table()
-    counts = dict.fromkeys(("scored", "ignored", "nan", "inf"), 0)
-    top: list[tuple[float, int, dict[str, Any]]] = []
-    odd: list[dict[str, Any]] = []
-    told: _Classes | _Residuals | None = None
-    if inputs.kind != "other":
-        classes = inputs.first.shape[0] if inputs.kind == "classification" else 2
-        told = _Residuals() if inputs.kind == "regression" else _Classes(classes)
-    for batch in losses.batches(*losses.names):
+class _Rows:
+    """What one pass over all rows finds."""
+
+    def __init__(self, inputs: Inputs, worst: int) -> None:
+        self._inputs, self._worst = inputs, worst
+        self._moments, self._by_class, self._by_group = _Moments(), _Table(), _Table()
+        self._counts = dict.fromkeys(("scored", "ignored", "nan", "inf"), 0)
+        self._top: list[tuple[float, int, dict[str, Any]]] = []
+        self._odd: list[dict[str, Any]] = []
+        self._more: _Classes | _Residuals | None = None
+        if inputs.kind != "other":
+            classes = inputs.first.shape[0] if inputs.kind == "classification" else 2
+            self._more = _Residuals() if inputs.kind == "regression" else _Classes(classes)
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Take in the next rows."""
         missing = np.asarray(batch["loss"].is_null())
         values = numbers(batch["loss"])
         finite = np.isfinite(values)
-        counts["ignored"] += int(missing.sum())
-        counts["nan"] += int((np.isnan(values) & ~missing).sum())
-        counts["inf"] += int(np.isinf(values).sum())
-        moments.add(values[finite])
+        self._counts["scored"] += int(np.count_nonzero(~missing))
+        self._counts["ignored"] += int(np.count_nonzero(missing))
+        self._counts["nan"] += int(np.count_nonzero(np.isnan(values) & ~missing))
+        self._counts["inf"] += int(np.count_nonzero(np.isinf(values)))
+        self._moments.add(values[finite])
         judged = _judged(batch)
-        if "class" in losses.names:
-            by_class.add(batch["class"], values, finite, missing, judged)
-        if "group" in losses.names:
-            by_group.add(batch["group"], values, finite, missing, judged)
-        if told:
-            told.add(batch)
-        odd += [
-            _row(batch, int(at), inputs)
-            for at in np.flatnonzero(~finite & ~missing)[: _TOLD - len(odd)]
+        for name, table in (("class", self._by_class), ("group", self._by_group)):
+            if name in batch.schema.names:
+                table.add(batch[name], values, finite, missing, judged)
+        if self._more:
+            self._more.add(batch)
+        self._odd += [
+            _row(batch, int(at), self._inputs)
+            for at in np.flatnonzero(~finite & ~missing)[: _TOLD - len(self._odd)]
         ]
-        _keep_worst(top, batch, values, finite, worst, inputs)
-    counts["scored"] = inputs.rows - counts["ignored"]
-    rest: dict[str, Any] = {"moments": moments}
-    if "class" in losses.names:
-        rest["classes"] = by_class.rows("class")
-    if "group" in losses.names:
-        rest["groups"] = by_group.rows("group")
-    rest["worst"] = [row for _, _, row in sorted(top, key=lambda kept: (-kept[0], -kept[1]))]
-    rest["nans"] = odd
-    if told:
-        rest |= told.tell(losses)
-    return counts, rest
+        _keep_worst(self._top, batch, values, finite, self._worst, self._inputs)
+
+    def told(self, losses: Losses) -> tuple[dict[str, int], "_Moments", dict[str, Any]]:
+        """Counts, the losses' moments, and what else summary.json has of rows."""
+        rest: dict[str, Any] = {}
+        if "class" in losses.names:
+            rest["classes"] = self._by_class.rows("class")
+        if "group" in losses.names:
+            rest["groups"] = self._by_group.rows("group")
+        best = sorted(self._top, key=lambda kept: (-kept[0], -kept[1]))
+        rest["worst"] = [row for _, _, row in best]
+        rest["nans"] = self._odd
+        if self._more:
+            rest |= self._more.tell(losses)
+        return self._counts, self._moments, rest
 
 
 def _judged(batch: pa.RecordBatch) -> tuple[Array, Array] | None:
@@ -489,8 +524,3 @@ def _residuals(batch: pa.RecordBatch) -> tuple[Array, Array]:
 def _versions() -> dict[str, str]:
     names = ("numpy", "numba", "pyarrow")
     return {"python": platform.python_version(), **{name: version(name) for name in names}}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

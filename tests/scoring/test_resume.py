@@ -388,16 +388,16 @@ def test_a_run_of_another_version(data: Path, tmp_path: Path) -> None:
 def test_a_full_disk_and_then_room(
     data: Path, undisturbed: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    synchronise, left = os.fsync, [30]
+    renamed, left = os.replace, [30]
 
-    def fsync(descriptor: int) -> None:  # there is no disk to be filled without rights
+    def replace(one: str, other: str) -> None:  # there is no disk to be filled without rights
         left[0] -= 1
         if left[0] < 0:
             raise OSError(errno.ENOSPC, "No space left on device", "losses")
-        synchronise(descriptor)
+        renamed(one, other)
 
     out = tmp_path / "run"
-    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
     with pytest.raises(OutputError, match="the disk is full; what is done stays: make room"):
         score(
             "cross_entropy", *files(data), out=out, shard_rows=SHARD, gradients=True, report=False
