@@ -109,7 +109,7 @@ def summary_of(folder: Path) -> dict[str, Any]:
         raise ScoringError(
             f"{folder} has no summary.json: the run is not finished, or it is no run's folder"
         )
-    if not isinstance(found, dict) or not {"loss", "rows"} <= found.keys():
+    if not {"loss", "rows"} <= found.keys():
         raise SourceError(f"{path} is no summary of a run")
     return found
 

@@ -5,6 +5,7 @@ import errno
 import json
 import math
 import os
+import re
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,6 +17,9 @@ from lossd.scoring.errors import OutputError, ScoringError
 
 TEMPORARY: Final = ".tmp"
 """End of the names of files that are being written."""
+
+UNFINISHED: Final = rf"\.[0-9a-f]{{32}}{re.escape(TEMPORARY)}"
+"""What `replacing` adds to a name meanwhile, as a pattern."""
 
 
 @contextlib.contextmanager
@@ -38,6 +42,19 @@ def writing(path: Path) -> Iterator[None]:
         place = path if named.endswith(TEMPORARY) else named
         field = "" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "out"
         raise OutputError(f"cannot write to {place}: {told}", field=field) from error
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """The same of what was written and is read again.
+
+    Raises:
+        OutputError: it cannot be read.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{path} cannot be read: {error.strerror}", field="out") from error
 
 
 @contextlib.contextmanager

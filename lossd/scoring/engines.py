@@ -131,7 +131,7 @@ class _Work:
                 if failures == TRIES:
                     raise
                 _log.warning("%s: asked again", str(error).partition(" (")[0])
-                self.stop.wait(_FIRST_PAUSE * 2**failures)
+                self.stop.wait(_FIRST_PAUSE * 2 ** (failures - 1))
             except InterruptedRunError:
                 return
             else:

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lossd import __version__
-from lossd.scoring.disk import TEMPORARY, read_json, replacing, synchronise, write_json, writing
+from lossd.scoring.disk import UNFINISHED, read_json, replacing, synchronise, write_json, writing
 from lossd.scoring.errors import OutputError
 from lossd.scoring.exact import ExactSum
 from lossd.scoring.gradients import Gradients
@@ -42,10 +42,9 @@ _META: Final = b"lossd"
 _DIGEST: Final = b"sha256:"  # in a part's metadata, before the digest of the part
 _BLANK: Final = b"0" * 64  # what stands for it while it is computed
 _PART: Final = r"part-\d{6,}\.parquet"
-_UNFINISHED: Final = rf"\.\d+{re.escape(TEMPORARY)}"
 _TEMPORARIES: Final = {
-    "": f"({'|'.join(map(re.escape, (MANIFEST, SUMMARY, TIMING, REPORT)))}){_UNFINISHED}",
-    LOSSES: f"{_PART}{_UNFINISHED}",
+    "": f"({'|'.join(map(re.escape, (MANIFEST, SUMMARY, TIMING, REPORT)))}){UNFINISHED}",
+    LOSSES: f"{_PART}{UNFINISHED}",
 }
 """What a run that was killed may have left, by subfolder: names as `disk.replacing` makes them."""
 
@@ -193,9 +192,7 @@ class Folder:
         table = table.replace_schema_metadata({_META: json.dumps(told)})
         names = [n for n in ("class", "group", "prediction") if n in table.column_names]
         content = io.BytesIO()
-        pq.write_table(
-            table, content, compression="lz4", use_dictionary=names, write_page_checksum=True
-        )
+        pq.write_table(table, content, compression="lz4", use_dictionary=names)
         _seal(content)
         with replacing(self.part_path(part.shard.number), settled=False) as file:
             file.write(content.getbuffer())

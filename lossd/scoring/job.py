@@ -30,11 +30,13 @@ _LONGEST: Final = 4000  # characters that are told of an error
 
 
 def do(folder: Path, workers: int, roots: Sequence[Path]) -> None:
-    """Do a job, or what is left of it.
+    """Do a job, or what is left of it; nothing if it has ended.
 
     Raises:
         KeyboardInterrupt: it was stopped, and not cancelled.
     """
+    if (folder / OUTCOME).exists():  # a server may have looked before that
+        return None
     try:
         asked = read_json(folder / JOB)
         assert asked is not None, f"{folder} has no {JOB}"
@@ -46,7 +48,7 @@ def do(folder: Path, workers: int, roots: Sequence[Path]) -> None:
             folder / RUN,
             engine=Threads(workers),
             watch=_Notes(folder).watch,
-            opened=lambda inputs: _check_opened(inputs, roots),
+            check=lambda inputs: _check_opened(inputs, roots),
         )
     except LossdError as error:
         told = {"reason": error.reason, "message": str(error)[:_LONGEST]}

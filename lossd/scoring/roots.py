@@ -73,7 +73,7 @@ def _everything(path: Path) -> Iterator[Path]:
 
 
 def _is_inside(path: Path, roots: Sequence[Path]) -> bool:
-    return _below(Path(os.path.realpath(path)), [root.resolve() for root in roots])
+    return _below(Path(os.path.realpath(path)), roots)
 
 
 def _below(path: Path, roots: Sequence[Path]) -> bool:

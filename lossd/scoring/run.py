@@ -222,9 +222,9 @@ def run(
     worst: int = 20,
     report: bool = True,
     watch: Callable[[Progress], None] = lambda progress: None,
-    opened: Callable[[Inputs], None] = lambda inputs: None,
+    check: Callable[[Inputs], None] = lambda inputs: None,
 ) -> Result:
-    """Do a task, or what is left of it; see `score`. `opened` is told its files once they are."""
+    """Do a task, or what is left of it; see `score`. `check` looks at its files, first and last."""
     for name, value in (("worst", worst), ("shard_rows", task.shard_rows)):
         if value < 0:
             raise ParameterError(f"{name} = {value} must be 0 or more", field=name)
@@ -236,7 +236,7 @@ def run(
             field="engine",
         )
     with closing(Inputs(task)) as inputs, Folder.held(out) as folder:
-        opened(inputs)
+        check(inputs)
         folder.begin(inputs, overwrite=overwrite)
         begun = time.perf_counter()
         gathered = Summary(inputs, folder, worst)
@@ -252,6 +252,7 @@ def run(
             gathered.add(kept.part)
         computed = time.perf_counter() - begun
         _check_unchanged(inputs, folder)
+        check(inputs)
         summary = gathered.finished()
         folder.settle(inputs)
         write_json(out / SUMMARY, summary)

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from lossd import __version__
 from lossd.scoring.counting import add_losses, add_reliability
-from lossd.scoring.disk import strict
+from lossd.scoring.disk import reading, strict
 from lossd.scoring.exact import ExactSum, SumOfSquares, edges_between, root, rounded
 from lossd.scoring.folder import LOSSES, Folder, Part
 from lossd.scoring.inputs import Inputs
@@ -109,7 +109,8 @@ class Summary:
 
     def _take(self, part: Part) -> None:
         path = self._folder.part_path(part.shard.number)
-        content = path.read_bytes()
+        with reading(path):
+            content = path.read_bytes()
         for batch in self._losses.take(path, content):
             self._rows.add(batch)
         self._total.merge(part.total)

@@ -17,9 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
-from lossd_client.errors import ParameterError, ResourceError
+from lossd_client.errors import (
+    JobExistsError,
+    JobStateError,
+    ParameterError,
+    ResourceError,
+    UnknownJobError,
+)
 
-from lossd.scoring.disk import read_json, synchronise, write_json, writing
+from lossd.scoring.disk import read_json, reading, synchronise, write_json, writing
 from lossd.scoring.errors import OutputError, ScoringError
 from lossd.scoring.job_files import CANCEL, JOB, OUTCOME, PROGRESS, RUN
 from lossd.scoring.task import Task
@@ -45,22 +51,10 @@ _TRIES: Final = 10
 _LAST: Final = 1 << 37  # seconds: what a protobuf Timestamp can tell
 
 
-class UnknownJobError(ScoringError, LookupError):
-    """No job of that name, or no file of that name in it."""
-
-    reason, code = "UNKNOWN_JOB", 5
-
-
 class UnreadableJobError(ScoringError, RuntimeError):
     """A job whose files are damaged, may not be read, or are of another version of lossd."""
 
     reason, code = "UNREADABLE_JOB", 9
-
-
-class JobStateError(ScoringError, RuntimeError):
-    """A job that is in another state than it must be."""
-
-    reason, code = "WRONG_JOB_STATE", 9
 
 
 @dataclass(frozen=True)
@@ -122,7 +116,8 @@ class Jobs:
         """Begin a job; one of that name that asks for the same is answered as it stands.
 
         Raises:
-            JobStateError: there is one of that name that asks for something else.
+            JobExistsError: there is one of that name that asks for something else.
+            JobStateError: there is something else of that name.
             ResourceError: there are as many jobs as may be.
             ScoringError: a name that is none.
         """
@@ -135,7 +130,7 @@ class Jobs:
             with contextlib.suppress(UnknownJobError):  # deleted at once
                 job = self.get(name)
                 if job.task != task:
-                    raise JobStateError(f"there is a job {name!r} that asks for something else")
+                    raise JobExistsError(f"there is a job {name!r} that asks for something else")
                 return job
         raise JobStateError(
             f"{self.folder / name} is there and is no job: choose another name", field="name"
@@ -272,8 +267,8 @@ class Jobs:
         if self.get(name).state != "SUCCEEDED":
             return {}
         run = self._place(name) / RUN
-        found = [path for pattern in _FILES for path in sorted(run.glob(pattern))]
-        with _there(name):
+        with reading(run), _there(name):
+            found = [path for pattern in _FILES for path in sorted(run.glob(pattern))]
             return {str(path.relative_to(run)): path.stat().st_size for path in found}
 
     def opened(self, name: str, file: str) -> IO[bytes]:
@@ -285,8 +280,9 @@ class Jobs:
         if file not in self.files(name):
             state = self.get(name).state
             raise UnknownJobError(f"job {name!r} ({state}) has no file {file!r}", field="file")
-        with _there(name):
-            return (self._place(name) / RUN / file).open("rb")
+        place = self._place(name) / RUN / file
+        with reading(place), _there(name):
+            return place.open("rb")
 
     def _place(self, name: str) -> Path:
         if not _NAME.fullmatch(name):

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Final
 
-from lossd_client.errors import LossdError
+from lossd_client.errors import LossdError, UnknownJobError
 
 from lossd.scoring.job_files import OUTCOME, STOPPED
-from lossd.server.jobs import PAUSE, Complaints, Job, Jobs, UnknownJobError
+from lossd.server.jobs import PAUSE, Complaints, Job, Jobs
 from lossd.server.logs import log
 
 PATIENCE: Final = 10.0
@@ -131,6 +131,7 @@ class Runner:
                 stdin=PIPE, stdout=DEVNULL, stderr=PIPE,
             )  # fmt: skip
             self._processes[name] = process
+            self._complaints.drop(name)
             if self._ending:
                 self._end(process)
             assert process.stderr is not None

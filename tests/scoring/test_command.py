@@ -158,7 +158,7 @@ def failed(*given: str) -> int | str | None:
         ("cross_entropy x.npy y.npy --ids z.npy --out r", "z.npy: does not exist"),
         ("cross_entropy ::a y.npy --out r", "no file is named: a source is PATH or PATH::KEY"),
         ("cross_entropy x.npy x.npy --out r --workers 0", "--workers: 0 must be 1 or more"),
-        ("cross_entropy x.npy y.npy --out r --worst -1", "worst = -1 must be 0 or more"),
+        ("cross_entropy x.npy y.npy --out r --worst -1", "argument --worst: -1 must be 0 or more"),
         ("cross_entropy x.npy y.npy --out r --tensor weight", "'weight' must be NAME=SOURCE"),
         ("mse_loss x.npy y.npy --out r", "input (60, 3) and target (60,) cannot be"),
         ("cross_entropy x.npy --out r", "LOSS, PREDICTIONS and TARGETS are needed"),

@@ -1,5 +1,6 @@
 """Runs that were stopped: killed at random moments, interrupted, refused, begun anew."""
 
+import contextlib
 import errno
 import json
 import os
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 
 from lossd.scoring import InterruptedRunError, OutputError, Progress, ScoringError, resume, score
+from lossd.scoring.disk import replacing
 from lossd.scoring.folder import Folder
 from lossd.scoring.inputs import Inputs
 from lossd.scoring.task import Task
@@ -256,11 +258,22 @@ def test_overwriting_removes_only_what_a_run_wrote(data: Path, tmp_path: Path) -
     assert not (out / "report.html").exists()
 
 
-@pytest.mark.parametrize("left", ["losses", "run.json.123.tmp"])
+def half_written(path: Path) -> Path:
+    """What is left of a file whose writer was killed."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Path, "unlink", lambda path, missing_ok: None)
+        with contextlib.suppress(StoppedError), replacing(path) as file:
+            file.write(b"{")
+            raise StoppedError
+    (left,) = path.parent.glob(f"{path.name}.*")
+    return left
+
+
+@pytest.mark.parametrize("left", ["losses", "run.json"])
 def test_a_run_that_was_killed_as_it_began(data: Path, tmp_path: Path, left: str) -> None:
     out = tmp_path / "run"
     out.mkdir()
-    (out / left).mkdir() if left == "losses" else (out / left).touch()
+    (out / left).mkdir() if left == "losses" else half_written(out / left)
     score("cross_entropy", *files(data), out=out, report=False)
     assert sorted(path.name for path in out.iterdir()) == [
         ".lock", "losses", "run.json", "summary.json", "timing.json",
@@ -305,9 +318,7 @@ def test_files_of_others_stay(data: Path, tmp_path: Path) -> None:
     for path in mine:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("mine")
-    killed = [out / "run.json.7.tmp", out / "losses/part-000003.parquet.7.tmp"]
-    for path in killed:
-        path.write_text("a run's, that was killed")
+    killed = [half_written(out / name) for name in ("run.json", "losses/part-000003.parquet")]
     resume(out, report=False)
     assert not any(path.exists() for path in killed)
     score("cross_entropy", *files(data), out=out, report=False, overwrite=True)

@@ -17,7 +17,15 @@ import numpy as np
 import pytest
 from lossd_client._gen.lossd.v1 import scoring_service_pb2 as pb2
 from lossd_client._gen.lossd.v1.tensor_pb2 import ParameterValue
-from lossd_client.errors import DTypeError, LossdError, ParameterError, ResourceError
+from lossd_client.errors import (
+    DTypeError,
+    JobExistsError,
+    JobStateError,
+    LossdError,
+    ParameterError,
+    ResourceError,
+    UnknownJobError,
+)
 from lossd_client.jobs import ScoringJob, ScoringJobs
 
 from lossd.scoring import job as process
@@ -25,7 +33,7 @@ from lossd.scoring.disk import read_json, write_json
 from lossd.scoring.job_files import JOB, OUTCOME
 from lossd.scoring.roots import check_inside
 from lossd.scoring.task import Task
-from lossd.server.jobs import Jobs, JobStateError, UnknownJobError
+from lossd.server.jobs import Jobs
 from lossd.server.runner import _Queue
 from tests.service.servers import PATIENCE, Server, running
 
@@ -176,7 +184,7 @@ def test_of_two_who_create_a_job_one_does(tmp_path: Path) -> None:
         told = at_once(4, lambda k, kept=kept, tasks=tasks: kept.create(tasks[k], "same").task)
         (kept_task,) = (one for one in told if isinstance(one, Task))
         assert kept.get("same").task == kept_task
-        assert sum(isinstance(one, JobStateError) for one in told) == 3
+        assert sum(isinstance(one, JobExistsError) for one in told) == 3
 
 
 def test_a_job_is_cancelled_while_it_is_deleted(tmp_path: Path) -> None:

@@ -298,10 +298,40 @@ def test_modules_are_trained_moved_and_saved_as_torchs(
     again = torch.load(tmp_path / "criterion.pt", weights_only=False)
     for same in (copy.deepcopy(ours), again):
         torch.testing.assert_close(reduced(same(x, y)), reduced(ours(x, y)))
-    again.close() if hasattr(again, "close") else again.client.close()
+    again.client.close()
     double = reduced(ours.double()(x.double(), y))
     assert double.dtype == torch.float64
     assert "in_features=16" in repr(ours)
+
+
+@each_owning
+def test_modules_draw_and_load_all_that_they_have(client: Client, made: Any) -> None:
+    for dtype in (torch.float32, torch.bfloat16):
+        module = made(nn, client=client).module().to(dtype)
+        before = {name: value.clone() for name, value in module.state_dict().items()}
+        module.reset_parameters()
+        assert all((before[name] != value).any() for name, value in module.state_dict().items())
+        assert {value.dtype for value in module.parameters()} == {dtype}
+    loss = made(nn, client=client)
+    whole = {name: torch.nn.Parameter(torch.tensor(v)) for name, v in loss.state_dict().items()}
+    ours = loss.having(whole)
+    reduced(ours(torch.tensor(X[:, :16]), torch.zeros(20, dtype=torch.int64))).backward()
+    ours.zero_grad()
+    assert (
+        ours.head.weight.grad is None if hasattr(ours, "head") else ours.linear.weight.grad is None
+    )
+
+
+def test_what_is_set_on_a_module_is_set_on_its_loss(client: Client) -> None:
+    weight = torch.tensor([1.0, 2.0])
+    ours = nn.CrossEntropyLoss(weight=weight, client=client).module()
+    theirs = torch.nn.CrossEntropyLoss(weight=weight)
+    ours.load_state_dict(theirs.state_dict())
+    x, y = torch.rand(3, 2, dtype=torch.float64), torch.tensor([0, 1, 1])
+    torch.testing.assert_close(ours.double()(x, y), theirs.double()(x, y))
+    ours.reduction = theirs.reduction = "none"
+    torch.testing.assert_close(ours(x, y), theirs(x, y))
+    assert ours.reduction == "none"
 
 
 def test_any_loss_is_a_module(client: Client) -> None:

@@ -30,6 +30,8 @@ __all__ = [
     "DomainError",
     "HandleError",
     "InternalError",
+    "JobExistsError",
+    "JobStateError",
     "LabelError",
     "LossdError",
     "ParameterError",
@@ -37,6 +39,7 @@ __all__ = [
     "ResourceError",
     "ShapeError",
     "UnavailableError",
+    "UnknownJobError",
     "UnknownLossError",
 ]
 
@@ -106,6 +109,24 @@ class HandleError(LossdError, LookupError):
     """No tensor is registered under that handle, or not any more."""
 
     reason, code = "UNKNOWN_HANDLE", 5
+
+
+class UnknownJobError(LossdError, LookupError):
+    """No scoring job of that name, or no file of that name in it."""
+
+    reason, code = "UNKNOWN_JOB", 5
+
+
+class JobStateError(LossdError, RuntimeError):
+    """A scoring job that is in another state than it must be."""
+
+    reason, code = "WRONG_JOB_STATE", 9
+
+
+class JobExistsError(LossdError, RuntimeError):
+    """A scoring job of that name that asks for something else."""
+
+    reason, code = "JOB_EXISTS", 6
 
 
 class ResourceError(LossdError, MemoryError):

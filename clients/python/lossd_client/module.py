@@ -100,11 +100,7 @@ class Loss:
         return other
 
     def __repr__(self) -> str:
-        changed = [
-            f"{k}={v!r}"
-            for k, d in self.defaults.items()
-            if (v := getattr(self, k)) not in (d, None)
-        ]
+        changed = [f"{k}={v!r}" for k, d in self.defaults.items() if (v := getattr(self, k)) != d]
         given = [f"{k}=…" for k in self.options if getattr(self, k) is not None]
         mode = [] if self.reduction == "mean" else [f"reduction={self.reduction!r}"]
         mode += [] if self.normalizer is None else [f"normalizer={self.normalizer!r}"]
@@ -114,7 +110,7 @@ class Loss:
     def _parameters(self) -> dict[str, Parameter]:
         """What to send beside the tensors: what differs from the defaults."""
         given = {k: getattr(self, k) for k in self.defaults}
-        found = {k: v for k, v in given.items() if v is not None and v != self.defaults[k]}
+        found = {k: v for k, v in given.items() if v != self.defaults[k]}
         if self.normalizer is not None:
             found["normalizer"] = self.normalizer
         if self.zero_if_empty:
@@ -126,10 +122,12 @@ class Loss:
         return []
 
     def module(self) -> Any:
-        """The loss as a torch.nn.Module, with its parameters, if it has any, as torch parameters.
+        """The loss as a torch.nn.Module.
 
-        It can be a part of a model: it is moved, saved and given to an optimizer with it, and its
-        `state_dict` is that of torch.nn's class. It has the loss's own methods and attributes too.
+        It can be a part of a model: parameters that the loss holds are torch parameters, weights
+        that are torch tensors are buffers, so that they are moved, saved and given to an optimizer
+        with it; its `state_dict` is that of torch.nn's class. It has the loss's own methods and
+        attributes too.
 
         >>> import torch
         >>> from lossd_client import connect, nn
@@ -167,6 +165,7 @@ class Loss:
         then: Callable[[Any], Any] | None = None,
     ) -> Any:
         call = _Call(self, inputs, sample_weight, reduction)
+        call.differentiate()
         finish = call.finish if call.torch is None else call.finish_torch
         request = call.request(call.wanted)
         if then is None:
@@ -243,17 +242,17 @@ class _Call:
             self.arrays = {name: as_array(value) for name, value in given.items()}
         self.shapes = {name: array.shape for name, array in self.arrays.items()}
         self.arrays = loss._shaped(self.arrays)
-        self.wanted = self._wanted()
+        self.wanted: list[str] = []
 
-    def _wanted(self) -> list[str]:
-        """Names of the tensors that a backward gives gradients to.
+    def differentiate(self) -> None:
+        """Have a backward give gradients to the tensors that require one.
 
         Raises:
             RuntimeError: one requires a gradient that there is not.
         """
         loss = self.loss
         if self.torch is not None and not self.torch.grads_enabled():
-            return []
+            return
         asked = [n for n, v in self.given.items() if getattr(v, "requires_grad", False)]
         for name in asked:
             if name not in loss.differentiable and name not in loss.constants:
@@ -262,7 +261,7 @@ class _Call:
                     f"gradient: give {name}.detach()"
                 )
                 raise RuntimeError(message)
-        return [n for n in asked if n in loss.differentiable]
+        self.wanted = [n for n in asked if n in loss.differentiable]
 
     def request(
         self,

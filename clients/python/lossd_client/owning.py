@@ -32,7 +32,7 @@ class Linear:
         self.bias: Any = _drawn((out_features,), bound, dtype) if bias else None
 
     def __repr__(self) -> str:
-        return f"Linear(weight={np.shape(self.weight)}, bias={self.bias is not None})"
+        return f"Linear(weight={tuple(self.weight.shape)}, bias={self.bias is not None})"
 
 
 class OwningLoss(Loss):
@@ -53,8 +53,8 @@ class OwningLoss(Loss):
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
         for owned in self._owned().values():
-            if isinstance(owned, Tensor):
-                owned.zero_grad()
+            if getattr(owned, "is_leaf", isinstance(owned, Tensor)):  # torch's say so
+                owned.grad = None
 
     def state_dict(self) -> dict[str, Array]:
         """Copies of the parameters, by the names that torch.nn's class has for them."""
@@ -77,9 +77,14 @@ class OwningLoss(Loss):
 
     def reset_parameters(self) -> None:
         """Draw all parameters anew."""
+        first = plain(self.parameters()[0])
+        self.load_state_dict(self.drawn(first.dtype).state_dict())
+
+    def drawn(self, dtype: Any = None) -> Self:
+        """The same loss of parameters that are drawn anew."""
         raise NotImplementedError
 
-    def _with(self, parameters: Mapping[str, Any]) -> Self:
+    def having(self, parameters: Mapping[str, Any]) -> Self:
         """The same loss of other parameters, named as `named_parameters` does."""
         raise NotImplementedError
 
@@ -87,8 +92,8 @@ class OwningLoss(Loss):
 def _drawn(shape: tuple[int, ...], bound: float, dtype: Any) -> Tensor:
     """A parameter of uniform numbers between -bound and bound."""
     if min(shape) < 0:
-        message = f"parameters of shape {shape}: sizes must not be negative"
-        raise ParameterError(message, field="in_features")
+        message = f"parameters cannot have the shape {shape}: sizes must not be negative"
+        raise ParameterError(message)
     values = np.random.default_rng().uniform(-bound, bound, shape)
     if dtype is None:
         kind: np.dtype[Any] = np.dtype(np.float32)
@@ -108,13 +113,15 @@ def write(parameter: Any, values: ArrayLike, name: str) -> None:
         ShapeError: they have another shape.
     """
     array = plain(values)
-    if array.shape != np.shape(parameter):
-        message = f"{name} {array.shape} must be {tuple(np.shape(parameter))}"
+    if array.shape != tuple(parameter.shape):
+        message = f"{name} {array.shape} must be {tuple(parameter.shape)}"
         raise ShapeError(message, field=name)
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(parameter, torch.Tensor):
+        from lossd_client import torch_tensors
+
         with torch.no_grad():
-            parameter.copy_(torch.as_tensor(array))
+            parameter.copy_(torch_tensors.to_tensor(array))
         return
     target = as_array(parameter)
     target[...] = narrowed(widened(array), target.dtype)
@@ -174,7 +181,7 @@ class LinearCrossEntropyLoss(OwningLoss):
     inputs = ("input", "target")
     differentiable = ("input", "target", "linear_weight", "linear_bias", "weight")
     options = ("weight",)
-    defaults: ClassVar[Mapping[str, Parameter]] = {"ignore_index": -100, "label_smoothing": 0.0}
+    defaults: ClassVar[Mapping[str, Any]] = {"ignore_index": None, "label_smoothing": 0.0}
     limits: ClassVar[Mapping[str, Limits]] = {
         "label_smoothing": Limits(ge=0, le=1),
         "weight": Limits(rank=1),
@@ -203,7 +210,8 @@ class LinearCrossEntropyLoss(OwningLoss):
     ) -> None:
         self.in_features, self.num_classes = in_features, num_classes
         self.out_features = tuple(out_features)
-        self.linear = self._layer(bias, dtype)
+        count = math.prod(self.out_features, start=num_classes)
+        self.linear = Linear(in_features, count, bias, dtype)
         self._configure(
             parameters={
                 "ignore_index": ignore_index,
@@ -231,24 +239,21 @@ class LinearCrossEntropyLoss(OwningLoss):
         made.linear.weight, made.linear.bias = linear_weight, linear_bias
         return made
 
-    def _layer(self, bias: bool, dtype: Any = None) -> Linear:
-        count = math.prod(self.out_features, start=self.num_classes)
-        return Linear(self.in_features, count, bias, dtype)
-
     def named_parameters(self) -> Iterator[tuple[str, Any]]:
         """`linear.weight` and, if there is one, `linear.bias`."""
         yield "linear.weight", self.linear.weight
         if self.linear.bias is not None:
             yield "linear.bias", self.linear.bias
 
-    def reset_parameters(self) -> None:
-        """Draw all parameters anew."""
-        drawn = self._layer(self.linear.bias is not None)
-        for mine, other in ((self.linear.weight, drawn.weight), (self.linear.bias, drawn.bias)):
-            if mine is not None:
-                write(mine, other, "linear")
+    def drawn(self, dtype: Any = None) -> Self:
+        """The same loss of parameters that are drawn anew."""
+        other = copy.copy(self)
+        rows, bias = self.linear.weight.shape[0], self.linear.bias is not None
+        other.linear = Linear(self.in_features, rows, bias, dtype)
+        return other
 
-    def _with(self, parameters: Mapping[str, Any]) -> Self:
+    def having(self, parameters: Mapping[str, Any]) -> Self:
+        """The same loss of other parameters."""
         other = copy.copy(self)
         other.linear = copy.copy(self.linear)
         other.linear.weight = parameters["linear.weight"]
@@ -431,15 +436,15 @@ class AdaptiveLogSoftmaxWithLoss(OwningLoss):
             for n, part in enumerate(parts):
                 yield f"tail.{k}.{n}.weight", part.weight
 
-    def reset_parameters(self) -> None:
-        """Draw all parameters anew."""
-        drawn = type(self)(
+    def drawn(self, dtype: Any = None) -> Self:
+        """The same loss of parameters that are drawn anew."""
+        return type(self)(
             self.in_features, self.n_classes, self.cutoffs[:-1], self.div_value,
-            self.head.bias is not None,
+            self.head.bias is not None, dtype=dtype,
         )  # fmt: skip
-        self.load_state_dict(drawn.state_dict())
 
-    def _with(self, parameters: Mapping[str, Any]) -> Self:
+    def having(self, parameters: Mapping[str, Any]) -> Self:
+        """The same loss of other parameters."""
         other = copy.copy(self)
         other.head = copy.copy(self.head)
         other.head.weight = parameters["head.weight"]

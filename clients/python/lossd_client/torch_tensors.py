@@ -34,12 +34,12 @@ def to_arrays(given: Mapping[str, Any]) -> "dict[str, Array]":
     }
 
 
-def _array(given: torch.Tensor, name: str = "") -> "Array":
-    tensor = given.detach().cpu().resolve_conj().resolve_neg()
+def _array(tensor: torch.Tensor, name: str = "the gradient") -> "Array":
     try:
         if tensor.dtype == torch.bfloat16:  # NumPy has no such type
-            return cast("Array", tensor.view(torch.int16).numpy().view(BFLOAT16))
-        return cast("Array", tensor.numpy())
+            bits = tensor.detach().view(torch.int16).numpy(force=True)
+            return cast("Array", bits.view(BFLOAT16))
+        return cast("Array", tensor.numpy(force=True))
     except (RuntimeError, TypeError) as error:
         message = (
             f"{name} is a tensor whose values cannot be read ({error}): losses of a server take "

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lossd.scoring.commands.arguments import Parser, folder, positive, whole
-from lossd.scoring.commands.endings import UNFINISHED, WRONG
+from lossd.scoring.commands.endings import status_of
 from lossd.scoring.comparison import Comparison, compare, summary_of
 from lossd.scoring.figures import MINUS, brief, plain
 
@@ -34,7 +34,7 @@ def main(given: Sequence[str]) -> None:
         )
     except LossdError as error:
         sys.stderr.write(f"lossd compare: {error}\n")
-        raise SystemExit(WRONG if error.field else UNFINISHED) from error
+        raise SystemExit(status_of(error)) from error
     if options.json:
         sys.stdout.write(made.to_json())
         return

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from lossd_client.errors import LossdError
+from lossd_client.errors import JobExistsError, LossdError
 from lossd_client.jobs import ScoringJob, ScoringJobs
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
@@ -121,18 +121,12 @@ def _task(options: argparse.Namespace) -> dict[str, Any]:
 # --- what is done -----------------------------------------------------------------------------
 
 
-_TAKEN: Final = "asks for something else"
-"""What a server says of a name that is another job's."""
-
-
 def _submit(
     jobs: ScoringJobs, options: argparse.Namespace, tell: "_Tells", task: Mapping[str, Any]
 ) -> None:
     try:
         job = jobs.submit(options.loss, "", "", **task)
-    except LossdError as error:
-        if _TAKEN not in str(error):
-            raise
+    except JobExistsError as error:
         raise LossdError(
             f"{error}: choose another --name, or remove that one first, with "
             f"`lossd jobs delete {options.name}`"

@@ -36,6 +36,7 @@ from lossd.scoring.commands.arguments import (
     parameters_of,
     positive,
     tensors_of,
+    whole,
 )  # fmt: skip
 from lossd.scoring.commands.endings import INTERRUPTED, UNFINISHED, in_words, status_of
 from lossd.scoring.engines import Engine, Threads
@@ -60,6 +61,10 @@ alone is in the files of the predictions. `lossd score LOSS --help` shows a loss
   lossd score mse_loss 'eval/*.parquet::predicted' ::actual --group-by ::region --out run
   lossd score --resume --out run
 """
+
+
+WORST: Final = 20
+"""Rows of the largest losses that are told by default."""
 
 
 def main(given: Sequence[str]) -> None:
@@ -100,6 +105,8 @@ def _again(options: argparse.Namespace) -> str:
         value = getattr(options, name)
         if value not in (None, "threads"):
             words += [flag(name), str(value)]
+    if options.worst != WORST:
+        words += ["--worst", str(options.worst)]
     if not options.report:
         words.append("--no-report")
     return shlex.join(words)
@@ -181,7 +188,7 @@ def _parser(loss: str | None) -> Parser:
     _add_workers(parser)
     add("--resume", action="store_true", help="go on with the run in DIR")
     add("--overwrite", action="store_true", help="begin anew where DIR holds a run")
-    add("--worst", type=int, default=20, metavar="K", help="tell the K largest losses (20)")
+    add("--worst", type=whole, default=WORST, metavar="K", help="tell the K largest losses (20)")
     add("--no-report", dest="report", action="store_false", help="make no report.html")
     add("--json", action="store_true", help="tell progress, result and errors as lines of JSON")
     add("--quiet", action="store_true", help="tell only the result")
@@ -249,10 +256,11 @@ class _Lines:
 
     def failed(self, error: LossdError, again: str) -> None:
         message = in_words(error, _HERE)
+        message += f". Go on with: {again}" if again else ""
         self._tell("error", reason=error.reason, field=error.field, message=message)
 
     def stopped(self, out: Path, again: str) -> None:
-        self._tell("stopped", out=str(out), message="run it again to go on")
+        self._tell("stopped", out=str(out), message=f"go on with: {again}" if again else "")
 
     def finished(self, result: Result) -> None:
         told = {key: result.summary[key] for key in ("rows", "counts", "reductions")}
