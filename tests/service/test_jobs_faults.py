@@ -489,3 +489,15 @@ def test_fetched_files_stay_in_their_folder(
     assert listed(tmp_path) == []
     names[:] = ["good.txt", "losses/good.txt"]
     assert jobs.fetch("a", tmp_path / "in") == [tmp_path / "in" / name for name in names]
+
+
+def test_what_has_ended_is_not_done_again(tmp_path: Path) -> None:
+    """A server that looked before a job's end begins it again after."""
+    jobs = Jobs(tmp_path / "jobs")
+    task = Task("mse_loss", {"input": str(tmp_path / "x.npy"), "target": str(tmp_path / "x.npy")})
+    np.save(tmp_path / "x.npy", np.ones(3, np.float32))
+    name = jobs.create(task).name
+    jobs.end(name, {"state": "SUCCEEDED"})
+    process.do(tmp_path / "jobs" / name, 1, [tmp_path])
+    assert jobs.get(name).state == "SUCCEEDED"
+    assert not (tmp_path / "jobs" / name / "run").exists()
