@@ -254,7 +254,7 @@ class _Rows:
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Take in the next rows."""
-        missing = np.asarray(batch["loss"].is_null())
+        missing = ~_valid(batch["loss"])
         values = numbers(batch["loss"])
         finite = np.isfinite(values)
         self._counts["scored"] += int(np.count_nonzero(~missing))
@@ -293,14 +293,20 @@ def _judged(batch: pa.RecordBatch) -> tuple[Array, Array] | None:
     """Which rows have a class, and of which it is predicted; None if nothing is predicted."""
     if "prediction" not in batch.schema.names:
         return None
-    known = np.asarray(batch["class"].is_valid())
+    known = _valid(batch["class"])
     right: Array = known & (_classes(batch["prediction"]) == _classes(batch["class"]))
     return known, right
 
 
 def _classes(column: pa.Array) -> Array:
     """A column of classes, -1 for none."""
-    return numbers(column.fill_null(-1))
+    return numbers(column.fill_null(-1) if column.null_count else column)
+
+
+def _valid(column: pa.Array) -> Array:
+    """Which rows of a column are not null."""
+    whole = not column.null_count
+    return np.ones(len(column), bool) if whole else np.asarray(column.is_valid())
 
 
 def _row(batch: pa.RecordBatch, at: int, inputs: Inputs) -> dict[str, Any]:
@@ -355,9 +361,7 @@ class _Table:
         lacking = len(self._places) - self._totals.shape[1]
         if lacking > 0:
             self._totals = np.pad(self._totals, ((0, 0), (0, max(lacking, len(self._places)))))
-        place = places[numbers(encoded.indices.fill_null(0))]
-        if encoded.null_count:
-            place[~np.asarray(encoded.is_valid())] = -1
+        place = np.append(places, -1)[_classes(encoded.indices)]
         known, right = judged or (np.zeros(place.size, bool),) * 2
         add_losses(place, values.astype(np.float64), finite, ~missing, known, right, self._totals)
 
@@ -387,8 +391,8 @@ class _Classes:
 
     def add(self, batch: pa.RecordBatch) -> None:
         binary = "probability" in batch.schema.names
-        known = np.asarray(batch["class"].is_valid())
-        told = known & np.asarray(batch["prediction"].is_valid())
+        known = _valid(batch["class"])
+        told = known & _valid(batch["prediction"])
         self._unpredicted += int(known.sum() - told.sum())
         truth, predicted = _classes(batch["class"]), _classes(batch["prediction"])
         if told.all():
@@ -407,18 +411,16 @@ class _Classes:
         judged = every + self._unpredicted
         found: dict[str, Any] = {"accuracy": right / judged if judged else math.nan}
         found["unpredicted"] = self._unpredicted
-        names = np.union1d(truth, predicted)
+        names = np.flatnonzero(np.bincount(np.concatenate([truth, predicted])))
         if len(names) <= _SMALL_CONFUSION:
             matrix = np.zeros((len(names), len(names)), np.int64)
             matrix[np.searchsorted(names, truth), np.searchsorted(names, predicted)] = counts
             found |= {"classes": names, "confusion": matrix}
         else:
-            wrong = truth != predicted
-            rows = zip(*(each[wrong].tolist() for each in (-counts, truth, predicted)), strict=True)
-            found["confused"] = [
-                {"class": a, "prediction": b, "count": -n}
-                for n, a, b in heapq.nsmallest(_TOLD, rows)
-            ]
+            wrong = np.flatnonzero(truth != predicted)  # in the order of both
+            most = wrong[_largest(counts[wrong], _TOLD)]
+            rows = zip(*(each[most].tolist() for each in (truth, predicted, counts)), strict=True)
+            found["confused"] = [{"class": a, "prediction": b, "count": n} for a, b, n in rows]
         if self._reliable:
             found["reliability"] = self._reliability(judged)
         return {"classification": found}
@@ -437,6 +439,17 @@ class _Classes:
             "error": error,
             "left_out": judged - int(count.sum()),
         }
+
+
+def _largest(counts: Array, most: int) -> Array:
+    """Where the largest counts are, the largest first, and of equal ones the first."""
+    if counts.size > most:
+        least = np.partition(counts, -most)[-most]
+        some = np.flatnonzero(counts > least)
+        some = np.concatenate([some, np.flatnonzero(counts == least)[: most - some.size]])
+    else:
+        some = np.arange(counts.size)
+    return some[np.lexsort((some, -counts[some]))]
 
 
 class _Pairs:
