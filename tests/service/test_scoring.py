@@ -10,7 +10,7 @@ import pytest
 from lossd_client.errors import LabelError, UnknownLossError
 
 from lossd.scoring import InterruptedRunError, Progress, Threads, resume, score
-from tests.scoring.test_resume import everything, files
+from tests.scoring.test_resume import assert_same, everything, files
 from tests.service.servers import Server, environment, running
 
 ROWS, SHARD = 40_000, 400
@@ -56,7 +56,7 @@ def test_three_servers_give_the_same_bits(
         "cross_entropy", *files(data), out=out, shard_rows=SHARD, gradients=True, report=False,
         engine=Threads(2, addresses(servers), timeout=60),
     )  # fmt: skip
-    assert everything(out) == here
+    assert_same(everything(out), here)
 
 
 def test_a_server_that_dies_is_done_without(
@@ -73,7 +73,7 @@ def test_a_server_that_dies_is_done_without(
         engine=Threads(1, addresses(servers), timeout=60), watch=watch,
     )  # fmt: skip
     assert victim.process.poll() is not None
-    assert everything(out) == here
+    assert_same(everything(out), here)
 
 
 def test_when_all_servers_are_gone_the_run_goes_on_later(
@@ -94,7 +94,7 @@ def test_when_all_servers_are_gone_the_run_goes_on_later(
     told: list[Progress] = []
     resume(out, report=False, watch=told.append)
     assert told[0].resumed >= 8 * SHARD
-    assert everything(out) == here
+    assert_same(everything(out), here)
 
 
 def test_labels_out_of_range_are_named_with_their_row(
@@ -127,7 +127,7 @@ def test_ray_gives_the_same_bits_and_names_errors(
     given = ["cross_entropy", x, y, "--out", str(out), "--shard-rows", str(SHARD), "--gradients"]
     done = on_ray(*given, "--workers", "2", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert everything(out) == here
+    assert_same(everything(out), here)
 
     labels = np.load(y)
     labels[12_345] = 10
