@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lossd.scoring.disk import read_json, strict, writing
+from lossd.scoring.disk import check_alone, read_json, strict, writing
 from lossd.scoring.errors import OutputError, ScoringError, SourceError
 from lossd.scoring.exact import ExactSum, edges_between
 from lossd.scoring.inference import bootstrap, sign_test, theory
@@ -462,11 +462,8 @@ def check_folder(folder: Path, *, overwrite: bool) -> None:
     if RESULT in held and not overwrite:
         message = f"{folder} holds a comparison: --overwrite begins anew"
         raise OutputError(message, field="out")
-    if held and RESULT not in held:
-        raise OutputError(
-            f"{folder} holds other things ({', '.join(sorted(held)[:3])}): take an empty folder",
-            field="out",
-        )
+    if RESULT not in held:
+        check_alone(folder, held)
 
 
 def compare(

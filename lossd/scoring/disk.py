@@ -7,7 +7,7 @@ import math
 import os
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -42,6 +42,20 @@ def writing(path: Path) -> Iterator[None]:
         place = path if named.endswith(TEMPORARY) else named
         field = "" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "out"
         raise OutputError(f"cannot write to {place}: {told}", field=field) from error
+
+
+def check_alone(folder: Path, foreign: Iterable[str]) -> None:
+    """Refuse a folder that holds what is not ours, by its names.
+
+    Raises:
+        OutputError: it does.
+    """
+    names = sorted(foreign)
+    if names:
+        raise OutputError(
+            f"{folder} holds other things ({', '.join(names[:3])}): take an empty folder",
+            field="out",
+        )
 
 
 @contextlib.contextmanager

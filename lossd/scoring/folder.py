@@ -21,7 +21,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lossd import __version__
-from lossd.scoring.disk import UNFINISHED, read_json, replacing, synchronise, write_json, writing
+from lossd.scoring.disk import (
+    UNFINISHED,
+    check_alone,
+    read_json,
+    replacing,
+    synchronise,
+    write_json,
+    writing,
+)
 from lossd.scoring.errors import OutputError
 from lossd.scoring.exact import ExactSum
 from lossd.scoring.gradients import Gradients
@@ -135,12 +143,8 @@ class Folder:
     def _check_empty(self) -> None:
         """Refuse a folder that holds more than a run leaves that was killed as it began."""
         with writing(self.path):
-            foreign = sorted(p.name for p in self.path.iterdir() if not _just_begun(p))
-        if foreign:
-            raise OutputError(
-                f"{self.path} holds other things ({', '.join(foreign[:3])}): take an empty folder",
-                field="out",
-            )
+            foreign = [path.name for path in self.path.iterdir() if not _just_begun(path)]
+        check_alone(self.path, foreign)
 
     def _check_same(self, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
         check_version(self.path, found)

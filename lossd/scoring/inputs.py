@@ -100,6 +100,12 @@ class Inputs:
         others = {"ids": self.ids, "groups": self.groups}
         return self.sources | {name: source for name, source in others.items() if source}
 
+    def names(self) -> dict[str, str]:
+        """The names of all sources, of whole tensors too, by what they are."""
+        task = self.task
+        others = {SAMPLE_WEIGHT: task.sample_weight, "ids": task.ids, "groups": task.groups}
+        return dict(task.tensors) | {key: name for key, name in others.items() if name}
+
     def outline(self, rows: int) -> Plan:
         """What a call of so many rows is."""
         kinds = {name: (s.dtype, (rows, *s.shape)) for name, s in self.sources.items()}
@@ -108,14 +114,8 @@ class Inputs:
 
     def fingerprints(self) -> dict[str, Any]:
         """What each source is made of, as run.json has it."""
-        named = dict(self.task.tensors)
-        others = (
-            (SAMPLE_WEIGHT, self.task.sample_weight),
-            ("ids", self.task.ids),
-            ("groups", self.task.groups),
-        )
-        named |= {key: name for key, name in others if name}
-        return {key: _described(name, self._source(key, name)) for key, name in named.items()}
+        names = self.names().items()
+        return {key: _described(name, self._source(key, name)) for key, name in names}
 
     def close(self) -> None:
         """Let go of open files."""

@@ -15,7 +15,6 @@ from typing import Final
 
 from lossd_client.errors import LossdError
 
-from lossd.plan import SAMPLE_WEIGHT
 from lossd.scoring.disk import read_json, write_json
 from lossd.scoring.engines import Threads
 from lossd.scoring.inputs import Inputs
@@ -66,13 +65,11 @@ def _check_opened(inputs: Inputs, roots: Sequence[Path]) -> None:
     Raises:
         SourceError: it is.
     """
-    task = inputs.task
-    others = {SAMPLE_WEIGHT: task.sample_weight, "ids": task.ids, "groups": task.groups}
-    for key, name in (dict(task.tensors) | others).items():
-        source = inputs.everything().get(key)
-        if source is not None:
-            check_files(name, source.files, roots)
-        elif name:
+    opened = inputs.everything()
+    for key, name in inputs.names().items():
+        if key in opened:
+            check_files(name, opened[key].files, roots)
+        else:
             check_inside(name, roots)  # was taken whole
 
 

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from lossd_client.errors import ParameterError
@@ -34,6 +34,9 @@ from lossd.spec import find
 
 if TYPE_CHECKING:
     import pyarrow.dataset
+
+WORST: Final = 20
+"""Rows of the largest losses that are told by default."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ def score(
     shard_rows: int = 0,
     engine: Engine | None = None,
     overwrite: bool = False,
-    worst: int = 20,
+    worst: int = WORST,
     report: bool = True,
     watch: Callable[[Progress], None] = lambda progress: None,
 ) -> Result:
@@ -183,7 +186,7 @@ def resume(
     out: str | os.PathLike[str],
     *,
     engine: Engine | None = None,
-    worst: int = 20,
+    worst: int = WORST,
     report: bool = True,
     watch: Callable[[Progress], None] = lambda progress: None,
 ) -> Result:
@@ -219,7 +222,7 @@ def run(
     *,
     engine: Engine | None = None,
     overwrite: bool = False,
-    worst: int = 20,
+    worst: int = WORST,
     report: bool = True,
     watch: Callable[[Progress], None] = lambda progress: None,
     check: Callable[[Inputs], None] = lambda inputs: None,

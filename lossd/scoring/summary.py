@@ -87,7 +87,7 @@ class Summary:
     depends on who computed them.
     """
 
-    def __init__(self, inputs: Inputs, folder: Folder, worst: int = 20) -> None:
+    def __init__(self, inputs: Inputs, folder: Folder, worst: int) -> None:
         """Of inputs and settings alone.
 
         Args:

@@ -95,13 +95,11 @@ def _drawn(shape: tuple[int, ...], bound: float, dtype: Any) -> Tensor:
         message = f"parameters cannot have the shape {shape}: sizes must not be negative"
         raise ParameterError(message)
     values = np.random.default_rng().uniform(-bound, bound, shape)
-    if dtype is None:
-        kind: np.dtype[Any] = np.dtype(np.float32)
-    else:  # torch.float64 as well
-        name = str(dtype).removeprefix("torch.")
-        kind = (
-            BFLOAT16 if name == "bfloat16" else np.dtype(name if "torch." in str(dtype) else dtype)
-        )
+    if type(dtype).__module__ == "torch":
+        dtype = str(dtype).removeprefix("torch.")
+    kind = (
+        BFLOAT16 if str(dtype) == "bfloat16" else np.dtype(np.float32 if dtype is None else dtype)
+    )
     wide = values if kind == np.float64 else values.astype(np.float32)
     return Tensor(narrowed(wide, kind), requires_grad=True)
 

@@ -43,7 +43,7 @@ from lossd.scoring.engines import Engine, Threads
 from lossd.scoring.errors import ScoringError
 from lossd.scoring.figures import number, plain
 from lossd.scoring.folder import MANIFEST
-from lossd.scoring.run import Progress, Result, resume, score
+from lossd.scoring.run import WORST, Progress, Result, resume, score
 from lossd.spec import find
 
 _GROUPS: Final = 10
@@ -61,10 +61,6 @@ alone is in the files of the predictions. `lossd score LOSS --help` shows a loss
   lossd score mse_loss 'eval/*.parquet::predicted' ::actual --group-by ::region --out run
   lossd score --resume --out run
 """
-
-
-WORST: Final = 20
-"""Rows of the largest losses that are told by default."""
 
 
 def main(given: Sequence[str]) -> None:
