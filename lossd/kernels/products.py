@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import threadpoolctl
 
-from lossd.kernels import runtime
+from lossd.kernels import runtime, stopping
 
 Array = npt.NDArray[Any]
 
@@ -95,10 +95,15 @@ def parts(length: int) -> list[slice]:
 
 
 def spread(tasks: Sequence[Callable[[], None]], cost: int) -> None:
-    """Run tasks that do not depend on each other, side by side if they cost enough."""
-    threads = runtime.get_threads()
+    """Run tasks that do not depend on each other, side by side if they cost enough.
+
+    Raises:
+        Stopped: it was asked to end (kernels/stopping.py).
+    """
+    stop, threads = stopping.current(), runtime.get_threads()
     if threads == 1 or len(tasks) == 1 or cost <= ALONE:
         for task in tasks:
+            stop.check()
             task()
         return
     queue = iter(tasks)
@@ -108,7 +113,7 @@ def spread(tasks: Sequence[Callable[[], None]], cost: int) -> None:
         while True:
             with turn:
                 task = next(queue, None)
-            if task is None:
+            if task is None or stop.asked:
                 return
             task()
 
@@ -116,3 +121,4 @@ def spread(tasks: Sequence[Callable[[], None]], cost: int) -> None:
     work()
     for helper in helpers:
         helper.result()
+    stop.check()

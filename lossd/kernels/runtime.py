@@ -15,8 +15,8 @@ import numba as nb
 from lossd_client.errors import ParameterError
 from numba import prange, types
 
-from lossd.kernels import cache, columns, elementwise, rowwise, samples
-from lossd.kernels.slots import call_block
+from lossd.kernels import cache, columns, elementwise, rowwise, samples, stopping
+from lossd.kernels.slots import call_block, pointer
 from lossd.kernels.variant import Variant
 from lossd.spec import Elementwise, Loss, Samples
 
@@ -36,11 +36,17 @@ _load_tbb()
 nb.config.THREADING_LAYER_PRIORITY = ["tbb", "omp", "workqueue"]
 
 
-@cache.compiled("void(intp, intp, intp, intp)")
-def run_serial(kernel: int, args: int, first: int, last: int) -> None:
-    """Compute blocks from `first` to before `last`, one after the other."""
-    for index in range(first, last):
+@nb.njit
+def _call_unless_stopped(kernel: int, args: int, index: int, stop: int) -> None:
+    # a function of its own: Numba reads what does not depend on the index before a prange's loop
+    if not pointer(stop, types.int64)[0]:
         call_block(kernel, args, index)
+
+
+@cache.compiled("void(intp, intp, intp, intp, intp)")
+def _run_serial(kernel: int, args: int, first: int, last: int, stop: int) -> None:
+    for index in range(first, last):
+        _call_unless_stopped(kernel, args, index, stop)
 
 
 @cache.compiled(
@@ -51,13 +57,13 @@ def address(array: Any) -> int:
     return array.ctypes.data  # type: ignore[no-any-return]
 
 
-@cache.compiled("void(intp, intp, intp)", parallel=True)
-def _run_parallel(kernel: int, args: int, blocks: int) -> None:
+@cache.compiled("void(intp, intp, intp, intp)", parallel=True)
+def _run_parallel(kernel: int, args: int, blocks: int, stop: int) -> None:
     for index in prange(blocks):
-        call_block(kernel, args, index)
+        _call_unless_stopped(kernel, args, index, stop)
 
 
-_run_parallel(0, 0, 0)  # starts the threads, which decides on the layer
+_run_parallel(0, 0, 0, stopping.current().address)  # starts the threads, which decides on the layer
 LAYER: Final[str] = nb.threading_layer()
 MAX_THREADS: Final[int] = nb.config.NUMBA_NUM_THREADS
 
@@ -98,11 +104,24 @@ def one_thread() -> Iterator[None]:
         _own.count = None
 
 
+def run_serial(kernel: int, args: int, first: int, last: int) -> None:
+    """Compute blocks from `first` to before `last`, one after the other.
+
+    Raises:
+        Stopped: it was asked to end (kernels/stopping.py).
+    """
+    stop = stopping.current()
+    _run_serial(kernel, args, first, last, stop.address)
+    stop.check()
+
+
 def run_parallel(kernel: int, args: int, blocks: int, threads: int) -> None:
-    """Compute blocks on `threads` threads."""
+    """Compute blocks on `threads` threads; raises as `run_serial`."""
+    stop = stopping.current()
     with _turn:
         nb.set_num_threads(threads)  # holds for the calling thread alone
-        _run_parallel(kernel, args, blocks)
+        _run_parallel(kernel, args, blocks, stop.address)
+    stop.check()
 
 
 def driver_of(loss: type[Loss], variant: Variant) -> Any:

@@ -12,6 +12,7 @@ from lossd_client.wire import Announcement, Request, Response
 
 from lossd import engine
 from lossd.answers import answer, call_of, response_of, steps_of
+from lossd.kernels.stopping import Stop, Stopped, stopped_by
 from lossd.server.logs import log
 from lossd.steps import Arriving, Piece, Steps
 
@@ -81,7 +82,7 @@ class Computer:
         return await self._run(request, steps.step)
 
     async def _run(self, request: Request, compute: Callable[[], T]) -> T:
-        """Compute in the pool. Cancelled, it ends once nothing of it is held there any more."""
+        """Compute in the pool. Cancelled, it ends it, and itself once nothing is held there."""
         job = _Job(request.loss, compute)
         future = self._pool.submit(job.run)
         result = asyncio.wrap_future(future)
@@ -90,6 +91,7 @@ class Computer:
         except asyncio.CancelledError:
             if future.cancel():
                 job.drop()
+            job.stop.ask()
             while not result.done():
                 with contextlib.suppress(asyncio.CancelledError):
                     await asyncio.wait([result])
@@ -120,14 +122,24 @@ class Computer:
 
 
 class _Job(Generic[T]):
-    """What waits for a thread of the pool: its tensors can be let go of before it has one."""
+    """What waits for a thread of the pool: its tensors can be let go of before it has one.
+
+    Attributes:
+        stop: what ends it.
+    """
 
     def __init__(self, loss: str, compute: Callable[[], T]) -> None:
         self._loss, self._compute = loss, compute
+        self.stop = Stop()
 
     def run(self) -> T:
         """Compute it."""
-        return guarded(self._loss, self._compute)
+        try:
+            with stopped_by(self.stop):
+                return guarded(self._loss, self._compute)
+        except Stopped as stopped:
+            self.drop()
+            raise stopped.with_traceback(None) from None  # its frames keep tensors
 
     def drop(self) -> None:
         """Let go of its tensors."""
@@ -138,7 +150,7 @@ def guarded(what: str, compute: Callable[[], T]) -> T:
     """What `compute` gives; a fault of ours is logged and becomes an InternalError."""
     try:
         return compute()
-    except LossdError:
+    except (LossdError, Stopped):
         raise
     except MemoryError as error:
         raise ResourceError(f"{what}: the server has no memory for it now") from error

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import traceback
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -384,6 +385,9 @@ class Stream:
         except (_GivenUp, grpc.aio.BaseError):  # the latter: the client is gone
             if not evaluation.ended:
                 self._end(id)
+        except asyncio.CancelledError as error:
+            traceback.clear_frames(error.__traceback__)  # tensors, until the collector comes
+            raise
         finally:
             self._running -= 1
             self._end_if_idle()

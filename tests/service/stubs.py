@@ -114,8 +114,10 @@ class Stub:
     def list_losses(self) -> catalog_pb2.ListLossesResponse:
         return self._list(catalog_pb2.ListLossesRequest(), timeout=PATIENCE)
 
-    def evaluate(self, message: Message) -> loss_service_pb2.EvaluateResponse:
-        return self._evaluate(message, timeout=PATIENCE)
+    def evaluate(
+        self, message: Message, timeout: float = PATIENCE
+    ) -> loss_service_pb2.EvaluateResponse:
+        return self._evaluate(message, timeout=timeout)
 
     def evaluate_later(self, message: Message) -> Any:
         """A call that is under way."""

@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -349,6 +350,40 @@ def test_given_up_while_it_is_computed(start_server: StartServer) -> None:
             stream.say(chunk(1, "input", 0, X.tobytes()))
             assert stream.hear_result(1)["loss"] == pytest.approx(X.mean(dtype=np.float64))
         assert stream.end() == []
+    unharmed(server, address)
+
+
+@pytest.mark.parametrize("how", ["cancel", "disconnect", "deadline"])
+def test_what_is_given_up_ends_soon(start_server: StartServer, how: str) -> None:
+    """Long before it would have by itself: what waits for its thread does not wait long."""
+    server = start_server("--concurrency", "1")
+    address = server.addresses()[0]
+    weight = RNG.standard_normal((CLASSES, 16), np.float32)
+    message = request("linear_cross_entropy", ["input"], input=HIDDEN[:, :16],
+                      linear_weight=weight, target=LABELS)  # fmt: skip
+    brief = request("linear_cross_entropy", input=X, linear_weight=X, target=[0, 1])
+    with contextlib.ExitStack() as stack:
+        stub = stack.enter_context(Stub(address))
+        for warm in (message, brief, request("l1_loss", input=X, target=X)):
+            stub.evaluate(warm)
+        start = time.monotonic()
+        stub.evaluate(message)
+        whole = time.monotonic() - start
+        start = time.monotonic()
+        for _ in range(10):
+            stream = stack.enter_context(stub.stream())
+            if how == "deadline":
+                with pytest.raises(grpc.RpcError, match="DEADLINE_EXCEEDED"):
+                    stub.evaluate(message, timeout=whole / 10)
+            else:
+                stream.say(begin(1, message), small(2))
+                stream.hear_result(2)  # so the other one has begun
+                if how == "cancel":
+                    stream.say(cancel(1))
+                else:
+                    stream.call.cancel()
+            stub.evaluate(brief)
+        assert time.monotonic() - start < 5 * whole
     unharmed(server, address)
 
 
