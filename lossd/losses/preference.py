@@ -1,7 +1,7 @@
 """Losses of preferred and rejected answers, from the log-probabilities of whole answers."""
 
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from lossd_client.errors import ParameterError
@@ -10,7 +10,9 @@ from lossd.losses.regression import small_sinh
 from lossd.mathfns import exp, inlined, log, sigmoid, softplus, softplus_tail
 from lossd.spec import Composed, Elementwise, Given, Layout, Loss, Work, param, tensor
 
-LOG_2 = math.log(2)
+LOG_2: Final = math.log(2)
+NEAR: Final = 1e-6  # coefficients of 'alpha_divergence' as near to 1 are the reverse KL, as in TRL
+EXPONENT: Final = 80.0  # of 'alpha_divergence' at most, as in TRL
 
 
 @inlined
@@ -27,6 +29,26 @@ def hinge(z: Any) -> Any:
 
 
 @inlined
+def exo(z: Any, log_chosen: Any, log_rejected: Any) -> Any:
+    """KL divergence of a smoothed label, of these logarithms, from a sigmoid, and its slope."""
+    q, p = sigmoid(z), sigmoid(-z)
+    loss = -q * (softplus(-z) + log_chosen) - p * (softplus(z) + log_rejected)
+    return loss, q * p * (z - log_chosen + log_rejected)
+
+
+@inlined
+def discopop(z: Any, tau: Any) -> Any:
+    """A blend of the logistic and the exponential loss, and its slope."""
+    w = z / tau
+    share, other = sigmoid(w), sigmoid(-w)
+    # e^-z times the sigmoid of w, where e^-z alone overflows
+    grown = exp(-z if z >= 0 else w - z) * sigmoid(abs(w))
+    logistic = softplus(-z) * other
+    slope = -sigmoid(-z) * other - logistic * (share / tau) + grown * (other / tau - 1)
+    return logistic + grown, slope
+
+
+@inlined
 def of_margin(loss: Any, slope: Any) -> Any:
     """A loss of (chosen - reference) - (rejected - reference), with all four slopes."""
     return loss, slope, -slope, -slope, slope
@@ -36,6 +58,28 @@ def of_margin(loss: Any, slope: Any) -> Any:
 def of_ratios(loss: Any, chosen: Any, rejected: Any) -> Any:
     """A loss of two logarithms of ratios to the reference, with all four slopes."""
     return loss, chosen, rejected, -chosen, -rejected
+
+
+@inlined
+def score(u: Any, a: Any, cap: Any) -> Any:
+    """A log-ratio's score by an f-divergence, less a constant, and its slope.
+
+    (e^(a·u) - 1) / a with an exponent of at most `cap`; where a is 0, log sigmoid(u).
+    """
+    t = min(a * u, cap)
+    p = exp(t)
+    # e^t - 1 = 2 e^(t/2) sinh(t/2), which loses nothing where t is nearly 0
+    small = 2 * math.sqrt(p) * small_sinh(min(0.5 * abs(t), 0.5))
+    grown = (small if t >= 0 else -small) if abs(t) < 1 else p - 1
+    slope = 0 if a * u > cap else p
+    return (-softplus(-u) if a == 0 else grown / a), (sigmoid(-u) if a == 0 else slope)
+
+
+@inlined
+def of_scores(loss: Any, slope: Any, in_chosen: Any, in_rejected: Any) -> Any:
+    """A loss of the difference of two scores, with all four slopes."""
+    chosen, rejected = slope * in_chosen, slope * in_rejected
+    return loss, chosen, -rejected, -chosen, rejected
 
 
 class _Pairs(Elementwise):
@@ -285,6 +329,13 @@ class DPOLoss(_ReferredPairs):
     and the reference's; 'aot_unpaired' sorts the log-ratios to the reference of the preferred
     answers, and of the rejected ones. The n-th loss is that of the n-th smallest of both.
 
+    `f_divergence_type` compares scores of the two answers in place of their log-ratios u:
+    'forward_kl' 1 - exp(-u), 'js_divergence' log(2 sigmoid(u)), 'alpha_divergence'
+    (exp((a - 1) u) - 1) / (a - 1) with the coefficient a and an exponent of at most 80; within 1e-6
+    of a = 1 it is u itself. As in TRL, 'sigmoid', 'robust', 'hinge', 'exo_pair' and 'discopop' have
+    it; 'ipo' and 'sigmoid_norm', for which TRL divides the scores of sums by the tokens, do not:
+    means do not tell the sums.
+
     The reference has gradients, too: those of the policy with the other sign. Without a reference
     (the former `reference_free`) give 0 for both of its tensors; CPOLoss takes none.
 
@@ -302,6 +353,9 @@ class DPOLoss(_ReferredPairs):
         "loss_type",
         "discopop_tau",
         "reduction",
+        "*",
+        "f_divergence_type",
+        "f_alpha_divergence_coef",
     )
     formula = (
         r"\ell = -(1 - \varepsilon) \log \sigma(z) - \varepsilon \log \sigma(-z),"
@@ -332,8 +386,16 @@ class DPOLoss(_ReferredPairs):
         ),
     )
     discopop_tau: float = param(0.05, "Temperature τ of 'discopop'.", gt=0)
+    f_divergence_type: str = param(
+        "reverse_kl",
+        "What holds the policy to the reference.",
+        choices=("reverse_kl", "forward_kl", "js_divergence", "alpha_divergence"),
+    )
+    f_alpha_divergence_coef: float = param(0.5, "Coefficient of 'alpha_divergence'.")
 
     def lower(self, given: Given) -> Loss:
+        if self.f_divergence_type != "reverse_kl":
+            self._check_divergence()
         if self.loss_type == "ipo":
             return IPOLoss(beta=self.beta)
         if self.loss_type == "exo_pair" and not self.label_smoothing:
@@ -345,8 +407,28 @@ class DPOLoss(_ReferredPairs):
             return _AOT(**self.values)
         unsmoothed = self.loss_type in ("sigmoid", "robust") and not self.label_smoothing
         if unsmoothed or self.loss_type == "sigmoid_norm":
-            return self
-        return _KINDS[self.loss_type](**self.values)
+            kind: type[DPOLoss] = DPOLoss
+        else:
+            kind = _KINDS[self.loss_type]
+        return (_SCORED[kind] if self._scored else kind)(**self.values)
+
+    @property
+    def _scored(self) -> bool:
+        """Whether what is compared is not the log-ratios themselves."""
+        if self.f_divergence_type == "alpha_divergence":
+            return abs(self.f_alpha_divergence_coef - 1) >= NEAR
+        return self.f_divergence_type != "reverse_kl"
+
+    def _check_divergence(self) -> None:
+        means = self.loss_type in ("ipo", "sigmoid_norm")
+        if not means and (self.loss_type == "sigmoid" or _KINDS.get(self.loss_type) in _SCORED):
+            return
+        why = "takes means over tokens" if means else "does not compare the two answers alone"
+        raise ParameterError(
+            f"{self.name}: f_divergence_type = {self.f_divergence_type!r} must be 'reverse_kl' for "
+            f"loss_type = {self.loss_type!r}, which {why}",
+            field="f_divergence_type",
+        )
 
     def constants(self, layout: Layout) -> tuple[float, ...]:
         return self.beta, self.label_smoothing
@@ -379,8 +461,6 @@ class _HingeDPO(DPOLoss):
 
 
 class _ExoPair(DPOLoss):
-    """KL divergence of the smoothed label, (1 - ε, ε), from the policy's preference."""
-
     def constants(self, layout: Layout) -> tuple[float, ...]:
         e = self.label_smoothing
         return self.beta, math.log1p(-e), math.log(e)
@@ -389,10 +469,8 @@ class _ExoPair(DPOLoss):
     def math(
         c: Any, r: Any, c_ref: Any, r_ref: Any, beta: Any, log_chosen: Any, log_rejected: Any
     ) -> Any:
-        z = beta * ((c - c_ref) - (r - r_ref))
-        q, p = sigmoid(z), sigmoid(-z)
-        loss = -q * (softplus(-z) + log_chosen) - p * (softplus(z) + log_rejected)
-        return of_margin(loss, beta * q * p * (z - log_chosen + log_rejected))
+        loss, slope = exo(beta * ((c - c_ref) - (r - r_ref)), log_chosen, log_rejected)
+        return of_margin(loss, beta * slope)
 
 
 class _NCAPair(DPOLoss):
@@ -439,21 +517,78 @@ class _APODown(DPOLoss):
 
 
 class _DiscoPOP(DPOLoss):
-    """A blend of the logistic and the exponential loss."""
-
     def constants(self, layout: Layout) -> tuple[float, ...]:
         return self.beta, self.discopop_tau
 
     @staticmethod
     def math(c: Any, r: Any, c_ref: Any, r_ref: Any, beta: Any, tau: Any) -> Any:
-        z = beta * ((c - c_ref) - (r - r_ref))
-        w = z / tau
-        share, other = sigmoid(w), sigmoid(-w)
-        # e^-z times the sigmoid of w, where e^-z alone overflows
-        grown = exp(-z if z >= 0 else w - z) * sigmoid(abs(w))
-        logistic = softplus(-z) * other
-        slope = -sigmoid(-z) * other - logistic * (share / tau) + grown * (other / tau - 1)
-        return of_margin(logistic + grown, beta * slope)
+        loss, slope = discopop(beta * ((c - c_ref) - (r - r_ref)), tau)
+        return of_margin(loss, beta * slope)
+
+
+class _OfScores(DPOLoss):
+    """A loss of the difference of two scores that an f-divergence gives, not of log-ratios."""
+
+    def constants(self, layout: Layout) -> tuple[float, ...]:
+        a, cap = {
+            "forward_kl": (-1.0, math.inf),
+            "js_divergence": (0.0, math.inf),
+            "alpha_divergence": (self.f_alpha_divergence_coef - 1, EXPONENT),
+        }[self.f_divergence_type]
+        return *super().constants(layout), a, cap
+
+
+class _LogisticOfScores(_OfScores):
+    @staticmethod
+    def math(c: Any, r: Any, c_ref: Any, r_ref: Any, beta: Any, k: Any, a: Any, cap: Any) -> Any:
+        chosen, in_chosen = score(c - c_ref, a, cap)
+        rejected, in_rejected = score(r - r_ref, a, cap)
+        z = beta * (chosen - rejected)
+        return of_scores(softplus(-z), -beta * sigmoid(-z), in_chosen, in_rejected)
+
+
+class _SmoothedOfScores(_OfScores, _SmoothedDPO):
+    @staticmethod
+    def math(c: Any, r: Any, c_ref: Any, r_ref: Any, beta: Any, k: Any, a: Any, cap: Any) -> Any:
+        chosen, in_chosen = score(c - c_ref, a, cap)
+        rejected, in_rejected = score(r - r_ref, a, cap)
+        loss, slope = smoothed(beta * (chosen - rejected), k)
+        return of_scores(loss, beta * slope, in_chosen, in_rejected)
+
+
+class _RobustOfScores(_OfScores, _RobustDPO):
+    # of two constants more
+    math = _SmoothedOfScores.math  # type: ignore[assignment]
+
+
+class _HingeOfScores(_OfScores, _HingeDPO):
+    @staticmethod
+    def math(c: Any, r: Any, c_ref: Any, r_ref: Any, beta: Any, k: Any, a: Any, cap: Any) -> Any:
+        chosen, in_chosen = score(c - c_ref, a, cap)
+        rejected, in_rejected = score(r - r_ref, a, cap)
+        loss, slope = hinge(beta * (chosen - rejected))
+        return of_scores(loss, beta * slope, in_chosen, in_rejected)
+
+
+class _ExoPairOfScores(_OfScores, _ExoPair):
+    @staticmethod
+    def math(
+        c: Any, r: Any, c_ref: Any, r_ref: Any, beta: Any, log_chosen: Any, log_rejected: Any,
+        a: Any, cap: Any,
+    ) -> Any:  # fmt: skip
+        chosen, in_chosen = score(c - c_ref, a, cap)
+        rejected, in_rejected = score(r - r_ref, a, cap)
+        loss, slope = exo(beta * (chosen - rejected), log_chosen, log_rejected)
+        return of_scores(loss, beta * slope, in_chosen, in_rejected)
+
+
+class _DiscoPOPOfScores(_OfScores, _DiscoPOP):
+    @staticmethod
+    def math(c: Any, r: Any, c_ref: Any, r_ref: Any, beta: Any, tau: Any, a: Any, cap: Any) -> Any:
+        chosen, in_chosen = score(c - c_ref, a, cap)
+        rejected, in_rejected = score(r - r_ref, a, cap)
+        loss, slope = discopop(beta * (chosen - rejected), tau)
+        return of_scores(loss, beta * slope, in_chosen, in_rejected)
 
 
 class _AOT(Composed):
@@ -509,6 +644,15 @@ _KINDS: dict[str, type[DPOLoss]] = {
     "apo_zero": _APOZero,
     "apo_down": _APODown,
     "discopop": _DiscoPOP,
+}
+
+_SCORED: dict[type[DPOLoss], type[_OfScores]] = {
+    DPOLoss: _LogisticOfScores,
+    _SmoothedDPO: _SmoothedOfScores,
+    _RobustDPO: _RobustOfScores,
+    _HingeDPO: _HingeOfScores,
+    _ExoPair: _ExoPairOfScores,
+    _DiscoPOP: _DiscoPOPOfScores,
 }
 
 

@@ -86,6 +86,26 @@ PAIRS = [
            {CHOSEN: [-0.5]}, {**BETA, "loss_type": "robust", "label_smoothing": 0.25}),
     Corner("the kink", "dpo_loss", four(0, -1), 0, {CHOSEN: [0], REJECTED: [0]},
            {**BETA, "loss_type": "hinge"}),
+    *(
+        Corner(f"{kind}: no difference", "dpo_loss", four(0, 0), LOG2,
+               {CHOSEN: [-slope], REJECTED: [slope]}, {**BETA, "f_divergence_type": kind})
+        for kind, slope in
+        (("forward_kl", 0.5), ("js_divergence", 0.25), ("alpha_divergence", 0.5))
+    ),
+    Corner("scores of log-ratios that are nearly 0", "dpo_loss", four(2**-20, -(2**-20)),
+           1 - 2 * np.sinh(2**-20), {CHOSEN: [-np.exp(-(2**-20))]},
+           {**BETA, "f_divergence_type": "forward_kl", "loss_type": "hinge"}),
+    Corner("an alpha of 1 is the reverse KL", "dpo_loss", four(-3, 2), 6, {CHOSEN: [-1]},
+           {**BETA, "f_divergence_type": "alpha_divergence", "f_alpha_divergence_coef": 1 + 5e-7,
+            "loss_type": "hinge"}),
+    Corner("exponents above 80 are 80", "dpo_loss", four(0, 100), np.exp(80.0), {CHOSEN: [-1],
+           REJECTED: [0]}, {**BETA, "f_divergence_type": "alpha_divergence",
+           "f_alpha_divergence_coef": 2.0, "loss_type": "hinge"}, units=64),  # e^80 in float32
+    Corner("a chosen answer that cannot come any more", "dpo_loss", four(-1000, 0), INF,
+           {CHOSEN: [-INF]}, {**BETA, "f_divergence_type": "forward_kl"}),
+    Corner("nan, of which PyTorch's clamp makes a gradient of 0", "dpo_loss", four(NAN, 0), NAN,
+           {CHOSEN: [NAN], REJECTED: [NAN]}, {**BETA, "f_divergence_type": "alpha_divergence"},
+           torch=False),
     Corner("at the reference point", "kto_loss", rated(2, 1, 2.0), 0.5, {"policy_logps": [-0.25]},
            BETA),
     Corner("a negative divergence counts as 0", "kto_loss", rated(0, 0, -2.0), 0.5,
@@ -133,6 +153,23 @@ def test_kto_takes_booleans() -> None:
         ("dpo_loss", {"label_smoothing": 0.5}, "label_smoothing = 0.5 .* must be >= 0 and < 0.5"),
         ("dpo_loss", {"loss_type": "sft"}, "loss_type = 'sft' .* must be one of 'sigmoid'"),
         ("dpo_loss", {"beta": 0.0}, "beta = 0.0 .* must be > 0"),
+        (
+            "dpo_loss",
+            {"f_divergence_type": "forward_kl", "loss_type": "ipo"},
+            "f_divergence_type = 'forward_kl' must be 'reverse_kl' for loss_type = 'ipo', "
+            "which takes means over tokens",
+        ),
+        (
+            "dpo_loss",
+            {"f_divergence_type": "js_divergence", "loss_type": "aot"},
+            "must be 'reverse_kl' for loss_type = 'aot', which does not compare",
+        ),
+        (
+            "dpo_loss",
+            {"f_divergence_type": "alpha_divergence", "loss_type": "nca_pair"},
+            "must be 'reverse_kl' for loss_type = 'nca_pair', which does not compare",
+        ),
+        ("dpo_loss", {"f_divergence_type": "kl"}, "f_divergence_type = 'kl' .* must be one of"),
         ("cpo_loss", {"loss_type": "simpo"}, "must be one of 'sigmoid', 'hinge', 'ipo'"),
         ("simpo_loss", {"loss_type": "ipo"}, "must be one of 'sigmoid', 'hinge'"),
         ("kto_loss", {"desirable_weight": -1.0}, "desirable_weight = -1.0 .* must be >= 0"),

@@ -73,6 +73,8 @@ def dpo(
     label_smoothing: float = 0.0,
     loss_type: str = "sigmoid",
     discopop_tau: float = 0.05,
+    f_divergence_type: str = "reverse_kl",
+    f_alpha_divergence_coef: float = 0.5,
 ) -> torch.Tensor:
     chosen, rejected, ref_chosen, ref_rejected = flat(
         policy_chosen_logps,
@@ -89,7 +91,8 @@ def dpo(
         loss_types=[loss_type],
         loss_weights=[1.0],
         args=SimpleNamespace(discopop_tau=discopop_tau),
-        f_divergence_type="reverse_kl",
+        f_divergence_type=f_divergence_type,
+        f_alpha_divergence_coef=f_alpha_divergence_coef,
         ld_alpha=None,
         use_weighting=False,
     )
@@ -107,8 +110,9 @@ def unsmoothed(case: Case) -> bool:
 def test_dpo_matches_trl(case: Case, answer: Answer) -> None:
     kind = case.parameters.get("loss_type")
     library = ipo if case.loss == "ipo_loss" else dpo
-    # its logarithms of the smoothed labels are float32
-    assert_matches(answer, case, library, "mean", np.float32 if kind == "exo_pair" else np.float64)
+    # its logarithms of the smoothed labels are float32, and its scores
+    single = kind == "exo_pair" or "f_alpha_divergence_coef" in case.parameters
+    assert_matches(answer, case, library, "mean", np.float32 if single else np.float64)
 
 
 def ipo(**options: Any) -> torch.Tensor:

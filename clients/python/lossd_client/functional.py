@@ -810,6 +810,8 @@ def dpo_loss(
     discopop_tau: float = 0.05,
     reduction: str = "mean",
     *,
+    f_divergence_type: Named = None,
+    f_alpha_divergence_coef: float = 0.5,
     sample_weight: ArrayLike | None = None,
     normalizer: str | float | None = None,
     zero_if_empty: bool = False,
@@ -827,6 +829,8 @@ def dpo_loss(
         loss_type: What the margin costs. one of 'sigmoid', 'robust', 'hinge', 'ipo', 'exo_pair', 'nca_pair', 'bco_pair', 'sppo_hard', 'apo_zero', 'apo_down', 'discopop', 'aot', 'aot_unpaired', 'sigmoid_norm'. 'sigmoid' by default.
         discopop_tau: Temperature τ of 'discopop'. > 0.
         reduction: 'none', 'mean', 'sum', 'sample'.
+        f_divergence_type: What holds the policy to the reference. one of 'reverse_kl', 'forward_kl', 'js_divergence', 'alpha_divergence'. 'reverse_kl' by default.
+        f_alpha_divergence_coef: Coefficient of 'alpha_divergence'.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
         zero_if_empty: whether a mean of nothing is 0 instead of NaN.
@@ -840,6 +844,8 @@ def dpo_loss(
         loss_type=loss_type,
         discopop_tau=discopop_tau,
         reduction=reduction,
+        f_divergence_type=f_divergence_type,
+        f_alpha_divergence_coef=f_alpha_divergence_coef,
         normalizer=normalizer,
         zero_if_empty=zero_if_empty,
         client=client,

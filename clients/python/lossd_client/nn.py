@@ -1183,6 +1183,13 @@ class DPOLoss(Loss):
     and the reference's; 'aot_unpaired' sorts the log-ratios to the reference of the preferred
     answers, and of the rejected ones. The n-th loss is that of the n-th smallest of both.
 
+    `f_divergence_type` compares scores of the two answers in place of their log-ratios u:
+    'forward_kl' 1 - exp(-u), 'js_divergence' log(2 sigmoid(u)), 'alpha_divergence'
+    (exp((a - 1) u) - 1) / (a - 1) with the coefficient a and an exponent of at most 80; within 1e-6
+    of a = 1 it is u itself. As in TRL, 'sigmoid', 'robust', 'hinge', 'exo_pair' and 'discopop' have
+    it; 'ipo' and 'sigmoid_norm', for which TRL divides the scores of sums by the tokens, do not:
+    means do not tell the sums.
+
     The reference has gradients, too: those of the policy with the other sign. Without a reference
     (the former `reference_free`) give 0 for both of its tensors; CPOLoss takes none.
 
@@ -1192,6 +1199,8 @@ class DPOLoss(Loss):
         loss_type: What the margin costs. one of 'sigmoid', 'robust', 'hinge', 'ipo', 'exo_pair', 'nca_pair', 'bco_pair', 'sppo_hard', 'apo_zero', 'apo_down', 'discopop', 'aot', 'aot_unpaired', 'sigmoid_norm'. 'sigmoid' by default.
         discopop_tau: Temperature τ of 'discopop'. > 0.
         reduction: 'none', 'mean', 'sum', 'sample'.
+        f_divergence_type: What holds the policy to the reference. one of 'reverse_kl', 'forward_kl', 'js_divergence', 'alpha_divergence'. 'reverse_kl' by default.
+        f_alpha_divergence_coef: Coefficient of 'alpha_divergence'.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
         zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
@@ -1232,6 +1241,8 @@ class DPOLoss(Loss):
         "label_smoothing": 0.0,
         "loss_type": "sigmoid",
         "discopop_tau": 0.05,
+        "f_divergence_type": "reverse_kl",
+        "f_alpha_divergence_coef": 0.5,
     }
     choices: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "loss_type": (
@@ -1249,7 +1260,8 @@ class DPOLoss(Loss):
             "aot",
             "aot_unpaired",
             "sigmoid_norm",
-        )
+        ),
+        "f_divergence_type": ("reverse_kl", "forward_kl", "js_divergence", "alpha_divergence"),
     }
     limits: ClassVar[Mapping[str, Limits]] = {
         "beta": Limits(gt=0),
@@ -1260,6 +1272,8 @@ class DPOLoss(Loss):
     label_smoothing: float
     loss_type: str
     discopop_tau: float
+    f_divergence_type: str
+    f_alpha_divergence_coef: float
 
     def __init__(
         self,
@@ -1269,6 +1283,8 @@ class DPOLoss(Loss):
         discopop_tau: float = 0.05,
         reduction: str = "mean",
         *,
+        f_divergence_type: Named = None,
+        f_alpha_divergence_coef: float = 0.5,
         normalizer: str | float | None = None,
         zero_if_empty: bool = False,
         client: AnyClient | None = None,
@@ -1279,6 +1295,8 @@ class DPOLoss(Loss):
                 "label_smoothing": label_smoothing,
                 "loss_type": loss_type,
                 "discopop_tau": discopop_tau,
+                "f_divergence_type": f_divergence_type,
+                "f_alpha_divergence_coef": f_alpha_divergence_coef,
             },
             options={},
             reduction=reduction,

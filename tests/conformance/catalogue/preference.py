@@ -19,13 +19,15 @@ def means(rng: np.random.Generator, shape: Shape, other: Shape | None = None) ->
     return {name: np.asarray(-rng.gamma(1, 1.5, s) - 0.01) for name, s in sizes.items()}
 
 
-def sums(rng: np.random.Generator, shape: Shape, other: Shape | None = None) -> Tensors:
+def sums(
+    rng: np.random.Generator, shape: Shape, other: Shape | None = None, spread: float = 6.0
+) -> Tensors:
     """Log-probabilities of answers, and a reference's that are like them."""
     ref = {REF_CHOSEN: shape, REF_REJECTED: shape if other is None else other}
     drawn = {name: np.asarray(-rng.uniform(5, 40, s)) for name, s in ref.items()}
     policy = {
-        CHOSEN: drawn[REF_CHOSEN] + 6 * rng.normal(size=ref[REF_CHOSEN]),
-        REJECTED: drawn[REF_REJECTED] + 6 * rng.normal(size=ref[REF_REJECTED]),
+        CHOSEN: drawn[REF_CHOSEN] + spread * rng.normal(size=ref[REF_CHOSEN]),
+        REJECTED: drawn[REF_REJECTED] + spread * rng.normal(size=ref[REF_REJECTED]),
     }
     return {name: np.asarray(value) for name, value in (policy | drawn).items()}
 
@@ -178,38 +180,17 @@ def _sorted(one: Array, other: Array, beta: Any, e: Any, pairs: tuple[Any, Any])
     return Rows(loss, slopes)
 
 
-def dpo_loss(
-    policy_chosen_logps: Array,
-    policy_rejected_logps: Array,
-    reference_chosen_logps: Array,
-    reference_rejected_logps: Array,
-    beta: float = 0.1,
-    label_smoothing: float = 0.0,
-    loss_type: str = "sigmoid",
-    discopop_tau: float = 0.05,
-) -> Rows:
-    u = policy_chosen_logps - reference_chosen_logps
-    v = policy_rejected_logps - reference_rejected_logps
-    a, b, e = beta * u, beta * v, WIDE(label_smoothing)
-    z, size = a - b, abs(a) + abs(b)
-    half = 1 / WIDE(2 * beta)
+def _compared(loss_type: str, z: Array, size: Array, e: Any, beta: Any, tau: Any) -> Any:
+    """A loss of a margin alone, and its slope."""
     match loss_type:
         case "sigmoid":
-            return _pair(_logistic(z, size, e, beta), FOUR)
+            return _logistic(z, size, e, beta)
         case "sigmoid_norm":
-            return _pair(_logistic(z, size, 0, beta), FOUR)
-        case "aot":
-            policy = policy_chosen_logps - policy_rejected_logps
-            reference = reference_chosen_logps - reference_rejected_logps
-            return _sorted(policy, reference, beta, e, (FOUR[:2], FOUR[2:]))
-        case "aot_unpaired":
-            return _sorted(u, v, beta, e, (FOUR[::2], FOUR[1::2]))
+            return _logistic(z, size, 0, beta)
         case "robust":
-            return _pair(_logistic(z, size, -e / (1 - 2 * e), beta), FOUR)
+            return _logistic(z, size, -e / (1 - 2 * e), beta)
         case "hinge":
-            return _pair(_hinge(z, size, beta), FOUR)
-        case "ipo":
-            return _pair(_square(u - v - half, abs(u) + abs(v) + half), FOUR)
+            return _hinge(z, size, beta)
         case "exo_pair":
             q, p, log_c, log_r = sigmoid(z), sigmoid(-z), np.log1p(-e), np.log(e)
             terms = q * (sp(-z) + abs(log_c)) + p * (sp(z) + abs(log_r))
@@ -220,7 +201,90 @@ def dpo_loss(
             lost = {
                 "slope": beta * (2 + wide + sp(z) + sp(-z))
             }  # 1 - sigmoid, and terms of both sides
-            return _pair((*made[:2], lost), FOUR)
+            return *made[:2], lost
+        case "discopop":
+            return _discopop(z, size, beta, tau)
+    return None
+
+
+def _discopop(z: Array, size: Array, beta: Any, discopop_tau: Any) -> Any:
+    share, other = sigmoid(z / discopop_tau), sigmoid(-z / discopop_tau)
+    grown = np.exp(-z + np.minimum(z, 0) / discopop_tau) * sigmoid(abs(z) / discopop_tau)
+    logistic = sp(-z) * other
+    loss = logistic + grown
+    slope = -sigmoid(-z) * other - logistic * share / discopop_tau
+    slope += grown * (other / discopop_tau - 1)
+    terms = sigmoid(-z) * other + logistic * share / discopop_tau
+    terms += grown * (other / discopop_tau + 1)
+    deep = 1 + size * (1 + 1 / WIDE(discopop_tau))  # what a rounding of z does to exponentials
+    lost = {  # 1 - sigmoid is a difference there
+        "loss": sp(-z) + np.exp(-z),
+        "slope": beta * (1 + (sp(-z) + np.exp(-z)) / discopop_tau),
+    }
+    return (loss, loss * deep), (beta * slope, beta * terms * deep), lost
+
+
+def _score(u: Array, kind: str, alpha: float) -> tuple[Number, Number]:
+    """The score of a log-ratio, and its slope."""
+    if kind == "js_divergence":
+        slope = sigmoid(-u)
+        scale = np.log(2) + sp(-u) + slope * abs(u)
+        return (np.log(WIDE(2)) - sp(-u), scale), (slope, slope * (1 + abs(u)))
+    a = WIDE(alpha - 1 if kind == "alpha_divergence" else -1)
+    t, below = a * u, (a * u <= 80) | (kind == "forward_kl")
+    grown = np.expm1(np.where(below, t, 80))
+    slope = np.where(below, np.exp(t), 0)
+    return (grown / a, (grown + 2) / abs(a) + slope * abs(u)), (slope, slope * (1 + abs(t)))
+
+
+def _scored(
+    u: Array, v: Array, kind: str, alpha: float, loss_type: str, e: Any, beta: Any, tau: Any
+) -> Rows:
+    """A loss of the difference of two scores."""
+    (s, s_size), in_s = _score(u, kind, alpha)
+    (t, t_size), in_t = _score(v, kind, alpha)
+    size = beta * (s_size + t_size)
+    loss, slope, lost = _compared(loss_type, beta * (s - t), size, e, beta, tau)
+
+    def through(inner: Number) -> Number:
+        return slope[0] * inner[0], slope[1] * inner[0] + abs(slope[0]) * inner[1]
+
+    chosen, (rejected, rejected_scale) = through(in_s), through(in_t)
+    more = lost.get("slope", 0) * np.maximum(in_s[0], in_t[0])
+    return _four(loss, chosen, (-rejected, rejected_scale), lost.get("loss", 0), more)
+
+
+def dpo_loss(
+    policy_chosen_logps: Array,
+    policy_rejected_logps: Array,
+    reference_chosen_logps: Array,
+    reference_rejected_logps: Array,
+    beta: float = 0.1,
+    label_smoothing: float = 0.0,
+    loss_type: str = "sigmoid",
+    discopop_tau: float = 0.05,
+    f_divergence_type: str = "reverse_kl",
+    f_alpha_divergence_coef: float = 0.5,
+) -> Rows:
+    u = policy_chosen_logps - reference_chosen_logps
+    v = policy_rejected_logps - reference_rejected_logps
+    a, b, e = beta * u, beta * v, WIDE(label_smoothing)
+    z, size = a - b, abs(a) + abs(b)
+    half = 1 / WIDE(2 * beta)
+    if f_divergence_type != "reverse_kl" and f_alpha_divergence_coef != 1:
+        kind, alpha = f_divergence_type, f_alpha_divergence_coef
+        return _scored(u, v, kind, alpha, loss_type, e, beta, discopop_tau)
+    if (made := _compared(loss_type, z, size, e, beta, discopop_tau)) is not None:
+        return _pair(made, FOUR)
+    match loss_type:
+        case "aot":
+            policy = policy_chosen_logps - policy_rejected_logps
+            reference = reference_chosen_logps - reference_rejected_logps
+            return _sorted(policy, reference, beta, e, (FOUR[:2], FOUR[2:]))
+        case "aot_unpaired":
+            return _sorted(u, v, beta, e, (FOUR[::2], FOUR[1::2]))
+        case "ipo":
+            return _pair(_square(u - v - half, abs(u) + abs(v) + half), FOUR)
         case "nca_pair":
             loss = sp(-a) + 0.5 * sp(a) + 0.5 * sp(b)
             in_a, in_b = 0.5 * sigmoid(a) - sigmoid(-a), 0.5 * sigmoid(b)
@@ -262,20 +326,7 @@ def dpo_loss(
             down = beta * bell(z), beta * bell(z) * (1 + size)
             chosen = beta * bell(a) - down[0], beta * bell(a) * (1 + abs(a)) + down[1]
             return _four((loss, scale), chosen, down, 1, beta)
-    share, other = sigmoid(z / discopop_tau), sigmoid(-z / discopop_tau)
-    grown = np.exp(-z + np.minimum(z, 0) / discopop_tau) * sigmoid(abs(z) / discopop_tau)
-    logistic = sp(-z) * other
-    loss = logistic + grown
-    slope = -sigmoid(-z) * other - logistic * share / discopop_tau
-    slope += grown * (other / discopop_tau - 1)
-    terms = sigmoid(-z) * other + logistic * share / discopop_tau
-    terms += grown * (other / discopop_tau + 1)
-    deep = 1 + size * (1 + 1 / WIDE(discopop_tau))  # what a rounding of z does to exponentials
-    lost = {  # 1 - sigmoid is a difference there
-        "loss": sp(-z) + np.exp(-z),
-        "slope": beta * (1 + (sp(-z) + np.exp(-z)) / discopop_tau),
-    }
-    return _pair(((loss, loss * deep), (beta * slope, beta * terms * deep), lost), FOUR)
+    raise AssertionError(loss_type)
 
 
 def kto_loss(
@@ -352,10 +403,24 @@ def _dpo(
     label_smoothing: float = 0.0,
     loss_type: str = "sigmoid",
     discopop_tau: float = 0.05,
+    f_divergence_type: str = "reverse_kl",
+    f_alpha_divergence_coef: float = 0.5,
 ) -> torch.Tensor:
     """DPOTrainer._compute_loss of TRL 1.16; its 'sigmoid' has no label smoothing any more."""
     u, v, e = c - c_ref, r - r_ref, label_smoothing
-    a, b, z = beta * u, beta * v, beta * (u - v)
+
+    def score(ratio: torch.Tensor) -> torch.Tensor:
+        match f_divergence_type:
+            case "forward_kl":
+                return 1 - torch.exp(-ratio)
+            case "js_divergence":
+                return float(np.log(2)) + logsigmoid(ratio)
+            case "alpha_divergence" if abs(f_alpha_divergence_coef - 1) >= 1e-6:
+                factor = f_alpha_divergence_coef - 1
+                return (torch.exp((factor * ratio).clamp(max=80)) - 1) / factor
+        return ratio
+
+    a, b, z = beta * u, beta * v, beta * (score(u) - score(v))
     match loss_type:
         case "sigmoid":
             return _smoothed(z, e)
@@ -411,6 +476,15 @@ def _kto(
 
 SMOOTHINGS: Final = [{"label_smoothing": e} for e in (0.1, 0.4)]
 
+DIVERGENCES: Final = [
+    {"f_divergence_type": "forward_kl"},
+    {"f_divergence_type": "js_divergence"},
+    *(
+        {"f_divergence_type": "alpha_divergence", "f_alpha_divergence_coef": alpha}
+        for alpha in (0.5, 1.0, 1.5)
+    ),
+]
+
 ENTRIES: Final = {
     "cpo_loss": Entry(
         means,
@@ -456,6 +530,20 @@ ENTRIES: Final = {
                 for kind in ("aot", "aot_unpaired")
                 for e in (0.0, 0.1)
                 for count in (1, 33, 129)
+            ),
+            *(
+                Case("dpo_loss", (count,), {"beta": 0.3, **kind, **divergence}, {"spread": 1.5})
+                for kind in (
+                    {},
+                    {"label_smoothing": 0.1},
+                    {"loss_type": "robust"},
+                    {"loss_type": "robust", "label_smoothing": 0.1},
+                    {"loss_type": "hinge"},
+                    {"loss_type": "exo_pair", "label_smoothing": 0.1},
+                    {"loss_type": "discopop"},
+                )
+                for divergence in DIVERGENCES
+                for count in (33, 513)
             ),
         ],
     ),
