@@ -42,23 +42,42 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
     seen += listed("given[{}]", range(variant.constants))
 
     def walk(
-        read: list[int], load: bool, store: bool, body: str, add: str = "", span: str = "0, width"
+        read: list[int],
+        load: bool,
+        store: bool,
+        body: str,
+        add: str = "",
+        span: str = "0, width",
+        pairs: str = "",
     ) -> str:
         """Source of a loop over the tiles of a row, and over what is left in a last one.
 
         The last tile reads and writes beyond its row, where there is room for it: what it spoils
         is the start of the next row, which comes later in the same block. `add` is a line that
-        takes value number {k}, `{v}`, into its lane.
+        takes value number {k}, `{v}`, into its lane. With `pairs` tiles go in pairs, `pairs` being
+        the line that joins value number {k} of both: a lane is then waited for half as often.
         """
         loaded = [f"x{k}" for k in read] + [f"g{k}" for k in gradients if load]
         stored = [f"g{k}" for k in gradients if store]
         names = dict.fromkeys(loaded + stored)
         added = range((n_peaks if "top" in add else n_terms) if add else 0)
         start, stop = span.split(", ", 1)
+        paired = f"""
+        for base in range({start}, even, {2 * TILE}):
+{lines(12, f"{{0}}t = {{0}}[base : base + {TILE}]", over=names)}
+{lines(12, f"{{0}}u = {{0}}[base + {TILE} : base + {2 * TILE}]", over=names)}
+            for j in range({TILE}):
+{body}
+                firsts = values
+{body.replace("t[j]", "u[j]").replace("base + j", f"base + {TILE} + j")}
+{"".join(lines(16, pairs.format(k=k), add.format(k=k, v="v")) for k in added)}
+"""
         return f"""
         stop = {stop}
         full = stop - (stop - {start}) % {TILE}
-        for base in range({start}, full, {TILE}):
+        even = {f"full - (full - {start}) % {2 * TILE}" if pairs else start}
+{paired if pairs else ""}
+        for base in range(even, full, {TILE}):
 {lines(12, f"{{0}}t = {{0}}[base : base + {TILE}]", over=names)}
             for j in range({TILE}):
 {body}
@@ -101,6 +120,7 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
             False,
             lines(16, f"values = peaks({xs}{versus}{constants})"),
             add="lanes{k}[j] = {v} if ({v} > lanes{k}[j]) | ({v} != {v}) else lanes{k}[j]  # top",
+            pairs="a1, a2 = firsts[{k}], values[{k}]; v = a2 if (a2 > a1) | (a2 != a2) else a1",
         )
     }
 {

@@ -7,7 +7,7 @@ from typing import Any, Final
 from lossd_client.dtypes import is_float
 from lossd_client.errors import ParameterError, ShapeError
 
-from lossd.mathfns import exp, inlined
+from lossd.mathfns import LOWER, exp, inlined, lifted_decay
 from lossd.spec import Classes, Given, Layout, Loss, param, tensor, tuple_text
 
 
@@ -59,15 +59,16 @@ class CrossEntropyLoss(Classes):
 
     @staticmethod
     def terms(x: Any, w: Any, m: Any, smoothing: Any) -> Any:
-        return (exp(x - m),)  # at most 1: x - max(x) cannot overflow
+        return (lifted_decay(x - m),)  # m is the largest x: at most 2^64
 
     @staticmethod
     def combine(x: Any, w: Any, m: Any, s: Any, smoothing: Any) -> Any:
+        s = s * LOWER
         return w * ((m - x) + math.log(s)), w, w / s
 
     @staticmethod
     def slopes(e: Any, x: Any, w: Any, k: Any, smoothing: Any) -> Any:
-        return (e * k,)
+        return (e * LOWER * k,)
 
 
 class _SmoothedCrossEntropy(CrossEntropyLoss):
@@ -91,12 +92,13 @@ class _SmoothedCrossEntropy(CrossEntropyLoss):
 
     @staticmethod
     def terms(x: Any, w: Any, m: Any, smoothing: Any, share: Any) -> Any:
-        return exp(x - m), w * (m - x), w
+        return lifted_decay(x - m), w * (m - x), w
 
     @staticmethod
     def combine(
         x: Any, w: Any, m: Any, s: Any, spread: Any, total: Any, smoothing: Any, share: Any
     ) -> Any:
+        s = s * LOWER
         log_s = math.log(s)
         keep = (1 - smoothing) * w
         loss = keep * ((m - x) + log_s) + share * (spread + total * log_s)
@@ -104,7 +106,7 @@ class _SmoothedCrossEntropy(CrossEntropyLoss):
 
     @staticmethod
     def slopes(e: Any, x: Any, w: Any, k: Any, smoothing: Any, share: Any) -> Any:
-        return (e * k - share * w,)
+        return (e * LOWER * k - share * w,)
 
 
 class _SoftCrossEntropy(CrossEntropyLoss):
@@ -137,10 +139,11 @@ class _SoftCrossEntropy(CrossEntropyLoss):
     @staticmethod
     def terms(x: Any, y: Any, w: Any, m: Any, keep: Any, share: Any) -> Any:
         t = w * (y * keep + share)
-        return exp(x - m), t, t * (m - x)
+        return lifted_decay(x - m), t, t * (m - x)
 
     @staticmethod
     def combine(m: Any, s: Any, total: Any, spread: Any, keep: Any, share: Any) -> Any:
+        s = s * LOWER
         log_s = math.log(s) if s != 0 else 0.0  # no classes
         return spread + total * log_s, total / s, m, log_s
 
@@ -150,7 +153,7 @@ class _SoftCrossEntropy(CrossEntropyLoss):
     ) -> Any:
         t = y * keep + share
         nll = (m - x) + log_s
-        return e * k - w * t, keep * w * nll, t * nll
+        return e * LOWER * k - w * t, keep * w * nll, t * nll
 
 
 class NLLLoss(Classes):

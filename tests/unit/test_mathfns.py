@@ -36,6 +36,7 @@ FUNCTIONS: dict[str, Callable[[Array], Array]] = {
     "softplus": exact_softplus,
     "softplus_tail": exact_softplus_tail,
     "sigmoid": exact_sigmoid,
+    "decay": lambda x: np.exp(-abs(x)),
 }
 
 
@@ -108,6 +109,30 @@ def test_float32_is_within_2_ulp_where_it_bends(name: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_is_lifted_is_normal_and_comes_down_to_the_decay(dtype: Any) -> None:
+    x = every_exponent(np.float32, np.uint32, 23, 2000)
+    x = np.concatenate([x[~np.isnan(x)].astype(dtype), np.linspace(0, 104, 100_001, dtype=dtype)])
+
+    @numba.njit(error_model="numpy")
+    def loop(x: Array, y: Array) -> None:
+        for i in range(x.size):
+            y[i] = mathfns.lifted_decay(x[i])
+
+    got = np.empty_like(x)
+    loop(x, got)
+    wide = np.float64 if dtype is np.float32 else np.longdouble
+    exact = np.exp(-abs(x.astype(wide)))
+    near = abs(x) <= 104
+    lifted = exact[near] * wide(2) ** 64
+    error = abs(got[near].astype(wide) - lifted) / np.spacing(lifted.astype(dtype))
+    assert error.max() <= ULPS32, f"at {x[near][error.argmax()]!r}: {error.max()} ulp"
+    down = got * dtype(mathfns.LOWER)
+    error = abs(down.astype(wide) - exact) / np.spacing(exact.astype(dtype))
+    assert error.max() <= ULPS32
+    assert np.all(down[np.isinf(x)] == 0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_both_logarithms_of_a_probability_are_within_2_ulp(dtype: Any) -> None:
     """Of x and of 1 - x, over all exponents below 1, both ends and the bends included."""
     many = every_exponent(np.float32, np.uint32, 23, 2000)
@@ -158,6 +183,7 @@ SPECIAL = {
     "log": [(1, 0.0), (0.0, -INF), (-0.0, -INF), (INF, INF), (-1, NAN), (-INF, NAN)],
     "log1p": [(0.0, 0.0), (-0.0, -0.0), (-1, -INF), (INF, INF), (-2, NAN), (-INF, NAN)],
     "softplus_tail": [(-INF, 0.0), (INF, 0.0), (1000, 0.0), (-1000, 0.0)],
+    "decay": [(0.0, 1), (-INF, 0.0), (INF, 0.0), (1000, 0.0), (-1000, 0.0)],
     "softplus": [(-INF, 0.0), (INF, INF), (1000, 1000), (-1000, 0.0)],
     "sigmoid": [(0.0, 0.5), (-INF, 0.0), (INF, 1), (1000, 1), (-1000, 0.0)],
     "sign": [(0.0, 0.0), (-0.0, -0.0), (INF, 1), (-INF, -1), (1e-45, 1), (-1e-45, -1), (3, 1)],
