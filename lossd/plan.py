@@ -48,6 +48,7 @@ _NO_LABEL: Final = np.iinfo(np.int64).min  # stands for the ignore_index of a lo
 _SCALE: Final = slots.COUNT  # where it stands in a call's memory
 _PARTIAL: Final = slots.COUNT + 1
 _SPARE: Final = 2  # argument blocks that a plan keeps
+_OTHERS: Final = 8  # plans of other losses that the plan of a composed one keeps
 _SPARE_BLOCKS: Final = 512  # blocks of a kernel up to which it keeps them: 8 KiB
 
 _BLOCK_BYTES: Final = 16  # what a kernel's arguments take for each block
@@ -689,6 +690,10 @@ class ComposedPlan(Plan):
 
     loss: Composed
 
+    def __init__(self, form: Form) -> None:
+        super().__init__(form)
+        self._others: dict[tuple[Any, ...], Plan] = {}  # plans of these losses
+
     def run(
         self,
         arrays: Mapping[str, Array],
@@ -740,9 +745,15 @@ class ComposedPlan(Plan):
         self, loss: Loss, tensors: Mapping[str, Array], wanted: tuple[str, ...], slopes: Array
     ) -> tuple[Array, dict[str, Array]]:
         """See `spec.Work`."""
-        given = {name: TensorType(array.dtype, array.shape) for name, array in tensors.items()}
-        form = Form(self.form.name, loss.lower(given), given, "none", wanted, bool(wanted))
-        made = plan(form)
+        types = tuple([(name, array.dtype, array.shape) for name, array in tensors.items()])
+        key = type(loss), tuple(loss.values.items()), types, wanted
+        made = self._others.get(key)
+        if made is None:
+            given = {name: TensorType(dtype, shape) for name, dtype, shape in types}
+            form = Form(self.form.name, loss.lower(given), given, "none", wanted, bool(wanted))
+            while len(self._others) >= _OTHERS:
+                self._others.pop(next(iter(self._others)), None)
+            self._others[key] = made = plan(form)
         upstream = slopes.reshape(made.layout.output) if wanted else None
         result = made.run(tensors, upstream)
         return result.loss.reshape(-1), result.gradients

@@ -23,21 +23,21 @@ STEP: Final = 128  # lengths of tiles are multiples of it
 TILES: Final = 16  # tiles that the longer side of a product is cut into at most
 ALONE: Final = 1 << 20  # multiplications up to which a product runs on the calling thread
 
-_blas: Final = threadpoolctl.ThreadpoolController()
+_blas: Final = threadpoolctl.ThreadpoolController().select(user_api="blas").lib_controllers
 _pool: Final = ThreadPoolExecutor(runtime.MAX_THREADS, "lossd-product")
 _lock: Final = threading.Lock()
 _inside = 0
-_limits: Any = None
+_before: list[int | None] = []
 
 
 @contextlib.contextmanager
 def one_thread_each() -> Iterator[None]:
     """BLAS on one thread until the last one leaves: its setting is the process's."""
-    global _inside, _limits  # noqa: PLW0603  as the setting is
+    global _inside, _before  # noqa: PLW0603  as the setting is
     with _lock:
         if not _inside:
-            with _control():
-                _limits = _blas.limit(limits=1, user_api="blas")
+            _before = [library.num_threads for library in _blas]
+            _set_threads([1] * len(_blas))
         _inside += 1
     try:
         yield
@@ -45,18 +45,22 @@ def one_thread_each() -> Iterator[None]:
         with _lock:
             _inside -= 1
             if not _inside:
-                with _control():
-                    _limits.restore_original_limits()
+                _set_threads(_before)
 
 
-@contextlib.contextmanager
-def _control() -> Iterator[None]:
-    """Let this thread set OpenBLAS's threads: what another one sets goes without effect."""
-    for library in _blas.select(internal_api="openblas").lib_controllers:
-        library.clear_controlling_thread(force=True)
-    yield
-    for library in _blas.select(internal_api="openblas").lib_controllers:
-        library.clear_controlling_thread(force=True)
+def _set_threads(counts: Sequence[int | None]) -> None:
+    """Set BLAS's threads from this thread: what another one sets in OpenBLAS goes without effect.
+
+    One that controls them does so no more, and this one does not either.
+    """
+    for library, count in zip(_blas, counts, strict=True):
+        controlled = library.internal_api == "openblas"
+        if controlled:
+            library.clear_controlling_thread(force=True)
+        if count is not None:
+            library.set_num_threads(count)
+        if controlled:
+            library.clear_controlling_thread(force=True)
 
 
 def product(a: Array, b: Array, out: Array | None = None, *, add: bool = False) -> Array:
