@@ -6,7 +6,7 @@ from typing import Any
 from lossd_client.errors import ShapeError
 
 from lossd.losses.classification import LOWEST
-from lossd.mathfns import exp
+from lossd.mathfns import LOWER, lifted_decay
 from lossd.spec import Given, Layout, Vectors, param, tensor, tuple_text
 
 
@@ -58,11 +58,12 @@ class ListwiseSoftmaxLoss(Vectors):
     @staticmethod
     def terms(x: Any, y: Any, top: Any, share: Any) -> Any:
         depth = (top - x) * share
-        e = exp(-depth)
+        e = lifted_decay(depth)
         return (0 if y < 0 else e), (max(y, 0)), (0 if y < 0 else y * depth)
 
     @staticmethod
     def combine(top: Any, s: Any, total: Any, spread: Any, share: Any) -> Any:
+        s = s * LOWER
         log_s = math.log(s) if s != 0 else 0.0  # without items
         k = share * total / s if s != 0 else 0.0
         return spread + total * log_s, k, top, log_s
@@ -70,4 +71,4 @@ class ListwiseSoftmaxLoss(Vectors):
     @staticmethod
     def slopes(e: Any, x: Any, y: Any, k: Any, top: Any, log_s: Any, share: Any) -> Any:
         nll = (top - x) * share + log_s
-        return (0 if y < 0 else e * k - share * y), (0 if y < 0 else nll)
+        return (0 if y < 0 else e * LOWER * k - share * y), (0 if y < 0 else nll)
