@@ -1,5 +1,6 @@
 """Requests of the protocol, answered by the engine: for the server, and for `inproc:` clients."""
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -55,7 +56,9 @@ def answer(
     """
     if any(isinstance(tensor, Pieces) for tensor in request.tensors.values()):
         return _in_pieces(request, sink)
+    begun = time.perf_counter()
     response = response_of(compute(call_of(request)._replace(out=out or {})))
+    response.seconds = time.perf_counter() - begun
     return response if sink is None else _sunk(response, sink)
 
 
@@ -98,4 +101,4 @@ def _in_pieces(request: Request, sink: Sink | None) -> Response:
                     results[piece.name].reshape(-1)[start : start + values.size] = values
                 else:
                     sink(piece.name.removeprefix(wire.GRADIENT), start, values)
-    return Response(results, steps.warning)
+    return Response(results, steps.warning, steps.seconds)

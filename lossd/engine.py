@@ -24,6 +24,7 @@ from lossd.plan import (
     SAMPLE_WEIGHT,
     Form,
     KernelPlan,
+    Newest,
     Plan,
     Result,
     footprint,
@@ -172,7 +173,7 @@ def compile_kernels(name: str) -> None:
 _Types = tuple[tuple[str, np.dtype[Any], Shape], ...]
 _Parameters = tuple[tuple[str, Any, type], ...]
 _Key = tuple[str, _Types, _Parameters, str, tuple[str, ...], bool]
-_plans: Final[dict[_Key, Plan]] = {}
+_plans: Final = Newest[_Key, Plan](_PLANS)
 
 
 def _array(loss: str, name: str, value: npt.ArrayLike) -> Array:
@@ -197,9 +198,7 @@ def _plan(
     given = {key: TensorType(dtype, shape) for key, dtype, shape in types}
     values = {key: value for key, value, _ in parameters}
     made = plan(_form(name, given, values, reduction, gradients, upstream))
-    while len(_plans) >= _PLANS:
-        _plans.pop(next(iter(_plans)), None)
-    _plans[name, types, parameters, reduction, gradients, upstream] = made
+    _plans.keep((name, types, parameters, reduction, gradients, upstream), made)
     return made
 
 

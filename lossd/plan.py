@@ -2,10 +2,11 @@
 
 import functools
 import math
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -692,7 +693,7 @@ class ComposedPlan(Plan):
 
     def __init__(self, form: Form) -> None:
         super().__init__(form)
-        self._others: dict[tuple[Any, ...], Plan] = {}  # plans of these losses
+        self._others = Newest[tuple[Any, ...], Plan](_OTHERS)  # plans of these losses
 
     def run(
         self,
@@ -751,9 +752,8 @@ class ComposedPlan(Plan):
         if made is None:
             given = {name: TensorType(dtype, shape) for name, dtype, shape in types}
             form = Form(self.form.name, loss.lower(given), given, "none", wanted, bool(wanted))
-            while len(self._others) >= _OTHERS:
-                self._others.pop(next(iter(self._others)), None)
-            self._others[key] = made = plan(form)
+            made = plan(form)
+            self._others.keep(key, made)
         upstream = slopes.reshape(made.layout.output) if wanted else None
         result = made.run(tensors, upstream)
         return result.loss.reshape(-1), result.gradients
@@ -848,6 +848,29 @@ def _halves(loss: Loss, given: Given, layout: Layout) -> frozenset[str]:
         and loss.tensors[name].role in ("element", "vector")
         and kind.shape == layout.shapes.get(name)
     )
+
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Newest(dict[K, V]):
+    """The newest of what was kept; any thread may read it while others keep something.
+
+    Args:
+        limit: how many there are at most.
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._limit, self._lock = limit, threading.Lock()
+
+    def keep(self, key: K, value: V) -> None:
+        """Keep a value, in place of the oldest if there are as many as may be."""
+        with self._lock:  # what looks for the oldest must not meet a dict that grows
+            if key not in self and len(self) >= self._limit:
+                del self[next(iter(self))]
+            self[key] = value
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ What comes back, gradients and losses, is ready in pieces too. Nothing of a tens
 and results have the bits of a call whose tensors are all there: the same blocks, the same sums.
 """
 
+import time
 from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
@@ -112,6 +113,9 @@ class Steps:
         arriving: those that come in pieces, of `plan.streamed`.
         grad_output: gradient of what follows, as in `Plan.run`.
 
+    Attributes:
+        seconds: how long it has been computed.
+
     Raises:
         LossdError: what is wrong with the arrays that are there.
     """
@@ -123,6 +127,7 @@ class Steps:
         arriving: Mapping[str, Arriving],
         grad_output: npt.ArrayLike | None = None,
     ) -> None:
+        begun = time.perf_counter()
         self._plan, self._arrays, self._arriving = plan, arrays, arriving
         self._call = Arguments(plan.template, plan.blocks)
         self._begun = plan.begin(self._call, arrays, grad_output)
@@ -130,6 +135,7 @@ class Steps:
         width = plan.layout.width
         self._row_bytes = {n: width * a.dtype.itemsize for n, a in arriving.items()}
         self._slots = {name: slot for slot, name, _ in plan.reads}
+        self.seconds = time.perf_counter() - begun
 
     @property
     def warning(self) -> str:
@@ -162,6 +168,7 @@ class Steps:
         Raises:
             DomainError: a value outside its domain.
         """
+        begun = time.perf_counter()
         plan, args, first = self._plan, self._call.words, self._done
         last = self._together(first)
         rows = plan.block_rows * first, min(plan.block_rows * last, plan.layout.rows)
@@ -201,6 +208,7 @@ class Steps:
             tensor.drop(rows[1] * self._row_bytes[name])
         if self.finished and not plan.variant.each:
             pieces.append(Piece("loss", 0, plan.reduced(self._call, self._begun.divisor)))
+        self.seconds += time.perf_counter() - begun
         return pieces
 
     def _written(self, name: str) -> np.dtype[Any]:

@@ -16,7 +16,7 @@ from lossd_client.errors import ParameterError, UnavailableError
 from lossd.scoring.errors import InterruptedRunError
 from lossd.scoring.folder import Folder, Kept
 from lossd.scoring.inputs import Inputs, Shard
-from lossd.scoring.scorer import HERE, Evaluator, Scored, Scorer
+from lossd.scoring.scorer import HERE, Evaluated, Evaluator, Scored, Scorer
 
 Array = npt.NDArray[Any]
 
@@ -159,11 +159,12 @@ def remote(client: Client) -> Evaluator:
         arrays: Mapping[str, Array],
         parameters: Mapping[str, Any],
         gradients: Sequence[str],
-    ) -> tuple[Array, Mapping[str, Array]]:
+    ) -> Evaluated:
         response = client.evaluate(
             loss, arrays, parameters=parameters, reduction="none", gradients=gradients
         )
         tensors = cast(Mapping[str, Array], response.tensors)
-        return tensors["loss"], {name: tensors[f"grad.{name}"] for name in gradients}
+        made = {name: tensors[f"grad.{name}"] for name in gradients}
+        return Evaluated(tensors["loss"], made, response.seconds)
 
     return Evaluator(evaluate, client.empty)

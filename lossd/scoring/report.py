@@ -25,7 +25,7 @@ BY: Final = {
     "sum": Column("sum"),
     "accuracy": Column("accuracy", "share"),
 }
-WORK: Final = {"servers": "waiting for servers"}
+WORK: Final = {"network": "to servers and back"}
 """What workers do, where timing.json has another word for it."""
 
 WORST: Final = {

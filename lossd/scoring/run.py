@@ -306,9 +306,11 @@ def _timing(
     left: Sequence[Shard], spent: Spent, computed: float, whole: float, *, served: bool
 ) -> dict[str, Any]:
     """What timing.json holds; rates are of a worker's time at what they tell of."""
-    # a worker cannot tell the way to a server and back from what the server does
-    middle = "servers" if served else "computing"
-    shares = {"reading": spent.reading, middle: spent.computing, "writing": spent.writing}
+    network = {"network": spent.network} if served else {}
+    shares = {
+        "reading": spent.reading, **network,
+        "computing": spent.computing, "writing": spent.writing,
+    }  # fmt: skip
     busy = sum(shares.values())
     rows = sum(shard.stop - shard.start for shard in left)
     return {

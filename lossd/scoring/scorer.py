@@ -32,17 +32,29 @@ _CLASSES: Final = ("class", "prediction")
 _SHARES: Final = ("confidence", "probability")
 
 
+class Evaluated(NamedTuple):
+    """What came of a block.
+
+    losses: those under reduction='none'.
+    gradients: by tensor.
+    elsewhere: seconds that a server computed, None if it was computed here.
+    """
+
+    losses: Array
+    gradients: Mapping[str, Array]
+    elsewhere: float | None = None
+
+
 class Evaluator(NamedTuple):
     """Computes losses.
 
-    evaluate: evaluate(loss, tensors, parameters, gradients) gives the losses under
-        reduction='none', and gradients by name.
+    evaluate: called with a loss, its tensors, its parameters, and whose gradients are wanted.
     empty: makes room that predictions are best read to, None if any is as good.
     """
 
     evaluate: Callable[
         [str, Mapping[str, Array], Mapping[str, Any], Sequence[str]],
-        tuple[Array, Mapping[str, Array]],
+        Evaluated,
     ]
     empty: Callable[[Shape, np.dtype[Any]], Array] | None = None
 
@@ -52,10 +64,10 @@ def _here(
     tensors: Mapping[str, Array],
     parameters: Mapping[str, Any],
     gradients: Sequence[str],
-) -> tuple[Array, Mapping[str, Array]]:
+) -> Evaluated:
     with runtime.one_thread():
         result = compute(Call(loss, tensors, parameters, "none", gradients))
-    return result.loss, result.gradients
+    return Evaluated(result.loss, result.gradients)
 
 
 HERE: Final = Evaluator(_here)
@@ -66,11 +78,12 @@ HERE: Final = Evaluator(_here)
 class Spent:
     """Where a worker's time went.
 
-    reading, computing, writing: seconds; read: bytes of the tensors. What a server does counts as
-    computing, and so does the way there and back.
+    reading, network, computing, writing: seconds; read: bytes of the tensors. What a server
+    computes counts as computing; the rest of the wait for it, the way there and back, as network.
     """
 
     reading: float = 0.0
+    network: float = 0.0
     computing: float = 0.0
     writing: float = 0.0
     read: int = 0
@@ -78,6 +91,7 @@ class Spent:
     def add(self, other: "Spent") -> None:
         """Add what another worker spent."""
         self.reading += other.reading
+        self.network += other.network
         self.computing += other.computing
         self.writing += other.writing
         self.read += other.read
@@ -121,7 +135,8 @@ class Scorer:
         stop: threading.Event | None = None,
     ) -> None:
         """Compute what `inputs` hold, until `stop` is set."""
-        self._inputs, self._evaluate, self._empty = inputs, evaluator.evaluate, evaluator.empty
+        self._inputs, self._evaluator, self._empty = inputs, evaluator.evaluate, evaluator.empty
+        self._network = 0.0  # seconds, of the shard that is computed
         self._own: Array | None = None
         self._stop = stop or threading.Event()
         task = inputs.task
@@ -150,6 +165,7 @@ class Scorer:
             LossdError: what is wrong, with its file and row.
         """
         spent, divisor = Spent(), ExactSum()
+        self._network = 0.0
         gradients: list[Array] = []
         blocks: list[_Block] = []
         begun = time.perf_counter()
@@ -163,16 +179,30 @@ class Scorer:
             if not self._divided_at_once:
                 divisor.add(self._divided_by(block, arrays))
             try:
-                losses, made = self._evaluate(
+                made = self._evaluate(
                     self._inputs.task.loss, arrays, self._parameters, self._wanted
                 )
-                blocks.append(_Block(losses, self._told(arrays, losses)))
+                blocks.append(_Block(made.losses, self._told(arrays, made.losses)))
             except LossdError as error:
                 raise located(error, self._inputs, block.start) from error
-            gradients += made.values()
+            gradients += made.gradients.values()
         scored = self._finished(shard, blocks, divisor, gradients, spent)
-        spent.computing = time.perf_counter() - begun - spent.reading
+        spent.network = self._network
+        spent.computing = time.perf_counter() - begun - spent.reading - spent.network
         return scored
+
+    def _evaluate(
+        self,
+        loss: str,
+        tensors: Mapping[str, Array],
+        parameters: Mapping[str, Any],
+        gradients: Sequence[str],
+    ) -> Evaluated:
+        begun = time.perf_counter()
+        made = self._evaluator(loss, tensors, parameters, gradients)
+        if made.elsewhere is not None:
+            self._network += time.perf_counter() - begun - made.elsewhere
+        return made
 
     def _blocks(self, shard: Shard) -> Iterator[Shard]:
         for start in range(shard.start, shard.stop, self._inputs.block_rows):
@@ -266,7 +296,7 @@ class Scorer:
             return losses
         tensors = {"input": arrays[self._inputs.input], "target": arrays["target"]}
         ignored = {"ignore_index": self._inputs.ignored} if self._inputs.ignored is not None else {}
-        return self._evaluate("cross_entropy", tensors, ignored, ())[0]
+        return self._evaluate("cross_entropy", tensors, ignored, ()).losses
 
     def _smoothed(self) -> bool:
         return bool(self._parameters.get("label_smoothing"))

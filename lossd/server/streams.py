@@ -1,6 +1,7 @@
 """One EvaluateStream: many evaluations, each in whatever pieces it comes."""
 
 import asyncio
+import dataclasses
 import itertools
 import traceback
 from collections import Counter, deque
@@ -121,6 +122,17 @@ def _unfinished(evaluation: _Evaluation, name: str) -> ProtocolError:
         f"{evaluation.request.tensors[name].nbytes} bytes",
         field=name,
     )
+
+
+def _telling(chunks: Iterator[Chunk], seconds: float) -> Iterator[Chunk]:
+    """Chunks, of which the last tells how long was computed."""
+    last = next(chunks, None)
+    for chunk in chunks:
+        assert last is not None
+        yield last
+        last = chunk
+    if last is not None:
+        yield dataclasses.replace(last, seconds=seconds)
 
 
 class Stream:
@@ -439,12 +451,14 @@ class Stream:
             elif steps.finished and len(pieces) == len(announced):  # it is all there
                 whole = {p.name: p.data.reshape(announced[p.name].shape) for p in pieces}
                 first, items = wire.split(whole)
-                items, pieces = [Response(first, steps.warning), *items], []
+                items, pieces = [Response(first, steps.warning, steps.seconds), *items], []
             else:
                 items = [Response(announced, steps.warning)]
             begun = True
-            chunks = [wire.chunks_of(piece.name, piece.data, piece.offset) for piece in pieces]
-            items = itertools.chain(items, *chunks)
+            chunks = itertools.chain(*[wire.chunks_of(p.name, p.data, p.offset) for p in pieces])
+            if steps.finished:
+                chunks = _telling(chunks, steps.seconds)
+            items = itertools.chain(items, chunks)
             await self._write_for(evaluation, id, items, last=steps.finished)
 
     async def _await_news(self, evaluation: _Evaluation, steps: Steps) -> None:

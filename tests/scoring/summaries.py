@@ -23,9 +23,14 @@ TIMING = {
     "rows_per_second": 107_066.4,
     "bytes": 392_000_000_000,
     "bytes_per_second": 4.2e9,
-    "worker_seconds": {"reading": 71.2, "servers": 15.1, "writing": 0.0},
-    "shares": {"reading": 0.825, "servers": 0.175, "writing": 0.0},
-    "worker_bytes_per_second": {"reading": 5.5e9, "servers": 26e9, "writing": 0.0},
+    "worker_seconds": {"reading": 71.2, "network": 15.1, "computing": 0.0, "writing": 0.0},
+    "shares": {"reading": 0.825, "network": 0.175, "computing": 0.0, "writing": 0.0},
+    "worker_bytes_per_second": {
+        "reading": 5.5e9,
+        "network": 26e9,
+        "computing": 0.0,
+        "writing": 0.0,
+    },
     "bottleneck": "reading",
 }
 

@@ -92,7 +92,7 @@ def test_pages_are_whole_and_alone(written: dict[str, Path], name: str) -> None:
     timing = page.tables["table-timing"].replace("\N{NO-BREAK SPACE}", " ")
     assert "What held the run back: reading." in timing
     assert "1 min 33 s" in timing
-    assert "workers, waiting for servers 15.1 s (17.50 %), 24.21 GiB a second" in timing
+    assert "workers, to servers and back 15.1 s (17.50 %), 24.21 GiB a second" in timing
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,27 @@ def test_three_servers_give_the_same_bits(
     assert_same(everything(out), here)
 
 
+def test_what_servers_compute_is_told_apart_from_the_way_there(
+    servers: list[Server], tmp_path: Path
+) -> None:
+    x = np.random.default_rng(0).standard_normal((64, 100_000), np.float32)
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", np.arange(64))
+    for address in addresses(servers)[1:]:
+        given = {"report": False, "overwrite": True, "out": tmp_path / "run"}
+        engine = Threads(1, [address], timeout=60)
+        for _ in range(2):  # the first one compiles
+            timing = score("cross_entropy", *files(tmp_path), engine=engine, **given).timing
+        spent = timing["worker_seconds"]
+        assert list(spent) == ["reading", "network", "computing", "writing"]
+        assert all(0 < each < timing["seconds"] for each in spent.values())
+        assert sum(spent.values()) <= timing["seconds"]
+        assert timing["bottleneck"] == max(spent, key=spent.__getitem__)
+    engine = Threads(1)
+    timing = score("cross_entropy", *files(tmp_path), engine=engine, **given).timing
+    assert list(timing["worker_seconds"]) == ["reading", "computing", "writing"]
+
+
 def test_a_server_that_dies_is_done_without(
     data: Path, here: dict[str, bytes], servers: list[Server], tmp_path: Path
 ) -> None:

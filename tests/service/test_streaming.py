@@ -264,6 +264,22 @@ def iter_rows(x: Any) -> Iterator[Any]:
         yield x[start : start + 77]
 
 
+@pytest.mark.parametrize("rows", [4, ROWS])
+def test_how_long_it_was_computed_is_told(target: str, rows: int) -> None:
+    """Of what is computed as it comes by the last chunk; of small evaluations not at all."""
+    x, labels = drawn(rows)
+    with connect(target) as client:
+        for reduction in ("mean", "none"):
+            start = time.perf_counter()
+            response = client.evaluate(
+                "cross_entropy", {"input": x, "target": labels}, reduction=reduction,
+                gradients=["input"],
+            )  # fmt: skip
+            whole = time.perf_counter() - start
+            assert 0 <= response.seconds < whole
+            assert rows == 4 or response.seconds > 0
+
+
 def test_a_chunk_for_a_tensor_that_is_complete(stub: Stub) -> None:
     x = np.ones((2, 3), np.float32)
     message = request("l1_loss", target=x)

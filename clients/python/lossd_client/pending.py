@@ -85,9 +85,10 @@ class Pending:
                     tensors[name] = self.placed.result(name.removeprefix(wire.GRADIENT))
                 elif (found := self._received(name, tensor)) is not None:
                     tensors[name] = found
-            self._response = Response(tensors, item.warning)
-        elif item.name in self._incoming:
+            self._response = Response(tensors, item.warning, item.seconds)
+        elif self._response and item.name in self._incoming:
             self._missing -= self._incoming[item.name].add(item)
+            self._response.seconds += item.seconds
         else:
             raise ProtocolError(f"an unexpected chunk of {item.name!r} at byte {item.offset}")
         return self._response if self._missing == 0 else None

@@ -125,11 +125,12 @@ class Release:
 
 @dataclass(frozen=True)
 class Chunk:
-    """A piece of a chunked tensor."""
+    """A piece of a chunked tensor; the last one of a result may have `Response.seconds`."""
 
     name: str
     offset: int
     data: memoryview
+    seconds: float = 0.0
 
 
 Content = Array | Announcement | Shared
@@ -186,14 +187,22 @@ class Request:
 
 @dataclass
 class Response:
-    """The answer to one evaluation: "loss" and "grad.NAME" among its tensors."""
+    """The answer to one evaluation.
+
+    Attributes:
+        tensors: "loss" and "grad.NAME".
+        warning: what the caller should be told, empty if nothing.
+        seconds: how long it was computed where that is told, which it is not of small evaluations;
+            else 0.
+    """
 
     tensors: Mapping[str, Content]
     warning: str = ""
+    seconds: float = 0.0
 
     def with_tensors(self, tensors: Mapping[str, Content]) -> "Response":
         """The same of other tensors."""
-        return Response(tensors, self.warning)
+        return Response(tensors, self.warning, self.seconds)
 
 
 class Cancel:
@@ -273,6 +282,10 @@ def _tensor_head(name: str, number: int, shape: tuple[int, ...], chunked: bool) 
     return head + (_key(4, _VARINT) + b"\x01" if chunked else b"")
 
 
+def _seconds(field: int, value: float) -> bytes:
+    return _key(field, _FIXED64) + struct.pack("<d", value) if value else b""
+
+
 def _number(field: int, value: int) -> bytes:
     return _key(field, _VARINT) + _varint(value)
 
@@ -346,6 +359,7 @@ def _request_parts(request: Request, offset: int) -> list[bytes | memoryview]:
 
 def _response_parts(response: Response, offset: int) -> list[bytes | memoryview]:
     head = _text_field(1, response.warning) if response.warning else b""
+    head += _seconds(2, response.seconds)
     parts, _ = _tensors(response.tensors, offset + len(head))
     return [head, *parts]
 
@@ -387,7 +401,7 @@ def write_stream(id: int, message: StreamMessage) -> bytes:
     match message:
         case Request() if _any_elsewhere(message):
             parts = _enveloped(head, 13, lambda offset: _request_parts(message, offset))
-        case Response() if _any_elsewhere(message):
+        case Response() if message.seconds or _any_elsewhere(message):
             parts = _enveloped(head, 13, lambda offset: _response_parts(message, offset))
         case Request():
             parameters = b"".join(_parameter(n, v) for n, v in message.parameters.items())
@@ -395,8 +409,9 @@ def write_stream(id: int, message: StreamMessage) -> bytes:
             return _templates.fill(head, what, message, _request_parts)
         case Response():
             return _templates.fill(head, message.warning, message, _response_parts)
-        case Chunk(name, position, data):
+        case Chunk(name, position, data, took):
             begin = _text_field(1, name) + _key(2, _VARINT) + _varint(position)
+            begin += _seconds(3, took)
             parts = _enveloped(head, 14, lambda offset: _payload(begin, data, offset))
         case Cancel():
             parts = _enveloped(head, 15, lambda offset: [])
@@ -789,8 +804,8 @@ class _Forms:
         arrays = {n: t for n, t in found.tensors.items() if isinstance(t, np.ndarray) and t.size}
         if len(arrays) < len(found.tensors) or len(message) > 1 << 16:
             return  # empty or announced tensors, or enough else to do: nothing to gain
-        if isinstance(found, Request) and found.handles:
-            return  # rows differ from call to call
+        if found.handles if isinstance(found, Request) else found.seconds:
+            return  # rows and times differ from call to call
         base = _address(np.frombuffer(message, np.uint8)) + start
         tensors = tuple((n, t.dtype, _address(t) - base, t.shape) for n, t in arrays.items())
         edges = [0]
@@ -876,6 +891,9 @@ def read_response(data: memoryview, start: int = 0, end: int | None = None) -> R
             _expect(kind, _BYTES, number)
         if number == 1:
             response.warning = _text(data, a, b)
+        elif number == 2:
+            _expect(kind, _FIXED64, 2)
+            response.seconds = struct.unpack_from("<d", data, a)[0]
         elif number == 15:
             name, tensor = _read_tensor(data, a, b)
             if isinstance(tensor, Handle):
@@ -895,7 +913,7 @@ def _read_leased(data: memoryview, start: int, end: int) -> Leased:
 
 
 def _read_chunk(data: memoryview, start: int, end: int) -> Chunk:
-    name, offset, content = "", 0, data[:0]
+    name, offset, content, seconds = "", 0, data[:0], 0.0
     for number, kind, a, b in _fields(data, start, end):
         match number:
             case 1:
@@ -904,10 +922,13 @@ def _read_chunk(data: memoryview, start: int, end: int) -> Chunk:
             case 2:
                 _expect(kind, _VARINT, 2)
                 offset = a
+            case 3:
+                _expect(kind, _FIXED64, 3)
+                seconds = struct.unpack_from("<d", data, a)[0]
             case 15:
                 _expect(kind, _BYTES, 15)
                 content = data[a:b]
-    return Chunk(name, offset, content)
+    return Chunk(name, offset, content, seconds)
 
 
 def _read_envelope(data: memoryview) -> tuple[int, int, int, int]:

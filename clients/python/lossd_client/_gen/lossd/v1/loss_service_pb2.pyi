@@ -42,12 +42,14 @@ class GradientPlace(_message.Message):
     def __init__(self, name: _Optional[str] = ..., place: _Optional[_Union[_tensor_pb2.MemoryPlace, _Mapping]] = ...) -> None: ...
 
 class EvaluateResponse(_message.Message):
-    __slots__ = ("warning", "tensors")
+    __slots__ = ("warning", "compute_seconds", "tensors")
     WARNING_FIELD_NUMBER: _ClassVar[int]
+    COMPUTE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     TENSORS_FIELD_NUMBER: _ClassVar[int]
     warning: str
+    compute_seconds: float
     tensors: _containers.RepeatedCompositeFieldContainer[_tensor_pb2.Tensor]
-    def __init__(self, warning: _Optional[str] = ..., tensors: _Optional[_Iterable[_Union[_tensor_pb2.Tensor, _Mapping]]] = ...) -> None: ...
+    def __init__(self, warning: _Optional[str] = ..., compute_seconds: _Optional[float] = ..., tensors: _Optional[_Iterable[_Union[_tensor_pb2.Tensor, _Mapping]]] = ...) -> None: ...
 
 class EvaluateStreamRequest(_message.Message):
     __slots__ = ("id", "unregister", "register", "together", "release", "lease", "evaluate", "chunk", "cancel")

@@ -80,16 +80,18 @@ class MemoryPlace(_message.Message):
     def __init__(self, segment: _Optional[int] = ..., offset: _Optional[int] = ...) -> None: ...
 
 class TensorChunk(_message.Message):
-    __slots__ = ("name", "offset", "padding", "data")
+    __slots__ = ("name", "offset", "compute_seconds", "padding", "data")
     NAME_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
+    COMPUTE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     PADDING_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     name: str
     offset: int
+    compute_seconds: float
     padding: bytes
     data: bytes
-    def __init__(self, name: _Optional[str] = ..., offset: _Optional[int] = ..., padding: _Optional[bytes] = ..., data: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., offset: _Optional[int] = ..., compute_seconds: _Optional[float] = ..., padding: _Optional[bytes] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class ParameterValue(_message.Message):
     __slots__ = ("number", "integer", "boolean", "text")
