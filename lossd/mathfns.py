@@ -344,9 +344,10 @@ LOWER: Final = 2.0**-64
 
 
 def lifted_decay(x: Any) -> Any:
-    """2^64·e^-|x|, a normal number for every x, for two thirds of the price of exp.
+    """2^64·e^-|x|, for two thirds of the price of exp.
 
-    Of -inf and inf it is so small that it is 0 in float32 once it is brought down.
+    In float32 it is a normal number; beyond |x| = 104 that of 104, which is 0 once it is brought
+    down. In float64 it is exp, lifted.
     """
     return np.exp(64 * np.log(2) - np.abs(x))
 

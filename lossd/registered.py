@@ -153,7 +153,7 @@ class Registry:
         if kept is None or (kept.owner is not None and kept.owner is not owner):
             raise HandleError(
                 f"{name}: no tensor is registered here under that handle: it expired, was "
-                "unregistered, is another stream's, or the server started anew",
+                "unregistered, is another stream's or another worker's, or the server started anew",
                 field=name,
             )
         return kept

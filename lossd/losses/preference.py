@@ -31,6 +31,7 @@ def hinge(z: Any) -> Any:
 @inlined
 def exo(z: Any, log_chosen: Any, log_rejected: Any) -> Any:
     """KL divergence of a smoothed label, of these logarithms, from a sigmoid, and its slope."""
+    z = min(max(z, -1e4), 1e4)  # beyond, one of the two is 0
     q, p = sigmoid(z), sigmoid(-z)
     loss = -q * (softplus(-z) + log_chosen) - p * (softplus(z) + log_rejected)
     return loss, q * p * (z - log_chosen + log_rejected)
@@ -78,7 +79,9 @@ def score(u: Any, a: Any, cap: Any) -> Any:
 @inlined
 def of_scores(loss: Any, slope: Any, in_chosen: Any, in_rejected: Any) -> Any:
     """A loss of the difference of two scores, with all four slopes."""
-    chosen, rejected = slope * in_chosen, slope * in_rejected
+    # where a margin is more than met, a score that has overflowed changes nothing
+    chosen = 0 if slope == 0 else slope * in_chosen
+    rejected = 0 if slope == 0 else slope * in_rejected
     return loss, chosen, -rejected, -chosen, rejected
 
 
@@ -331,10 +334,10 @@ class DPOLoss(_ReferredPairs):
 
     `f_divergence_type` compares scores of the two answers in place of their log-ratios u:
     'forward_kl' 1 - exp(-u), 'js_divergence' log(2 sigmoid(u)), 'alpha_divergence'
-    (exp((a - 1) u) - 1) / (a - 1) with the coefficient a and an exponent of at most 80; within 1e-6
-    of a = 1 it is u itself. As in TRL, 'sigmoid', 'robust', 'hinge', 'exo_pair' and 'discopop' have
-    it; 'ipo' and 'sigmoid_norm', for which TRL divides the scores of sums by the tokens, do not:
-    means do not tell the sums.
+    (exp((a - 1) u) - 1) / (a - 1) with the coefficient a and an exponent of at most 80 (of float16
+    too, where TRL takes 11); within 1e-6 of a = 1 it is u itself. As in TRL, 'sigmoid', 'robust',
+    'hinge', 'exo_pair' and 'discopop' have it; 'ipo' and 'sigmoid_norm', for which TRL divides the
+    scores of sums by the tokens, do not: means do not tell the sums.
 
     The reference has gradients, too: those of the policy with the other sign. Without a reference
     (the former `reference_free`) give 0 for both of its tensors; CPOLoss takes none.
@@ -420,6 +423,12 @@ class DPOLoss(_ReferredPairs):
         return self.f_divergence_type != "reverse_kl"
 
     def _check_divergence(self) -> None:
+        if not math.isfinite(self.f_alpha_divergence_coef):
+            raise ParameterError(
+                f"{self.name}: f_alpha_divergence_coef = {self.f_alpha_divergence_coef} must be "
+                "finite",
+                field="f_alpha_divergence_coef",
+            )
         means = self.loss_type in ("ipo", "sigmoid_norm")
         if not means and (self.loss_type == "sigmoid" or _KINDS.get(self.loss_type) in _SCORED):
             return

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import importlib.util
+import os
 import signal
 import socket
 import time
@@ -34,6 +35,9 @@ from lossd.server.workers import Workers
 
 EXPIRY: Final = 1.0
 """Seconds between two looks at what is to be dropped."""
+
+SOCKET_PATH: Final = 107
+"""Bytes of a unix socket's path at most: with its end they fill sockaddr_un."""
 
 _STATUS: Final = health_pb2.HealthCheckResponse
 
@@ -77,6 +81,7 @@ class Server:
             Budget(self.settings.max_shared_bytes, "--max-shared-bytes"),
             self.settings.share_memory,
             self._registry,
+            self.settings.stall_seconds,
         )
         self._expiring = asyncio.create_task(self._expire())
         self._grpc.add_generic_rpc_handlers((self._service.handler(),))
@@ -137,7 +142,7 @@ class Server:
     def _listen(self, address: str) -> str:
         if address.startswith("unix:"):
             path = Path(address.removeprefix("unix:")).absolute()
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _check_socket(address, path)
             if _answers(path):  # gRPC would take the socket away from whoever listens on it
                 raise OSError(f"cannot listen on {address}: another server does")
         try:
@@ -170,6 +175,24 @@ def _tell_of_end(scoring: asyncio.Task[None]) -> None:
     """Log why no scoring job is computed any more, unless the server ends."""
     if not scoring.cancelled() and (error := scoring.exception()) is not None:
         log.error("no scoring job is computed any more", exc_info=error)
+
+
+def _check_socket(address: str, path: Path) -> None:
+    """Make the folder of a unix socket.
+
+    Raises:
+        OSError: that cannot be done, or the path is too long.
+    """
+    if len(os.fsencode(path)) > SOCKET_PATH:
+        raise OSError(
+            f"cannot listen on {address}: a socket's path has at most {SOCKET_PATH} bytes"
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(
+            f"cannot listen on {address}: {error.strerror}: {error.filename}; take another path"
+        ) from error
 
 
 def _answers(path: Path) -> bool:

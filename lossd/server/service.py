@@ -34,9 +34,10 @@ class LossService:
         shared: Budget,
         share_with: Literal["unix", "any", "none"],
         registered: Registry,
+        stall: float,
     ) -> None:
         self._computer, self._budget, self._registered = computer, budget, registered
-        self._shared, self._share_with = shared, share_with
+        self._shared, self._share_with, self._stall = shared, share_with, stall
         self._streams: set[Stream] = set()
 
     def drain(self) -> None:
@@ -91,7 +92,9 @@ class LossService:
             self._share_with == "unix" and context.peer().startswith("unix")
         )
         segments = Segments(self._shared) if offered else None
-        stream = Stream(self._computer, self._budget, context, segments, self._registered)
+        stream = Stream(
+            self._computer, self._budget, context, segments, self._registered, self._stall
+        )
         self._streams.add(stream)
         try:
             await stream.serve(messages)

@@ -53,7 +53,7 @@ class Settings(BaseSettings):
     workers: int = Field(default=1, ge=1, le=256)
     """Processes that serve; threads, concurrency and memory are divided among them. Connections to
     a host:port are spread over them. The first listens on unix:/path, others on unix:/path.1 and
-    so on. One that ends by itself is replaced."""
+    so on. One that ends by itself is replaced. A registered tensor is kept by one of them."""
 
     threads: int = Field(default=runtime.get_threads(), ge=1, le=runtime.MAX_THREADS)
     """Threads that a large kernel runs on. Results do not depend on it."""
@@ -80,6 +80,9 @@ class Settings(BaseSettings):
 
     registered_seconds: float = Field(default=3600.0, gt=0)
     """How long a registered tensor is kept after its last use, at most."""
+
+    stall_seconds: float = Field(default=300.0, gt=0)
+    """How long an evaluation waits for the next chunk of its tensors before it is given up."""
 
     scoring_dir: Path | None = None
     """Folder of scoring jobs and their results; without it and --scoring-roots there are none."""

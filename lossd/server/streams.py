@@ -13,7 +13,7 @@ import grpc
 import numpy as np
 import numpy.typing as npt
 from lossd_client import wire
-from lossd_client.errors import LossdError, ProtocolError, ResourceError
+from lossd_client.errors import DeadlineError, LossdError, ProtocolError, ResourceError
 from lossd_client.wire import (
     Announcement,
     Cancel,
@@ -60,6 +60,7 @@ class _Evaluation:
     arriving: those of them that are computed as they come; `waiting`: chunks not seen there yet,
         `unseen`: their bytes.
     computing: whether a thread may use its tensors: what it holds is counted as long.
+    heard: when its last chunk came; `timer`: looks whether another did.
     """
 
     request: Request | Register
@@ -78,6 +79,8 @@ class _Evaluation:
     task: asyncio.Task[None] | None = None
     computing: bool = False
     ended: bool = False
+    heard: float = 0.0
+    timer: asyncio.TimerHandle | None = None
 
     def missing(self) -> str | None:
         """The first tensor whose bytes are not all there."""
@@ -145,9 +148,10 @@ class Stream:
         context: grpc.aio.ServicerContext[bytes, bytes],
         segments: Segments | None,
         registered: Registry,
+        stall: float,
     ) -> None:
         self._computer, self._budget, self._context = computer, budget, context
-        self._segments, self._registered = segments, registered
+        self._segments, self._registered, self._stall = segments, registered, stall
         self._evaluations: dict[int, _Evaluation] = {}
         self._failed: deque[int] = deque(maxlen=REMEMBERED)
         self._room = asyncio.Event()  # set when an evaluation got on
@@ -156,6 +160,7 @@ class Stream:
         self._tasks = asyncio.TaskGroup()
         self._running = 0  # tasks of evaluations, also of those that have ended
         self._draining = self._idle = False
+        self._paused, self._resumed = False, 0.0  # reading, and when it last was not
 
     async def serve(self, messages: AsyncIterator[bytes]) -> None:
         """Read messages and write answers; memory is given back however the stream ends."""
@@ -166,9 +171,7 @@ class Stream:
                     for answer in self._answers(message):
                         await self._write(answer)
                     self._end_if_idle()
-                    while any(e.behind for e in self._evaluations.values()):
-                        self._room.clear()
-                        await self._room.wait()
+                    await self._wait_for_room()
                 for id, evaluation in list(self._evaluations.items()):
                     if (name := evaluation.missing()) is not None:
                         await self._write(self._failure(id, _unfinished(evaluation, name)))
@@ -183,6 +186,15 @@ class Stream:
             self._registered.remove_all(self)
             if self._segments is not None:
                 self._segments.close()
+
+    async def _wait_for_room(self) -> None:
+        """Read no further while enough waits to be computed."""
+        while any(e.behind for e in self._evaluations.values()):
+            self._paused = True
+            self._room.clear()
+            await self._room.wait()
+        if self._paused:
+            self._paused, self._resumed = False, asyncio.get_running_loop().time()
 
     def drain(self) -> None:
         """End as soon as no evaluation is under way."""
@@ -281,6 +293,7 @@ class Stream:
                 evaluation.arriving[name] = Arriving(tensor.dtype, tensor.nbytes)
             else:
                 evaluation.tensors[name] = pool.empty(tensor.shape, tensor.dtype)
+        self._expect(id, evaluation)
         self._start(id, evaluation)
         return None
 
@@ -300,8 +313,27 @@ class Stream:
         )
         self._evaluations[id] = evaluation
         evaluation.received = {name: 0}
+        self._expect(id, evaluation)
         self._start(id, evaluation)
         return None
+
+    def _expect(self, id: int, evaluation: _Evaluation) -> None:
+        """Give an evaluation up if nothing more of its tensors comes for long."""
+        name = evaluation.missing()
+        if evaluation.ended or name is None:
+            return
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        evaluation.heard = evaluation.heard or now
+        since = now if self._paused else max(evaluation.heard, self._resumed)
+        left = since + self._stall - now
+        if left > 0:
+            evaluation.timer = loop.call_later(left, self._expect, id, evaluation)
+            return
+        error = DeadlineError(
+            f"nothing of {name!r} has come for {self._stall:g} s (--stall-seconds)", field=name
+        )
+        self._tasks.create_task(self._write(self._failure(id, error)))
 
     def _keep(self, request: Register, tensor: npt.NDArray[Any]) -> Registered:
         owner = self if request.stream_only else None
@@ -359,6 +391,7 @@ class Stream:
         else:
             evaluation.tensors[name].reshape(-1).view(np.uint8)[start:end] = data
         evaluation.received[name] = end
+        evaluation.heard = asyncio.get_running_loop().time()
         self._start(id, evaluation)
 
     def _reserve_extra(self, evaluation: _Evaluation) -> None:
@@ -522,6 +555,8 @@ class Stream:
         if evaluation is None:
             return
         evaluation.ended = True
+        if evaluation.timer is not None:
+            evaluation.timer.cancel()
         if evaluation.computing:
             assert evaluation.task is not None
             evaluation.task.cancel()  # it gives back once no thread uses anything of it

@@ -101,6 +101,14 @@ PAIRS = [
     Corner("exponents above 80 are 80", "dpo_loss", four(0, 100), np.exp(80.0), {CHOSEN: [-1],
            REJECTED: [0]}, {**BETA, "f_divergence_type": "alpha_divergence",
            "f_alpha_divergence_coef": 2.0, "loss_type": "hinge"}, units=64),  # e^80 in float32
+    *(
+        Corner(f"{kind} of a score that overflows where it does not count; PyTorch has 0 · ∞",
+               "dpo_loss", four(0, -1000), expected, {CHOSEN: [0], REJECTED: [0]},
+               {**BETA, "f_divergence_type": "forward_kl", "loss_type": kind,
+                "label_smoothing": 0.1 if kind == "exo_pair" else 0.0}, torch=False)
+        for kind, expected in (("sigmoid", 0), ("robust", 0), ("hinge", 0), ("discopop", 0),
+                               ("exo_pair", -np.log(0.9)))
+    ),
     Corner("a chosen answer that cannot come any more", "dpo_loss", four(-1000, 0), INF,
            {CHOSEN: [-INF]}, {**BETA, "f_divergence_type": "forward_kl"}),
     Corner("nan, of which PyTorch's clamp makes a gradient of 0", "dpo_loss", four(NAN, 0), NAN,
@@ -168,6 +176,11 @@ def test_kto_takes_booleans() -> None:
             "dpo_loss",
             {"f_divergence_type": "alpha_divergence", "loss_type": "nca_pair"},
             "must be 'reverse_kl' for loss_type = 'nca_pair', which does not compare",
+        ),
+        (
+            "dpo_loss",
+            {"f_alpha_divergence_coef": NAN, "f_divergence_type": "alpha_divergence"},
+            "f_alpha_divergence_coef = nan must be finite",
         ),
         ("dpo_loss", {"f_divergence_type": "kl"}, "f_divergence_type = 'kl' .* must be one of"),
         ("cpo_loss", {"loss_type": "simpo"}, "must be one of 'sigmoid', 'hinge', 'ipo'"),

@@ -314,6 +314,38 @@ def test_a_hundred_thousand_tiny_chunks(start_server: StartServer, first: bool) 
     unharmed(server, address)
 
 
+def test_what_does_not_come_is_not_waited_for(start_server: StartServer) -> None:
+    """An evaluation whose chunks stop coming gives its memory back, and the rest goes on."""
+    server = start_server(*FLAGS, "--stall-seconds", "2")
+    address = server.addresses()[0]
+    with Stub(address) as stub, stub.stream() as stream:
+        large = request("dice_loss", target=np.zeros((1, 1, 1 << 20), np.float32))
+        large.tensors.append(
+            described("input", np.zeros((1, 1, 1 << 20), np.float32), chunked=True)
+        )
+        stream.say(small(2))  # compiles
+        assert stream.hear_result(2)["loss"] == 0
+        assert memory_is_free(stub)
+        stream.say(begin(1, large), chunk(1, "input", 0, bytes(1000)), small(2))
+        assert stream.hear_result(2)["loss"] == 0
+        assert not memory_is_free(stub)
+        registering = registration(3, described("a", np.zeros(1000), chunked=True))
+        stream.say(registering)
+        for _ in range(60):  # slow, and yet in time
+            stream.say(chunk(3, "a", 0, b""))
+            time.sleep(0.05)
+        failure = stream.hear_error(1)
+        assert failure.message == "nothing of 'input' has come for 2 s (--stall-seconds)"
+        assert reason_of(failure) == "DEADLINE_EXCEEDED"
+        stream.say(chunk(3, "a", 0, bytes(8000)))
+        assert stream.hear().WhichOneof("message") == "registered"
+        eventually(lambda: memory_is_free(stub))
+        stream.say(small(1))
+        assert stream.hear_result(1)["loss"] == 0
+        assert stream.end() == []
+    unharmed(server, address)
+
+
 # --- clients that change their mind ------------------------------------------------------------
 
 ROWS, CLASSES, WIDTH = 6000, 16384, 256

@@ -250,6 +250,22 @@ def test_path_that_is_no_socket(tmp_path: Path) -> None:
     assert path.read_text() == "keep me"
 
 
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [("notes.txt/lossd.sock", "take another path"), ("a" * 120, "has at most 107 bytes")],
+)
+def test_path_that_cannot_be(tmp_path: Path, path: str, why: str) -> None:
+    (tmp_path / "notes.txt").write_text("keep me")
+    server = Server("--listen", f"unix:{tmp_path}/{path}", "--warm", "none")
+    try:
+        assert server.wait() != 0
+        assert f"cannot listen on unix:{tmp_path}/{path}: " in server.text
+        assert why in server.text
+        assert "Traceback" not in server.text
+    finally:
+        server.kill()
+
+
 def test_port_in_use(server: Server) -> None:
     address = server.addresses()[0]
     second = Server("--listen", address, "--warm", "none")

@@ -15,12 +15,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lossd_client import Client, connect, errors, nn
+from lossd_client import Client, connect, errors, nn, shared, wire
 from lossd_client._gen.lossd.v1 import loss_service_pb2, tensor_pb2
 from lossd_client.shared import Block, loan_of, mapped
 from lossd_client.wire import Leased
 
 from lossd.engine import evaluate
+from lossd.server.limits import Budget
+from lossd.server.shared import Segments
 
 from .conftest import StartServer
 from .servers import PATIENCE, Server
@@ -130,10 +132,10 @@ def test_the_server_decides(
     listen = ("127.0.0.1:0", f"unix:{tmp_path}/lossd.sock")
     server = start_server(*flags, listen=listen)
     tcp = server.addresses()[0]
-    for address, shared in ((tcp, over_tcp), (listen[1], over_unix)):
+    for address, wanted in ((tcp, over_tcp), (listen[1], over_unix)):
         with connect(address, timeout=PATIENCE) as client:
             found = [is_shared(call(client)) for _ in range(3)]
-        assert found[-1] == shared
+        assert found[-1] == wanted
 
 
 def test_more_than_the_server_leases(start_server: StartServer, tmp_path: Path) -> None:
@@ -144,6 +146,51 @@ def test_more_than_the_server_leases(start_server: StartServer, tmp_path: Path) 
         kept = [call(client) for _ in range(12)]
     assert not is_shared(kept[-1])
     assert sum(map(is_shared, kept)) >= 1
+
+
+def test_what_is_too_large_once_does_not_end_sharing(
+    start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocks that are there are used on, and more is asked for again later."""
+    address = f"unix:{tmp_path}/lossd.sock"
+    start_server("--max-shared-bytes", str(64 * MIB), listen=(address,))
+    large = RNG.standard_normal(30 * MIB, np.float32)
+    with connect(address, timeout=PATIENCE) as client:
+
+        def of(x: Any) -> Any:
+            tensors = {"input": x, "target": x}
+            return client.evaluate("l1_loss", tensors, gradients=["input"]).tensors["grad.input"]
+
+        def comes_to_be_shared(x: Any) -> bool:
+            return any(is_shared(of(x)) for _ in range(5))
+
+        assert comes_to_be_shared(large[: 1 * MIB])
+        assert not comes_to_be_shared(large)
+        assert is_shared(of(large[: 1 * MIB]))
+        assert comes_to_be_shared(large[: 2 * MIB])  # less than what was refused
+        monkeypatch.setattr(shared, "AGAIN", 0.0)
+        assert not comes_to_be_shared(large)
+        assert comes_to_be_shared(large[: 3 * MIB // 2])
+
+
+def test_who_cannot_map_it_takes_none_from_others(
+    start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a client in a container of its own, with a socket from outside."""
+    address = f"unix:{tmp_path}/lossd.sock"
+    server = start_server("--max-shared-bytes", str(16 * MIB), listen=(address,))
+
+    def elsewhere(leased: Leased) -> Block:
+        raise FileNotFoundError(leased.path)
+
+    with connect(address, timeout=PATIENCE) as apart, connect(address, timeout=PATIENCE) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(shared, "mapped", elsewhere)
+            for _ in range(4):
+                assert not is_shared(call(apart))
+            await_no_segments(server)
+        assert any(is_shared(call(client)) for _ in range(5))
+        assert not is_shared(call(apart))
 
 
 def test_from_several_threads(unix: tuple[Server, str]) -> None:
@@ -304,6 +351,17 @@ def test_a_client_cannot_shrink_it(conversation: Conversation) -> None:
         with pytest.raises(PermissionError):
             os.ftruncate(file, size)
     os.close(file)
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint8, np.bool_, np.float32])
+def test_whole_numbers_are_not_left_where_a_client_can_change_them(kind: Any) -> None:
+    """They are checked before they say where a kernel reads."""
+    segments = Segments(Budget(MIB, "--max-shared-bytes"))
+    leased = segments.lease(4096)
+    whole = wire.Shared(np.dtype(kind), (10,), wire.Place(leased.segment, 0))
+    memory = segments.room("target", whole.place, whole.dtype, whole.shape)
+    assert np.shares_memory(segments.tensor("target", whole), memory) == (kind is np.float32)
+    segments.close()
 
 
 def test_labels_that_change_while_they_are_used(unix: tuple[Server, str]) -> None:

@@ -217,6 +217,9 @@ class Client(_Base):
         even more their gradients, tell of the targets: a handle hides them from an honest party,
         not from one that is after them.
 
+        Of a server with several workers (`lossd serve --workers`) the one that keeps it is the one
+        that this client is connected to: clients that are connected to others do not find it there.
+
         Args:
             tensor: any array-like, such as the targets of a data set; rows of it can be named.
             seconds: how long it is kept after its last use; None: as long as the server keeps any
@@ -230,7 +233,10 @@ class Client(_Base):
         return Handle(kept.token)
 
     def unregister(self, handle: Handle) -> None:
-        """Have the server keep a tensor no longer: calls that name it fail with HandleError."""
+        """Have the server keep a tensor no longer: calls that name it fail with HandleError.
+
+        Nothing is waited for: of a tensor that is not kept any more nothing is told.
+        """
         self._transport.unregister(handle.token)
 
     def empty(self, shape: int | tuple[int, ...], dtype: npt.DTypeLike = np.float32) -> Array:

@@ -1185,10 +1185,10 @@ class DPOLoss(Loss):
 
     `f_divergence_type` compares scores of the two answers in place of their log-ratios u:
     'forward_kl' 1 - exp(-u), 'js_divergence' log(2 sigmoid(u)), 'alpha_divergence'
-    (exp((a - 1) u) - 1) / (a - 1) with the coefficient a and an exponent of at most 80; within 1e-6
-    of a = 1 it is u itself. As in TRL, 'sigmoid', 'robust', 'hinge', 'exo_pair' and 'discopop' have
-    it; 'ipo' and 'sigmoid_norm', for which TRL divides the scores of sums by the tokens, do not:
-    means do not tell the sums.
+    (exp((a - 1) u) - 1) / (a - 1) with the coefficient a and an exponent of at most 80 (of float16
+    too, where TRL takes 11); within 1e-6 of a = 1 it is u itself. As in TRL, 'sigmoid', 'robust',
+    'hinge', 'exo_pair' and 'discopop' have it; 'ipo' and 'sigmoid_norm', for which TRL divides the
+    scores of sums by the tokens, do not: means do not tell the sums.
 
     The reference has gradients, too: those of the policy with the other sign. Without a reference
     (the former `reference_free`) give 0 for both of its tensors; CPOLoss takes none.

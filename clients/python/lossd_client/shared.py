@@ -6,7 +6,8 @@ import os
 import re
 import stat
 import threading
-from collections import Counter, defaultdict
+import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ Array = npt.NDArray[Any]
 
 FROM: Final = LARGE
 """Bytes from which a tensor goes through shared memory."""
+
+AGAIN: Final = 1.0
+"""Seconds after which memory that was refused is asked for again."""
 
 _PATH: Final = re.compile(r"/proc/\d+/fd/\d+")
 
@@ -97,6 +101,9 @@ class SharedPool:
         ask: sends a request for so many bytes, whose answer goes to `attach` or `refused`.
         release: tells the server that a block is let go of.
         limit: bytes that are leased at most.
+
+    Attributes:
+        off: whether there is none, ever: the stream is gone, or what it leases cannot be mapped.
     """
 
     def __init__(
@@ -107,9 +114,10 @@ class SharedPool:
     ) -> None:
         self._ask, self._release, self._limit = ask, release, limit
         self._free: defaultdict[int, list[Block]] = defaultdict(list)
-        self._asked: Counter[int] = Counter()
         self._leased = 0
         self._lock = threading.RLock()  # a finaliser may run while it is held
+        self._refused: tuple[float, float] = (math.inf, 0.0)  # from which size on, until when
+        self._closed = False
         self.off = False
 
     def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array | None:
@@ -127,9 +135,10 @@ class SharedPool:
             stock = self._free[size]
             if stock:
                 return stock.pop()
-            if self.off or self._leased + size > self._limit:
+            least, until = self._refused
+            refused = size >= least and time.monotonic() < until
+            if self.off or refused or self._leased + size > self._limit:
                 return None
-            self._asked[size] += 1
             self._leased += size
         self._ask(size)
         return None
@@ -139,33 +148,36 @@ class SharedPool:
         try:
             block = mapped(leased)
         except (OSError, ValueError):
-            self.refused(size)
+            with self._lock:
+                self._leased -= size
+                self.off = True
+            self._release(leased.segment)  # others may have use for it
             return
         with self._lock:
-            self._asked[size] -= 1
             self._free[size].append(block)
 
     def refused(self, size: int) -> None:
-        """There is no more: go without."""
+        """There is no room for so many bytes now: go without for a while."""
         with self._lock:
-            self._asked[size] -= 1
             self._leased -= size
-            self.off = True
+            now = time.monotonic()
+            least = self._refused[0] if now < self._refused[1] else math.inf
+            self._refused = min(size, least), now + AGAIN
 
     def close(self) -> None:
         """Forget everything: the stream is gone."""
         with self._lock:
-            self.off = True
+            self.off = self._closed = True
             self._free.clear()
 
     def give_back(self, block: Block, keep: bool) -> None:
         """Take a block back, or let go of it."""
         with self._lock:
-            if keep and not self.off:
+            if keep and not self._closed:
                 self._free[block.memory.size].append(block)
                 return
             self._leased -= block.memory.size
-            closed = self.off
+            closed = self._closed
         if not closed:
             self._release(block.segment)
 

@@ -1,6 +1,7 @@
 """The seam between the client and whatever computes: a request goes in, a response comes out."""
 
 import asyncio
+import contextlib
 import functools
 import itertools
 import math
@@ -13,7 +14,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from lossd_client import wire
-from lossd_client.errors import CancelledError, DeadlineError, UnavailableError
+from lossd_client.errors import CancelledError, DeadlineError, HandleError, UnavailableError
 from lossd_client.pending import pool
 from lossd_client.pieces import Pieces, Sink
 from lossd_client.stream import Stream
@@ -116,8 +117,8 @@ class InProcess:
             return Registered(*self._registry.add(np.array(array), tensor.seconds))
 
     def unregister(self, token: str) -> None:
-        """Keep it no longer."""
-        with self._lock:
+        """Keep it no longer; as at a server, it is no error if it is not kept."""
+        with self._lock, contextlib.suppress(HandleError):
             self._registry.remove(token)
 
     def begin(self, request: Request, timeout: float | None) -> Ongoing:
