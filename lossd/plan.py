@@ -14,7 +14,7 @@ from lossd_client.buffers import Pool
 from lossd_client.dtypes import is_float, is_half, named, narrowed, widened
 from lossd_client.errors import DomainError, DTypeError, LabelError, ParameterError, ShapeError
 
-from lossd.kernels import columns, halves, labels, products, rowwise, runtime, slots
+from lossd.kernels import columns, halves, labels, products, rowwise, runtime, slots, stopping
 from lossd.kernels.variant import Variant
 from lossd.spec import (
     FLOATS,
@@ -682,6 +682,7 @@ class SamplesPlan(KernelPlan):
         if factors is not None:
             each = each * factors.reshape(-1)
         args[slots.SIZES], args[slots.FACTORS] = _address(sizes), _address(each)
+        args[slots.STOP] = stopping.current().address
         alive += [*operands, sizes, each]
         return []
 

@@ -555,10 +555,13 @@ class Samples(Loss):
     float64 and writes each gradient that is `wanted`, times `slope`; it is compiled.
     `several`: a sample has `layout.inner` losses. Then `sample(n, *operands, *gradients, *wanted,
     slopes, losses, params)` writes them, and the gradients of their sum weighed with `slopes`.
+    `long`: a sample may take long. Then the last argument is the address of a word that says that
+    nobody waits any more (compiled/signs.py): it looks now and then, and may end with anything.
     """
 
     operands: ClassVar[tuple[tuple[str, Operand], ...]]
     several: ClassVar[bool] = False
+    long: ClassVar[bool] = False
     sample: ClassVar[Pieces]
 
     def prepare(self, arrays: Mapping[str, Any], layout: Layout, reduction: str) -> Prepared:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numba.extending import register_jitable
 
+from lossd.compiled.signs import is_set
 from lossd.mathfns import NEVER, NOTHING, exp, normalised, power_of_two, wide_exp
 
 
@@ -70,6 +71,7 @@ def backward(
     top: Any,
     g: Any,  # compute[T, N, C], out: the first `time` steps of sample n
     slope: Any,
+    stop: Any,  # address of what ends it
 ) -> None:
     """Write the gradient: each step's probabilities less those of the paths, times `slope`."""
     states = 2 * y.size + 1
@@ -85,6 +87,8 @@ def backward(
     c[max(states - 2, 0) :] = 0.5
     d[max(states - 2, 0) :] = 1
     for t in range(time - 1, -1, -1):
+        if is_set(stop):
+            return
         if t < time - 1:
             sum_of_three(r[2:], u[2:], r[1:], u[1:], r, u, leap, c, d)
         step_probabilities(x[t, n], y, blank, p, q, m, k_m)

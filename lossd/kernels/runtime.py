@@ -15,8 +15,9 @@ import numba as nb
 from lossd_client.errors import ParameterError
 from numba import prange, types
 
+from lossd.compiled.signs import is_set
 from lossd.kernels import cache, columns, elementwise, rowwise, samples, stopping
-from lossd.kernels.slots import call_block, pointer
+from lossd.kernels.slots import call_block
 from lossd.kernels.variant import Variant
 from lossd.spec import Elementwise, Loss, Samples
 
@@ -39,7 +40,7 @@ nb.config.THREADING_LAYER_PRIORITY = ["tbb", "omp", "workqueue"]
 @nb.njit
 def _call_unless_stopped(kernel: int, args: int, index: int, stop: int) -> None:
     # a function of its own: Numba reads what does not depend on the index before a prange's loop
-    if not pointer(stop, types.int64)[0]:
+    if not is_set(stop):
         call_block(kernel, args, index)
 
 

@@ -41,6 +41,7 @@ def build(loss: type[Samples], variant: Variant) -> Callable[..., None]:
     arguments = listed("x{}", range(len(variant.operands))) + gradients
     arguments += listed("{}", (name in variant.gradients for name in differentiable))
     upstream = " * us[{}]" * variant.upstream
+    last_ones = "given, a[slots.STOP]" if loss.long else "given"
     if loss.several:
         body = f"""
     count = a[slots.INNER]
@@ -48,7 +49,7 @@ def build(loss: type[Samples], variant: Variant) -> Callable[..., None]:
     for start in range(first, last, count):
         for k in range(count):
             slopes[k] = scale * factors[start + k]{upstream.format("start + k")}
-        sample(start // count, {arguments}slopes, values, given)
+        sample(start // count, {arguments}slopes, values, {last_ones})
         for k in range(count):
             value = values[k] * factors[start + k]
             total += value
@@ -58,7 +59,7 @@ def build(loss: type[Samples], variant: Variant) -> Callable[..., None]:
         body = f"""
     for row in range(first, last):
         slope = kind(scale * factors[row]{upstream.format("row")})
-        value = sample(row, {arguments}slope, given) * factors[row]
+        value = sample(row, {arguments}slope, {last_ones}) * factors[row]
         total += value
 {lines(8, "out[row] = value") * variant.each}
 """

@@ -27,7 +27,8 @@ OPERANDS: Final = 12  # compute[rows·width] each
 GRADIENTS: Final = 18  # compute[rows·width] each
 SIZES: Final = 24  # int64[…], lengths of the operands' dimensions, one after another
 FACTORS: Final = 25  # float64[rows], what each loss and its gradient are multiplied by
-COUNT: Final = 26
+STOP: Final = 26  # int64[1], not 0 once samples need not be finished
+COUNT: Final = 27
 CONSTANTS_MAX: Final = 8
 
 

@@ -20,7 +20,8 @@ class CrossEntropyLoss(Classes):
 
     Rows whose target is `ignore_index` give 0 and do not count. With indices the mean divides by
     the sum of the weights at the targets (NaN where that is 0: every row ignored, an empty
-    batch); with probabilities by the number of rows.
+    batch); with probabilities by the number of rows. Probabilities are used as they are: a row of
+    them that does not sum to 1, or has values below 0, is no error, as in PyTorch.
 
     Example:
         >>> criterion = nn.CrossEntropyLoss(client=client)

@@ -7,6 +7,7 @@ import numpy as np
 from lossd_client.errors import LabelError, ShapeError
 from lossd_client.limits import Limits
 
+from lossd.compiled.signs import is_set
 from lossd.losses.embedding import step
 from lossd.losses.probability import logistic
 from lossd.mathfns import sigmoid, softplus
@@ -278,6 +279,7 @@ class MultiLabelMarginLoss(Samples):
     input = tensor("whole", "Scores x, (N, C) or (C).", grad=True)
     target = tensor("index", "Labels y in [0, C), then -1, of the input's shape.")
 
+    long = True
     operands: ClassVar = (("input", Operand(2)), ("target", Operand(2, integer=True)))
 
     @classmethod
@@ -316,7 +318,9 @@ class MultiLabelMarginLoss(Samples):
         return Prepared(operands, np.ones(layout.rows))
 
     @staticmethod
-    def sample(n: Any, x: Any, y: Any, g: Any, wanted: Any, slope: Any, given: Any) -> Any:
+    def sample(
+        n: Any, x: Any, y: Any, g: Any, wanted: Any, slope: Any, given: Any, stop: Any
+    ) -> Any:
         width = x.shape[1]
         count = 0
         own = np.zeros(width, np.bool_)
@@ -325,6 +329,8 @@ class MultiLabelMarginLoss(Samples):
             count += 1
         total, slopes = 0.0, np.zeros(width)
         for k in range(count):
+            if is_set(stop):
+                return 0.0
             label = y[n, k]
             lead = 1.0 - float(x[n, label])
             for c in range(width):

@@ -104,7 +104,8 @@ class KLDivLoss(Elementwise):
         input, target: any, (*); broadcast together.
 
     `reduction='mean'` divides by the number of elements, which is not the divergence: use
-    'batchmean', which divides by the size of the first dimension. A target of 0 gives 0.
+    'batchmean', which divides by the size of the first dimension. A target of 0 gives 0. Targets
+    are used as they are: that they sum to 1 is not checked; one below 0 gives NaN, as in PyTorch.
 
     Example:
         >>> import numpy as np

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from lossd_client.errors import LabelError, ResourceError, ShapeError
 
+from lossd.compiled.signs import is_set
 from lossd.compiled.trellis import backward, step_probabilities, sum_of_three
 from lossd.mathfns import NEVER, NOTHING, normalised, power_of_two
 from lossd.spec import (
@@ -58,6 +59,7 @@ class CTCLoss(Samples):
     blank: int = param(0, "Class that stands for no label.", ge=0)
     zero_infinity: bool = param(False, "Whether a target that does not fit costs 0.")
 
+    long = True
     operands: ClassVar = (
         ("log_probs", Operand(3)),
         ("labels", Operand(1, integer=True)),
@@ -168,6 +170,7 @@ class CTCLoss(Samples):
         wanted: Any,
         slope: Any,
         given: Any,
+        stop: Any,
     ) -> Any:
         blank, zero_infinity = int(given[0]), given[1] > 0
         y = labels[starts[n] : starts[n + 1]]
@@ -199,6 +202,8 @@ class CTCLoss(Samples):
         for s in range(min(2, states)):
             a[0, s + 2], e[0, s + 2] = normalised(p[s], q[s])
         for t in range(1, time):
+            if is_set(stop):
+                return 0.0
             step_probabilities(x[t, n], y, blank, p, q, m, c)
             last, depth = a[t - 1], e[t - 1]
             sum_of_three(last, depth, last[1:], depth[1:], last[2:], depth[2:], far, b, f)
@@ -218,7 +223,7 @@ class CTCLoss(Samples):
             if not total > 0:
                 g[:time, n, :] = 0 if total == 0 and zero_infinity else np.nan
             else:
-                backward(x, y, blank, n, time, a, e, far, total, top, g, slope)
+                backward(x, y, blank, n, time, a, e, far, total, top, g, slope, stop)
         return loss
 
 

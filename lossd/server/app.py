@@ -33,6 +33,9 @@ from lossd.server.settings import Settings
 from lossd.server.shared import collect_released
 from lossd.server.workers import Workers
 
+PATIENCE: Final = 5.0
+"""Seconds of compiling after which it is told how far it is."""
+
 EXPIRY: Final = 1.0
 """Seconds between two looks at what is to be dropped."""
 
@@ -152,9 +155,13 @@ class Server:
         return address if address.startswith("unix:") else f"{address.rpartition(':')[0]}:{port}"
 
     async def _warm(self) -> None:
-        start = time.perf_counter()
-        for name in self.settings.warm:
+        start = told = time.perf_counter()
+        for number, name in enumerate(self.settings.warm, 1):
             await self._computer.warm(name)
+            if time.perf_counter() - told > PATIENCE:
+                told = time.perf_counter()
+                counts = {"losses": number, "of": len(self.settings.warm)}
+                log.info("compiling kernels, which are kept for the next start", extra=counts)
         if self.settings.warm:
             seconds = f"{time.perf_counter() - start:.1f}"
             log.info("kernels ready", extra={"losses": len(self.settings.warm), "seconds": seconds})

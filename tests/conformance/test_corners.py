@@ -91,6 +91,9 @@ TWO = [[0.0, 1], [1, 2]]
 ZEROS = [[0.0, 0], [0, 0]]
 
 CLASSES = [
+    Corner("probabilities that do not sum to 1", "cross_entropy",
+           {"input": ZEROS, "target": [[0.9, 0.9], [0.5, -0.25]]}, [1.8 * LOG2, 0.25 * LOG2],
+           {"input": [[0, 0], [-0.375, 0.375]]}, reduction="none"),
     Corner("every target ignored, mean", "cross_entropy", {"input": TWO, "target": IGNORED}, NAN,
            {"input": ZEROS}),
     Corner("every target ignored, sum", "cross_entropy", {"input": TWO, "target": IGNORED}, 0,
@@ -196,6 +199,8 @@ PROBABILITIES = [
     Corner("pos_weight, mean: divides by N", "binary_cross_entropy_with_logits",
            {"input": [0.0, 0], "target": [1.0, 0], "pos_weight": [3.0, 3]}, 2 * LOG2,
            {"input": [-0.75, 0.25], "target": [LOG2, LOG2]}),
+    Corner("targets that do not sum to 1", "kl_div", {"input": [-1.0, -1], "target": [2.0, -1]},
+           [2 * LOG2 + 2, NAN], {"input": [-2, 1]}, reduction="none"),
     Corner("target 0", "kl_div", {"input": [-1.0, -2], "target": [0.0, 0]}, [0, 0],
            {"input": [-0.0, -0.0], "target": [NAN, NAN]}, reduction="none"),
     Corner("target 0 and input -inf", "kl_div", {"input": [-INF], "target": [0.0]}, [NAN],

@@ -6,9 +6,11 @@ import signal
 import socket
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -17,6 +19,9 @@ import pytest
 from google.rpc import code_pb2
 from lossd_client import Client, connect, errors, nn
 from lossd_client._gen.lossd.v1 import loss_service_pb2, tensor_pb2
+
+from lossd.engine import evaluate
+from lossd.spec import registry
 
 from . import stubs
 from .conftest import StartServer, answers, still_correct
@@ -99,6 +104,28 @@ BAD = [
     Bad("margin", errors.ParameterError, ValueError, "margin",
         ["margin = 0.0", "> 0"], "triplet_margin_loss",
         {"anchor": X, "positive": X, "negative": X}, {"margin": 0.0}),
+    Bad("order of a norm", errors.ParameterError, ValueError, "p",
+        ["triplet_margin_loss", "p = nan"], "triplet_margin_loss",
+        {"anchor": X, "positive": X, "negative": X}, {"p": float("nan")}),
+    Bad("power of a margin", errors.ParameterError, ValueError, "p",
+        ["p = 3", "must be one of 1, 2"], "multi_margin_loss", classes(), {"p": 3}),
+    Bad("variance", errors.DomainError, ValueError, "var",
+        ["var[0, 1] = -0.5 is outside [0, inf]"], "gaussian_nll_loss",
+        regression(var=np.float32([[1, -0.5, 1], [1, 1, 1]]))),
+    Bad("lengths of sequences", errors.ShapeError, ValueError, "input_lengths",
+        ["input_lengths[1] = 9 is outside [0, 4]"], "ctc_loss",
+        {"log_probs": np.zeros((4, 2, 3), np.float32), "targets": np.ones((2, 2), np.int64),
+         "input_lengths": np.array([4, 9]), "target_lengths": np.array([1, 2])}),
+    Bad("labels that are the blank", errors.LabelError, IndexError, "targets",
+        ["targets[1, 0] = 0", "blank"], "ctc_loss",
+        {"log_probs": np.zeros((4, 2, 3), np.float32), "targets": np.array([[1, 1], [0, 1]]),
+         "input_lengths": np.array([4, 4]), "target_lengths": np.array([1, 2])}),
+    Bad("boxes", errors.DomainError, ValueError, "input",
+        ["input[1]", "x2", "x1"], "generalized_box_iou_loss",
+        {"input": np.float32([[0, 0, 1, 1], [2, 0, 1, 1]]),
+         "target": np.float32([[0, 0, 1, 1], [0, 0, 1, 1]])}),
+    Bad("what the mean divides by", errors.ParameterError, ValueError, "normalizer",
+        ["normalizer = 0.0", "> 0"], "huber_loss", regression(), {"normalizer": 0.0}),
     Bad("kind of parameter", errors.DTypeError, TypeError, "ignore_index",
         ["ignore_index = 0.5", "int", "float"], "cross_entropy", classes(), {"ignore_index": 0.5}),
     Bad("truth of parameter", errors.DTypeError, TypeError, "swap",
@@ -200,6 +227,45 @@ def test_in_a_stream_that_lives_on(stub: Stub, bad: Bad) -> None:
         stream.say(begin(2, request("l1_loss", input=X, target=X)))
         assert stream.hear_result(2)["loss"] == 0
         assert stream.end() == []
+
+
+OF_THE_CALLER = (
+    errors.ShapeError, errors.DTypeError, errors.DomainError, errors.LabelError,
+    errors.ParameterError,
+)  # fmt: skip
+
+
+def wrong(given: Any) -> Iterator[Any]:
+    """Tensors that may not fit in place of one that does."""
+    array = np.asarray(given)
+    yield array.reshape(-1)[:0]
+    yield np.zeros((2,) * 7, array.dtype)
+    yield np.concatenate([array.reshape(-1)] * 3)
+    yield array[None]
+    yield np.full(array.shape, -7).astype(array.dtype)
+    yield array.astype(np.int8 if array.dtype.kind == "f" else np.float32)
+    if array.dtype.kind == "f":
+        yield np.full(array.shape, np.nan, array.dtype)
+
+
+@pytest.mark.parametrize("loss", sorted(registry))
+def test_no_tensor_is_a_fault_of_ours(server: Server, socket_path: Path, loss: str) -> None:
+    """Each of each loss is computed, or refused with a reason; the next call is right."""
+    good, refused = registry[loss].smallest(), list[str]()
+    expected = evaluate(loss, good)
+    with connect(f"unix:{socket_path}", timeout=PATIENCE) as client, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of shapes that PyTorch warns of, too
+        for name, array in good.items():
+            for other in wrong(array):
+                try:
+                    client.evaluate(loss, {**good, name: other})
+                except OF_THE_CALLER as error:
+                    refused.append(str(error))
+        assert refused
+        assert all(message.startswith(f"{loss}") for message in refused), refused
+        again = client.evaluate(loss, good).tensors["loss"]
+    np.testing.assert_array_equal(again, expected.loss)
+    assert "Traceback" not in server.text
 
 
 def test_labels_in_a_large_tensor(client: Client) -> None:

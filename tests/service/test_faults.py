@@ -393,6 +393,46 @@ def test_what_is_given_up_ends_soon(start_server: StartServer, how: str) -> None
     weight = RNG.standard_normal((CLASSES, 16), np.float32)
     message = request("linear_cross_entropy", ["input"], input=HIDDEN[:, :16],
                       linear_weight=weight, target=LABELS)  # fmt: skip
+    ends_soon(address, message, how)
+    unharmed(server, address)
+
+
+ORDER = RNG.permutation(30_000)
+LONG_SAMPLES = {
+    "ctc_loss": (
+        ["log_probs"],
+        {
+            "log_probs": RNG.standard_normal((6000, 1, 8), np.float32) - 3,
+            "targets": 1 + np.arange(2500)[None] % 7,
+            "input_lengths": np.array([6000]),
+            "target_lengths": np.array([2500]),
+        },
+    ),
+    "multilabel_margin_loss": (
+        ["input"],
+        {
+            "input": RNG.standard_normal(30_000, np.float32),
+            "target": np.where(np.arange(30_000) < 15_000, ORDER, -1),
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("gradients", [False, True])
+@pytest.mark.parametrize("loss", LONG_SAMPLES)
+def test_a_long_sample_that_is_given_up_ends_soon(
+    start_server: StartServer, loss: str, gradients: bool
+) -> None:
+    """It is not computed to its end, though it is the only one."""
+    server = start_server("--concurrency", "1")
+    wanted, tensors = LONG_SAMPLES[loss]
+    message = request(loss, wanted if gradients else [], **tensors)
+    ends_soon(server.addresses()[0], message, "cancel")
+    unharmed(server, server.addresses()[0])
+
+
+def ends_soon(address: str, message: Message, how: str) -> None:
+    """Give an evaluation up ten times; another one waits for the only thread each time."""
     brief = request("linear_cross_entropy", input=X, linear_weight=X, target=[0, 1])
     with contextlib.ExitStack() as stack:
         stub = stack.enter_context(Stub(address))
@@ -416,7 +456,6 @@ def test_what_is_given_up_ends_soon(start_server: StartServer, how: str) -> None
                     stream.call.cancel()
             stub.evaluate(brief)
         assert time.monotonic() - start < 5 * whole
-    unharmed(server, address)
 
 
 def test_an_id_that_is_used_again_while_chunks_are_computed(stub: Stub) -> None:

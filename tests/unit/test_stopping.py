@@ -31,6 +31,10 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
             "target_lengths": np.array([2, 1]),
         },
     ),
+    "long samples": (
+        "multilabel_margin_loss",
+        {"input": RNG.random((9, 30), np.float32), "target": np.tile(np.arange(30), (9, 1))},
+    ),
     "composed": (
         "linear_cross_entropy",
         {

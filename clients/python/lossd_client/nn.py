@@ -1026,7 +1026,8 @@ class CrossEntropyLoss(Loss):
 
     Rows whose target is `ignore_index` give 0 and do not count. With indices the mean divides by
     the sum of the weights at the targets (NaN where that is 0: every row ignored, an empty
-    batch); with probabilities by the number of rows.
+    batch); with probabilities by the number of rows. Probabilities are used as they are: a row of
+    them that does not sum to 1, or has values below 0, is no error, as in PyTorch.
 
     Args:
         weight: Factor w of each class, (C).
@@ -2715,7 +2716,8 @@ class KLDivLoss(Loss):
         input, target: any, (*); broadcast together.
 
     `reduction='mean'` divides by the number of elements, which is not the divergence: use
-    'batchmean', which divides by the size of the first dimension. A target of 0 gives 0.
+    'batchmean', which divides by the size of the first dimension. A target of 0 gives 0. Targets
+    are used as they are: that they sum to 1 is not checked; one below 0 gives NaN, as in PyTorch.
 
     Args:
         size_average: deprecated; use reduction.
