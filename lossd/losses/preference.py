@@ -77,6 +77,14 @@ def score(u: Any, a: Any, cap: Any) -> Any:
 
 
 @inlined
+def lead_of_scores(c: Any, r: Any, c_ref: Any, r_ref: Any, a: Any, cap: Any) -> Any:
+    """By how much the chosen answer's score is above the rejected one's, and both their slopes."""
+    chosen, in_chosen = score(c - c_ref, a, cap)
+    rejected, in_rejected = score(r - r_ref, a, cap)
+    return chosen - rejected, in_chosen, in_rejected
+
+
+@inlined
 def of_scores(loss: Any, slope: Any, in_chosen: Any, in_rejected: Any) -> Any:
     """A loss of the difference of two scores, with all four slopes."""
     # where a margin is more than met, a score that has overflowed changes nothing
@@ -429,9 +437,9 @@ class DPOLoss(_ReferredPairs):
                 "finite",
                 field="f_alpha_divergence_coef",
             )
-        means = self.loss_type in ("ipo", "sigmoid_norm")
-        if not means and (self.loss_type == "sigmoid" or _KINDS.get(self.loss_type) in _SCORED):
+        if _KINDS.get(self.loss_type) in _SCORED:
             return
+        means = self.loss_type in ("ipo", "sigmoid_norm")
         why = "takes means over tokens" if means else "does not compare the two answers alone"
         raise ParameterError(
             f"{self.name}: f_divergence_type = {self.f_divergence_type!r} must be 'reverse_kl' for "
@@ -550,18 +558,16 @@ class _OfScores(DPOLoss):
 class _LogisticOfScores(_OfScores):
     @staticmethod
     def math(c: Any, r: Any, c_ref: Any, r_ref: Any, beta: Any, k: Any, a: Any, cap: Any) -> Any:
-        chosen, in_chosen = score(c - c_ref, a, cap)
-        rejected, in_rejected = score(r - r_ref, a, cap)
-        z = beta * (chosen - rejected)
+        lead, in_chosen, in_rejected = lead_of_scores(c, r, c_ref, r_ref, a, cap)
+        z = beta * lead
         return of_scores(softplus(-z), -beta * sigmoid(-z), in_chosen, in_rejected)
 
 
 class _SmoothedOfScores(_OfScores, _SmoothedDPO):
     @staticmethod
     def math(c: Any, r: Any, c_ref: Any, r_ref: Any, beta: Any, k: Any, a: Any, cap: Any) -> Any:
-        chosen, in_chosen = score(c - c_ref, a, cap)
-        rejected, in_rejected = score(r - r_ref, a, cap)
-        loss, slope = smoothed(beta * (chosen - rejected), k)
+        lead, in_chosen, in_rejected = lead_of_scores(c, r, c_ref, r_ref, a, cap)
+        loss, slope = smoothed(beta * lead, k)
         return of_scores(loss, beta * slope, in_chosen, in_rejected)
 
 
@@ -573,9 +579,8 @@ class _RobustOfScores(_OfScores, _RobustDPO):
 class _HingeOfScores(_OfScores, _HingeDPO):
     @staticmethod
     def math(c: Any, r: Any, c_ref: Any, r_ref: Any, beta: Any, k: Any, a: Any, cap: Any) -> Any:
-        chosen, in_chosen = score(c - c_ref, a, cap)
-        rejected, in_rejected = score(r - r_ref, a, cap)
-        loss, slope = hinge(beta * (chosen - rejected))
+        lead, in_chosen, in_rejected = lead_of_scores(c, r, c_ref, r_ref, a, cap)
+        loss, slope = hinge(beta * lead)
         return of_scores(loss, beta * slope, in_chosen, in_rejected)
 
 
@@ -585,18 +590,16 @@ class _ExoPairOfScores(_OfScores, _ExoPair):
         c: Any, r: Any, c_ref: Any, r_ref: Any, beta: Any, log_chosen: Any, log_rejected: Any,
         a: Any, cap: Any,
     ) -> Any:  # fmt: skip
-        chosen, in_chosen = score(c - c_ref, a, cap)
-        rejected, in_rejected = score(r - r_ref, a, cap)
-        loss, slope = exo(beta * (chosen - rejected), log_chosen, log_rejected)
+        lead, in_chosen, in_rejected = lead_of_scores(c, r, c_ref, r_ref, a, cap)
+        loss, slope = exo(beta * lead, log_chosen, log_rejected)
         return of_scores(loss, beta * slope, in_chosen, in_rejected)
 
 
 class _DiscoPOPOfScores(_OfScores, _DiscoPOP):
     @staticmethod
     def math(c: Any, r: Any, c_ref: Any, r_ref: Any, beta: Any, tau: Any, a: Any, cap: Any) -> Any:
-        chosen, in_chosen = score(c - c_ref, a, cap)
-        rejected, in_rejected = score(r - r_ref, a, cap)
-        loss, slope = discopop(beta * (chosen - rejected), tau)
+        lead, in_chosen, in_rejected = lead_of_scores(c, r, c_ref, r_ref, a, cap)
+        loss, slope = discopop(beta * lead, tau)
         return of_scores(loss, beta * slope, in_chosen, in_rejected)
 
 

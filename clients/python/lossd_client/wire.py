@@ -282,8 +282,13 @@ def _tensor_head(name: str, number: int, shape: tuple[int, ...], chunked: bool) 
     return head + (_key(4, _VARINT) + b"\x01" if chunked else b"")
 
 
+def _real(field: int, value: float) -> bytes:
+    return _key(field, _FIXED64) + struct.pack("<d", value)
+
+
 def _seconds(field: int, value: float) -> bytes:
-    return _key(field, _FIXED64) + struct.pack("<d", value) if value else b""
+    """A time that is told; nothing of 0."""
+    return _real(field, value) if value else b""
 
 
 def _number(field: int, value: int) -> bytes:
@@ -334,7 +339,7 @@ def _parameter(name: str, value: Parameter) -> bytes:
             raise errors.ParameterError(f"{name} = {value} does not fit 64 bits", field=name)
         encoded = _key(2, _VARINT) + _varint(int(value))
     elif isinstance(value, float | np.floating):
-        encoded = _key(1, _FIXED64) + struct.pack("<d", value)
+        encoded = _real(1, float(value))
     elif isinstance(value, str):
         encoded = _text_field(4, value)
     else:
@@ -420,13 +425,13 @@ def write_stream(id: int, message: StreamMessage) -> bytes:
         case Release(segment):
             parts = _enveloped(head, 11, lambda offset: [_number(1, segment)])
         case Register(tensors, seconds, stream_only):
-            begin = b"" if seconds is None else _key(1, _FIXED64) + struct.pack("<d", seconds)
+            begin = b"" if seconds is None else _real(1, seconds)
             begin += _number(2, stream_only)
             parts = _enveloped(
                 head, 9, lambda offset: [begin, *_tensors(tensors, offset + len(begin))[0]]
             )
         case Registered(token, kept):
-            body = _text_field(1, token) + _key(2, _FIXED64) + struct.pack("<d", kept)
+            body = _text_field(1, token) + _real(2, kept)
             parts = _enveloped(head, 9, lambda offset: [body])
         case Unregister(token):
             parts = _enveloped(head, 8, lambda offset: [_text_field(1, token)])
@@ -612,6 +617,11 @@ def _text(data: memoryview, start: int, end: int) -> str:
         raise ProtocolError(f"a name is not UTF-8: {error}") from error
 
 
+def _read_real(data: memoryview, start: int) -> float:
+    value: float = struct.unpack_from("<d", data, start)[0]
+    return value
+
+
 def _signed(value: int) -> int:
     return value - (1 << 64) if value >> 63 else value
 
@@ -653,7 +663,7 @@ def _read_register(data: memoryview, start: int, end: int) -> Register:
     for number, kind, a, b in _fields(data, start, end):
         if number == 1:
             _expect(kind, _FIXED64, 1)
-            seconds = struct.unpack_from("<d", data, a)[0]
+            seconds = _read_real(data, a)
         elif number == 2:
             _expect(kind, _VARINT, 2)
             stream_only = bool(a)
@@ -676,7 +686,7 @@ def _read_registered(data: memoryview, start: int, end: int) -> Registered:
         if number == 1 and kind == _BYTES:
             token = _text(data, a, b)
         elif number == 2 and kind == _FIXED64:
-            seconds = struct.unpack_from("<d", data, a)[0]
+            seconds = _read_real(data, a)
     return Registered(token, seconds)
 
 
@@ -752,7 +762,7 @@ def _read_parameter(data: memoryview, start: int, end: int) -> Parameter | None:
                 value = _text(data, a, b)
             case 1:
                 _expect(kind, _FIXED64, 1)
-                value = struct.unpack_from("<d", data, a)[0]
+                value = _read_real(data, a)
             case 2:
                 _expect(kind, _VARINT, 2)
                 value = _signed(a)
@@ -893,7 +903,7 @@ def read_response(data: memoryview, start: int = 0, end: int | None = None) -> R
             response.warning = _text(data, a, b)
         elif number == 2:
             _expect(kind, _FIXED64, 2)
-            response.seconds = struct.unpack_from("<d", data, a)[0]
+            response.seconds = _read_real(data, a)
         elif number == 15:
             name, tensor = _read_tensor(data, a, b)
             if isinstance(tensor, Handle):
@@ -924,7 +934,7 @@ def _read_chunk(data: memoryview, start: int, end: int) -> Chunk:
                 offset = a
             case 3:
                 _expect(kind, _FIXED64, 3)
-                seconds = struct.unpack_from("<d", data, a)[0]
+                seconds = _read_real(data, a)
             case 15:
                 _expect(kind, _BYTES, 15)
                 content = data[a:b]
