@@ -9,7 +9,7 @@ from typing import Final
 
 from lossd.kernels.pieces import functions, opening, take_apart
 from lossd.kernels.transposition import transpose
-from lossd.kernels.variant import Variant, lines, listed, stamped, view
+from lossd.kernels.variant import Variant, ahead, lines, listed, stamped, view
 from lossd.spec import Rowwise
 
 LANES: Final = 64  # rows that are worked on side by side
@@ -46,8 +46,22 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
 
     versus = "c != own[j], near[j], " * bool(pieces.versus)
 
-    def walk(names: list[str], body: str, span: str = "0, width", deep: int = 0) -> str:
-        """Source of a loop over components and, inside, over lanes."""
+    # of the next group, which comes while this one is worked on
+    beside = "next_at + c * step"
+    coming = ahead(
+        16, [f"a[slots.OPERANDS + {k}]" for k in pieces.moving], beside, LANES, variant, write=False
+    )
+    room = ahead(
+        12, [f"a[slots.GRADIENTS + {k}]" for k in gradients], beside, LANES, variant, write=True
+    )
+
+    def walk(
+        names: list[str], body: str, span: str = "0, width", deep: int = 0, asked: str = ""
+    ) -> str:
+        """Source of a loop over components and, inside, over lanes.
+
+        `asked` are lines that ask for memory, once a component.
+        """
         pad = " " * deep
         views = "".join(
             f"{pad}            {n}t = {n}[c * step : c * step + {LANES}]\n" for n in names
@@ -56,6 +70,7 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
         return f"""
 {pad}        for c in range({span}):
 {views}
+{asked}
 {pad}            for j in range({LANES}):
 {inner}
 """
@@ -79,7 +94,7 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
 {lines(8, "sum{0}[:] = 0.0", over=range(pieces.terms))}
         for start in range(0, width, {RUN}):
 {lines(12, "part{0}[:] = zero", over=range(pieces.terms))}
-{walk(moving + written_terms, term_body, f"start, min(start + {RUN}, width)", deep=4)}
+{walk(moving + written_terms, term_body, f"start, min(start + {RUN}, width)", 4, coming)}
             for j in range({LANES}):
 {lines(16, "sum{0}[j] += part{0}[j]", over=range(pieces.terms))}
                 pass
@@ -90,6 +105,7 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
         moving + [g for g in written if g not in moving],
         f"values = slopes({first}{xs}{versus}{coefficients}{constants})\n"
         + "".join(f"g{k}t[j] = values[{r}] * slope[j]\n" for k, r in enumerate(pieces.results)),
+        asked=room,
     )
     clear = f"""
         for c in range(width):
@@ -161,6 +177,7 @@ def block(args, index):
             at = row // inner * width * inner + row % inner
         direct = inner > 1 and {f"count == {LANES}" if pieces.walks else "True"}
         step = inner if direct else {LANES}
+        next_at = at + {LANES} * (width if inner == 1 else 1)
 {opened}
         if not direct:
             if inner == 1:

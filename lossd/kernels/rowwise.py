@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from lossd.kernels.pieces import functions, opening, take_apart
-from lossd.kernels.variant import Variant, lines, listed, stamped, view
+from lossd.kernels.variant import Variant, ahead, lines, listed, stamped, view
 from lossd.spec import Rowwise
 
 TILE: Final = 64  # components that are worked on side by side, each in its lane
@@ -31,6 +31,15 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
     xs = listed("x{}t[j]", vectors)
     tops = listed("top{}", range(n_peaks))
     constants = listed("c{}", range(variant.constants))
+    # of the next row, which comes while this one is worked on
+    coming = ahead(
+        12, [f"a[slots.OPERANDS + {k}]" for k in pieces.moving], "at + width + base", TILE, variant,
+        write=False,
+    )  # fmt: skip
+    room = ahead(
+        12, [f"a[slots.GRADIENTS + {k}]" for k in gradients], "at + width + base", TILE, variant,
+        write=True,
+    )  # fmt: skip
     first = ("g0t[j], " if kept else "zero, ") * loss.keep
     seen = (
         listed("float64(x{}[label])", vectors)
@@ -49,6 +58,7 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
         add: str = "",
         span: str = "0, width",
         pairs: str = "",
+        asked: str = "",
     ) -> str:
         """Source of a loop over the tiles of a row, and over what is left in a last one.
 
@@ -56,6 +66,7 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
         is the start of the next row, which comes later in the same block. `add` is a line that
         takes value number {k}, `{v}`, into its lane. With `pairs` tiles go in pairs, `pairs` being
         the line that joins value number {k} of both: a lane is then waited for half as often.
+        `asked` are lines that ask for memory, once a tile.
         """
         loaded = [f"x{k}" for k in read] + [f"g{k}" for k in gradients if load]
         stored = [f"g{k}" for k in gradients if store]
@@ -79,6 +90,7 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
 {paired if pairs else ""}
         for base in range(even, full, {TILE}):
 {lines(12, f"{{0}}t = {{0}}[base : base + {TILE}]", over=names)}
+{asked}
             for j in range({TILE}):
 {body}
 {"".join(lines(16, add.format(k=k, v=f"values[{k}]")) for k in added)}
@@ -146,6 +158,7 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
                 + lines(16, "g0t[j] = values[0]") * kept,
                 add="lanes{k}[j] += {v}",
                 span=f"start, min(start + {RUN}, width)",
+                asked=coming,
             )
         )
     }
@@ -164,7 +177,7 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
     slope_walk = f"""
         slope = kind(scale{" * ws[row]" * variant.multiplier}{" * us[row]" * variant.upstream})
 {lines(8, "k{0} = kind(result[{0}])", over=pieces.coefficients)}
-{walk(vectors, kept, True, slope_body) if loss.slopes else ""}
+{walk(vectors, kept, True, slope_body, asked=room) if loss.slopes else ""}
 {lines(8, "g0[label] -= kind(result[1]) * slope") * (labelled and results[:1] == [0])}
 """
     # Without slopes a gradient is zero but at the label: cleared for the whole block at once

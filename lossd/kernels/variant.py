@@ -8,6 +8,7 @@ import numba as nb
 import numpy as np
 from numba import carray
 
+from lossd.compiled.prefetching import LINE, prefetch, prefetch_to_write
 from lossd.kernels import slots
 from lossd.kernels.slots import pointer
 
@@ -54,6 +55,8 @@ def stamped(source: str, variant: Variant, **scope: Any) -> Callable[..., None]:
     scope |= {
         "carray": carray,
         "pointer": pointer,
+        "prefetch": prefetch,
+        "prefetch_to_write": prefetch_to_write,
         "int64": nb.int64,
         "float64": nb.float64,
         "element": nb.from_dtype(variant.dtype),
@@ -87,3 +90,24 @@ def lines(indent: int, *templates: str, over: Iterable[object] = ("",)) -> str:
     """Source: the template lines, their `{}` replaced, once for each item of `over`."""
     pad = " " * indent
     return "".join(f"{pad}{line.format(item)}\n" for item in over for line in templates)
+
+
+def ahead(
+    indent: int, arrays: Iterable[str], place: str, length: int, variant: Variant, *, write: bool
+) -> str:
+    """Source that asks for what comes later.
+
+    Args:
+        indent: of each line.
+        arrays: where they begin.
+        place: source of how far in they will be read, or written to, in elements.
+        length: how many elements.
+        variant: what is compiled.
+        write: whether they will be written to.
+    """
+    ask = "prefetch_to_write" if write else "prefetch"
+    size = variant.dtype.itemsize
+    return "".join(
+        lines(indent, f"{ask}({{}} + ({place}) * size + {line})", over=arrays)
+        for line in range(0, length * size, LINE)
+    )

@@ -1,0 +1,38 @@
+"""Asking for memory before it is its turn.
+
+Processors guess what is read next along one run of addresses, not across its end, nor beside the
+arithmetic of the row before.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+LINE: Final = 64
+"""Bytes that come at once."""
+
+
+def _prefetch(*, write: bool) -> Callable[[int], None]:
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        ask = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+        whole_way, data = number(3), number(1)
+        builder.call(ask, [builder.inttoptr(args[0], byte), number(int(write)), whole_way, data])
+        return context.get_dummy_value()
+
+    @intrinsic
+    def prefetch(typingctx: Any, address: Any) -> Any:
+        return types.void(types.intp), build
+
+    return prefetch  # type: ignore[no-any-return]
+
+
+prefetch = _prefetch(write=False)
+"""Bring the line at an address near; nothing happens where there is no memory."""
+
+prefetch_to_write = _prefetch(write=True)
+"""The same of a line that will be written to."""
