@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numba.extending import register_jitable
 
-from lossd.mathfns import exp
+from lossd.mathfns import exp, log
 
 TILE: Final = 512
 """Classes that are worked on before their terms are added up."""
@@ -55,7 +55,7 @@ def log_sum(x: Any, share: Any, tile: Any) -> Any:
         for j in range(part.size):
             tile[j] = exp((part[j] - top) * share)
         s += total(tile, part.size)
-    return top, x.dtype.type(math.log(s))
+    return top, x.dtype.type(log(s))
 
 
 @inlined

@@ -44,7 +44,7 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
     constants = listed("c{}", range(variant.constants))
     tops = listed("top{}[j]", range(pieces.peaks))
 
-    versus = "c != own[j], near[j], " * bool(pieces.versus)
+    versus = "c != mine[j], near[j], " * bool(pieces.versus)
 
     # of the next group, which comes while this one is worked on
     beside = "next_at + c * step"
@@ -111,21 +111,18 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
         for c in range(width):
 {lines(12, "{0}[c * step : c * step + count] = zero", over=written)}
 """
-    seen = (
-        "".join(
-            f"float64(x{k}[label * step + j]), "
-            if k in pieces.moving
-            else f"float64(x{k}[label]), "
-            for k in pieces.vectors
-        )
-        if pieces.labelled
-        else listed("float64(x{}[row + j])", pieces.scalars)
-    )
+    # gathered first, so that the loop that combines them vectorises
+    from_rows = pieces.vectors if pieces.labelled else pieces.scalars
+    picked = lines(12, "own{0}[j] = x{0}[row + j]", over=() if pieces.labelled else from_rows)
+    for k in from_rows if pieces.labelled else ():
+        place = "label * step + j" if k in pieces.moving else "label"
+        picked += lines(12, f"own{k}[j] = x{k}[{place}]")
+    seen = listed("own{}[j]", from_rows)
     seen += listed("float64(top{}[j])", range(pieces.peaks))
     seen += listed("sum{}[j]", range(pieces.terms))
     seen += listed("given[{}]", range(variant.constants))
     ignored = f"""
-            if label < 0:
+            if labels[row + j] < 0:
                 slope[j] = zero
 {lines(16, "out[row + j] = zero") * variant.each}
                 continue
@@ -143,9 +140,9 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
 """
     chosen = f"""
         for j in range(count):
-            own[j] = labels[row + j]
-            if own[j] >= 0:
-                near[j] = x{pieces.vectors[0]}[own[j] * step + j]
+            mine[j] = labels[row + j]
+            if mine[j] >= 0:
+                near[j] = x{pieces.vectors[0]}[mine[j] * step + j]
 """
     opened = "".join(
         f"""
@@ -165,7 +162,9 @@ def block(args, index):
 {lines(4, f"sum{{0}} = np.empty({LANES}, np.float64)", over=range(pieces.terms))}
 {lines(4, f"k{{0}} = np.zeros({LANES}, kind)", over=pieces.coefficients)}
     slope, less = np.zeros({LANES}, kind), np.zeros({LANES}, kind)
-    own, near = np.zeros({LANES}, np.int32), np.zeros({LANES}, kind)
+    mine, near = np.zeros({LANES}, np.int32), np.zeros({LANES}, kind)
+    losses = np.zeros({LANES}, np.float64)
+{lines(4, f"own{{0}} = np.zeros({LANES}, np.float64)", over=from_rows)}
     space = np.zeros(({len(places)}, width * {LANES}), kind)
     total = 0.0
     row = first
@@ -191,18 +190,22 @@ def block(args, index):
 {chosen if versus else ""}
 {peak_walk if pieces.peaks else ""}
 {term_walk if pieces.terms else ""}
-        for j in range(count):
-            label = {"labels[row + j]" if pieces.labelled else "0"}
-{ignored if pieces.labelled else ""}
+        for j in range(count if width else 0):
+            label = {"max(labels[row + j], 0)" if pieces.labelled else "0"}
+{picked}
+        for j in range({LANES}):
             result = combine({seen})
-            value = result[0]{" * ws[row + j]" * variant.multiplier}
+            losses[j] = result[0]
+{lines(12, "k{0}[j] = result[{0}]", over=pieces.coefficients)}
+{lines(12, "less[j] = result[1]") * pieces.labelled}
+        for j in range(count):
+{ignored if pieces.labelled else ""}
+            value = losses[j]{" * ws[row + j]" * variant.multiplier}
             total += value
 {lines(12, "out[row + j] = value") * variant.each}
             slope[j] = scale{" * ws[row + j]" * variant.multiplier}{
         " * us[row + j]" * variant.upstream
     }
-{lines(12, "k{0}[j] = result[{0}]", over=pieces.coefficients)}
-{lines(12, "less[j] = result[1]") * pieces.labelled}
 {(slope_walk if loss.slopes else clear) if written else ""}
 {correct if pieces.labelled and written else ""}
         if not direct:
@@ -217,4 +220,6 @@ def block(args, index):
         row += count
     carray(pointer(a[slots.PARTIAL], float64), index + 1)[index] = total
 """
-    return stamped(source, variant, transpose=transpose, **functions(loss, variant.dtype.type))
+    return stamped(
+        source, variant, transpose=transpose, **functions(loss, variant.dtype.type, alone=False)
+    )

@@ -87,12 +87,15 @@ def opening(variant: Variant, pieces: Pieces) -> str:
 """
 
 
-def functions(loss: type[Rowwise], kind: Any) -> dict[str, Any]:
-    """The mathematics in the types that kernels call it with, and constants of that type."""
+def functions(loss: type[Rowwise], kind: Any, *, alone: bool) -> dict[str, Any]:
+    """The mathematics in the types that kernels call it with, and constants of that type.
+
+    `alone` tells that rows are combined one by one.
+    """
     return {
         "peaks": typed(loss.peaks, kind) if loss.peaks else None,
         "terms": typed(loss.terms, kind) if loss.terms else None,
-        "combine": typed(loss.combine, np.float64),
+        "combine": typed(loss.combine, np.float64, alone=alone),
         "slopes": typed(loss.slopes, kind) if loss.slopes else None,
         "zero": kind(0),
         "low": kind(-np.inf),

@@ -224,7 +224,7 @@ def block(args, index):
 {slope_walk if results else ""}
     carray(pointer(a[slots.PARTIAL], float64), index + 1)[index] = total
 """
-    return stamped(source, variant, **functions(loss, variant.dtype.type))
+    return stamped(source, variant, **functions(loss, variant.dtype.type, alone=True))
 
 
 def _deeper(source: str) -> str:

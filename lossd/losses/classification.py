@@ -7,7 +7,7 @@ from typing import Any, Final
 from lossd_client.dtypes import is_float
 from lossd_client.errors import ParameterError, ShapeError
 
-from lossd.mathfns import LOWER, exp, inlined, lifted_decay
+from lossd.mathfns import LOWER, decay, exp, inlined, lifted_decay, log, log1p
 from lossd.spec import Classes, Given, Layout, Loss, param, tensor, tuple_text
 
 
@@ -65,7 +65,7 @@ class CrossEntropyLoss(Classes):
     @staticmethod
     def combine(x: Any, w: Any, m: Any, s: Any, smoothing: Any) -> Any:
         s = s * LOWER
-        return w * ((m - x) + math.log(s)), w, w / s
+        return w * ((m - x) + log(s)), w, w / s
 
     @staticmethod
     def slopes(e: Any, x: Any, w: Any, k: Any, smoothing: Any) -> Any:
@@ -100,7 +100,7 @@ class _SmoothedCrossEntropy(CrossEntropyLoss):
         x: Any, w: Any, m: Any, s: Any, spread: Any, total: Any, smoothing: Any, share: Any
     ) -> Any:
         s = s * LOWER
-        log_s = math.log(s)
+        log_s = log(s)
         keep = (1 - smoothing) * w
         loss = keep * ((m - x) + log_s) + share * (spread + total * log_s)
         return loss, keep, (keep + share * total) / s
@@ -145,7 +145,7 @@ class _SoftCrossEntropy(CrossEntropyLoss):
     @staticmethod
     def combine(m: Any, s: Any, total: Any, spread: Any, keep: Any, share: Any) -> Any:
         s = s * LOWER
-        log_s = math.log(s) if s != 0 else 0.0  # no classes
+        log_s = log(s) if s != 0 else 0.0  # no classes
         return spread + total * log_s, total / s, m, log_s
 
     @staticmethod
@@ -208,10 +208,10 @@ def odds(lead: Any, rest: Any) -> Any:
     lead: how far the best rival's logit is above the label's; rest: the sum of e^(x - best) over
     the rivals. They are added to the label's term last, so that nothing of 1 - p is lost in 1.
     """
-    e = math.exp(-abs(lead))
+    e = decay(lead)
     others, own, share = (rest, e, 1.0) if lead > 0 else (rest * e, 1.0, e)
     total = others + own
-    nll = lead + math.log(total) if lead > 0 else math.log1p(others)
+    nll = lead + log(total) if lead > 0 else log1p(others)
     return nll, own / total, others / total, share / total
 
 

@@ -1,13 +1,12 @@
 """Losses of a batch of embeddings, each compared with all others."""
 
-import math
 from typing import Any, Final
 
 import numpy as np
 from lossd_client.errors import ShapeError
 
 from lossd.losses.classification import CrossEntropyLoss
-from lossd.mathfns import exp
+from lossd.mathfns import decay, exp, log, log1p
 from lossd.spec import Composed, Given, Layout, Loss, Vectors, Work, param, tensor, tuple_text
 
 TINY: Final = 1e-12  # norms below it count as it, as in torch.nn.functional.normalize
@@ -323,9 +322,9 @@ class _CircleRows(Vectors):
     @staticmethod
     def combine(top_p: Any, top_n: Any, sum_p: Any, sum_n: Any, m: Any, gamma: Any) -> Any:
         alone = sum_p == 0 or sum_n == 0
-        z = -1e30 if alone else top_p + math.log(sum_p) + top_n + math.log(sum_n)
-        e = math.exp(-abs(z))
-        loss = 0.0 if alone else max(z, 0.0) + math.log1p(e)
+        z = -1e30 if alone else top_p + log(sum_p) + top_n + log(sum_n)
+        e = decay(z)
+        loss = 0.0 if alone else max(z, 0.0) + log1p(e)
         own = 0.0 if alone else (1.0 if z > 0 else e) / (1.0 + e)
         return (
             loss,

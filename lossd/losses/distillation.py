@@ -8,7 +8,7 @@ from lossd_client.errors import ShapeError
 
 from lossd.compiled.divergences import divergence
 from lossd.losses.classification import LOWEST
-from lossd.mathfns import exp, log1p
+from lossd.mathfns import exp, log, log1p
 from lossd.spec import (
     Given,
     Layout,
@@ -99,7 +99,7 @@ class DistillationKLLoss(Vectors):
 
     @staticmethod
     def combine(top_x: Any, top_y: Any, s_x: Any, s_y: Any, lead: Any, t: Any, share: Any) -> Any:
-        shift = math.log(s_x) - math.log(s_y)  # log q - log p, less the difference of the logits
+        shift = log(s_x) - log(s_y)  # log q - log p, less the difference of the logits
         divergence = lead / s_y + shift
         return t * t * divergence, t / s_x, t / s_y, top_x, top_y, shift - divergence
 

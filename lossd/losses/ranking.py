@@ -1,12 +1,11 @@
 """Losses of ranked lists."""
 
-import math
 from typing import Any
 
 from lossd_client.errors import ShapeError
 
 from lossd.losses.classification import LOWEST
-from lossd.mathfns import LOWER, lifted_decay
+from lossd.mathfns import LOWER, lifted_decay, log
 from lossd.spec import Given, Layout, Vectors, param, tensor, tuple_text
 
 
@@ -64,7 +63,7 @@ class ListwiseSoftmaxLoss(Vectors):
     @staticmethod
     def combine(top: Any, s: Any, total: Any, spread: Any, share: Any) -> Any:
         s = s * LOWER
-        log_s = math.log(s) if s != 0 else 0.0  # without items
+        log_s = log(s) if s != 0 else 0.0  # without items
         k = share * total / s if s != 0 else 0.0
         return spread + total * log_s, k, top, log_s
 
