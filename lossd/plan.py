@@ -922,7 +922,8 @@ class Arguments:
 def _side_by_side(loss: Rowwise, layout: Layout) -> bool:
     """Whether lanes hold rows, and not components of one row."""
     walks = loss.peaks or loss.terms or loss.slopes
-    return layout.inner > 1 or bool(walks and layout.width <= columns.NARROW)
+    narrow = columns.NARROW_WITH_PEAKS if loss.peaks else columns.NARROW
+    return layout.inner > 1 or bool(walks and layout.width <= narrow)
 
 
 def _compute_type(loss: Loss, given: Given) -> np.dtype[Any]:

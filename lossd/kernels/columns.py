@@ -14,6 +14,7 @@ from lossd.spec import Rowwise
 
 LANES: Final = 64  # rows that are worked on side by side
 NARROW: Final = 100  # components up to which rows are, although theirs are next to each other
+NARROW_WITH_PEAKS: Final = 200  # the same, where rows are walked once more
 RUN: Final = 8  # components whose terms are added in one lane before they go on in float64
 BLOCK: Final = 8192  # components of a block, at least LANES rows
 

@@ -13,7 +13,7 @@ from lossd import mathfns
 Array = npt.NDArray[Any]
 
 ULPS32: Final = 2.0  # of the correctly rounded result, in float32: the numeric contract
-ULPS64: Final = 2.0  # the C library's float64 functions, composed
+ULPS64: Final = 2.0  # the same, in float64
 
 
 def exact_softplus_tail(x: Array) -> Array:
