@@ -19,10 +19,11 @@ WIDE = np.longdouble
 # one less, as many and one more than a tile (64 in a row, 512 element-wise) and a block (8192)
 FLAT: list[Shape] = [(n,) for n in (0, 1, 63, 64, 65, 511, 512, 513, 8191, 8192, 8193)]
 ELEMENTWISE: list[Shape] = [*FLAT, (), (3, 5, 7), (2, 0, 3)]
-# rows of up to 100 or 200 components, and components that lie apart, are worked on 64 rows at a time
+# rows of up to 100 or 200 components, and those that lie apart, are worked on 64 at a time
 VECTORS: list[Shape] = [
     (7,), (1, 1), (5, 2), (4, 63), (4, 64), (4, 65), (3, 512), (131, 63), (2, 2049), (1, 8193),
-    (0, 4), (8193, 1), (63, 31), (64, 32), (65, 33), (129, 5), (67, 100), (67, 101), (67, 200), (67, 201),
+    (0, 4), (8193, 1), (63, 31), (64, 32), (65, 33), (129, 5), (67, 100), (67, 101),
+    (67, 200), (67, 201),
 ]  # fmt: skip
 CLASSES: list[Shape] = [
     (10,), (1,), (7, 1), (7, 2), (7, 10), (7, 63), (7, 64), (7, 65), (5, 1000), (131, 63),
