@@ -26,7 +26,7 @@ examples:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, show, write."""
     given = _parse(arguments)
-    workloads = chosen(given.losses, given.sizes)
+    workloads = chosen(given.losses, given.sizes, given.dtype)
     if not workloads:
         raise SystemExit("benchmarks: none of these losses is measured at these sizes")
     log, console = Console(stderr=True, highlight=False), Console(highlight=False)
@@ -78,6 +78,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=GROUPS,
         help="part of the contenders, separated by commas: inprocess (lossd, torch, copy), "
         "service (lossd over a unix socket and TCP), raw (grpcio alone)",
+    )
+    add(
+        "--dtype",
+        choices=("float32", "float64"),
+        default="float32",
+        help="of all tensors but labels (default: float32)",
     )
     add("--rounds", type=positive, help="samples of each contender at least (5; quick: 1)")
     add(

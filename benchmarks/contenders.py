@@ -314,7 +314,7 @@ def wire_bytes(workload: Workload, tensors: dict[str, Array], answer: Any) -> tu
     head, chunks = wire.split(tensors)
     asked.tensors = head
     messages = [wire.write_stream(1, asked), *(wire.write_stream(1, c) for c in chunks)]
-    head, chunks = wire.split({"loss": np.array(value, np.float32), f"grad.{first}": gradient})
+    head, chunks = wire.split({"loss": np.array(value, gradient.dtype), f"grad.{first}": gradient})
     returned = len(wire.write_stream(1, Response(head)))
     returned += sum(len(wire.write_stream(1, chunk)) for chunk in chunks)
     return b"".join(messages), returned

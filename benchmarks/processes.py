@@ -28,12 +28,16 @@ class Addresses:
 
 @contextmanager
 def lossd_server(
-    losses: Sequence[str], threads: int, log: Path, module: str = "lossd.cli"
+    losses: Sequence[str],
+    threads: int,
+    log: Path,
+    module: str = "lossd.cli",
+    flags: Sequence[str] = (),
 ) -> Iterator[Addresses]:
     """A server process with the kernels of these losses ready: `module` run with its arguments."""
     with _addresses() as addresses:
         command = [module, "serve", "--listen", addresses.tcp, "--listen", addresses.unix]
-        command += ["--threads", str(threads), "--warm", ",".join(losses)]
+        command += ["--threads", str(threads), "--warm", ",".join(losses), *flags]
         with _process(command, log) as process, grpc.insecure_channel(addresses.unix) as channel:
             _ready(process, channel, log)
             _serving(channel, log)

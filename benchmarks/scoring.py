@@ -157,7 +157,7 @@ def scored(x: object, y: object, *flags: str) -> dict[str, Any]:
         assert process.stdout is not None
         memory, lines = 0, []
         for line in process.stdout:  # a line for each shard
-            memory = max(memory, _most_resident(process.pid))
+            memory = max(memory, most_resident(process.pid))
             lines.append(line)
         if process.wait():
             raise RuntimeError(f"{' '.join(command)}: {lines[-1:]}")
@@ -173,7 +173,7 @@ def scored(x: object, y: object, *flags: str) -> dict[str, Any]:
     }
 
 
-def _most_resident(process: int) -> int:
+def most_resident(process: int) -> int:
     """The greatest resident memory of a process so far; `ru_maxrss` has its parent's in it."""
     status = Path(f"/proc/{process}/status").read_text()
     return 1024 * int(status.partition("VmHWM:")[2].split()[0])

@@ -29,7 +29,7 @@ FAMILIES: Final[dict[type[Loss], tuple[Shape, ...]]] = {
     ),
     Vectors: ((32, 128), (1024, 128), (65536, 128)),
 }  # fmt: skip
-"""Shapes of the first tensor, float32: up to 128 MiB each."""
+"""Shapes of the first tensor: up to 128 MiB of float32 each."""
 
 BATCHES: Final = ((256, 128), (2048, 128))
 MASKS: Final = ((4, 4, 64, 64), (8, 21, 256, 256), (2, 4, 64, 64, 64))
@@ -224,10 +224,11 @@ INEXACT: Final = {"ctc_loss": 50}
 
 @dataclass(frozen=True)
 class Workload:
-    """A loss and the shape of its first tensor."""
+    """A loss, the shape of its first tensor, and the type of all that are not labels."""
 
     loss: str
     shape: Shape
+    dtype: str = "float32"
 
     @property
     def size(self) -> str:
@@ -251,7 +252,8 @@ class Workload:
         """The tensors of a call, the same ones in every run."""
         rng = np.random.default_rng(20)
         declared = registry[self.loss].tensors
-        return {n: self._draw(rng, n, t) for n, t in declared.items() if not t.optional}
+        drawn = {n: self._draw(rng, n, t) for n, t in declared.items() if not t.optional}
+        return {n: a.astype(self.dtype) if a.dtype.kind == "f" else a for n, a in drawn.items()}
 
     def _draw(self, rng: Rng, name: str, tensor: Tensor) -> Array:
         if special := SPECIAL.get((self.loss, name)):
@@ -296,10 +298,10 @@ def shapes_of(loss: str) -> tuple[Shape, ...]:
     raise NotImplementedError(f"benchmarks/workloads.py has no shapes for the family of {loss}")
 
 
-def chosen(losses: list[str] | None, sizes: frozenset[str] | None) -> list[Workload]:
+def chosen(losses: list[str] | None, sizes: frozenset[str] | None, dtype: str) -> list[Workload]:
     """The workloads of these losses (all by default) at these sizes (all by default)."""
     return [
-        Workload(loss, shape)
+        Workload(loss, shape, dtype)
         for loss in losses or registry
         for shape in shapes_of(loss)
         if sizes is None or size_name(shape) in sizes
