@@ -1,4 +1,4 @@
-"""A stream of predictions that nobody holds: made while they are sent, gradients let go as they come.
+"""Streams of predictions that nobody holds: made while they are sent, gradients let go of.
 
 How fast a long one is beside one of 1 GB, and what the server holds meanwhile.
 

@@ -1,6 +1,7 @@
 """Tensors in memory that client and server share: faster, and otherwise as if they were sent."""
 
 import gc
+import itertools
 import mmap
 import os
 import random
@@ -26,7 +27,7 @@ from lossd.server.shared import Segments
 
 from .conftest import StartServer
 from .servers import PATIENCE, Server
-from .stubs import Conversation, Stub, begin, reason_of, request
+from .stubs import Conversation, Stub, array, begin, reason_of, request
 
 MIB = 1 << 20
 RNG = np.random.default_rng(11)
@@ -365,40 +366,50 @@ def test_whole_numbers_are_not_left_where_a_client_can_change_them(kind: Any) ->
 
 
 def test_labels_that_change_while_they_are_used(unix: tuple[Server, str]) -> None:
-    """They are copied before they are checked: no kernel is led astray."""
-    labels = np.zeros(200_000, np.int64)
+    """They are copied before they are checked: loss and gradient are of the same labels, always."""
+    rows, classes = 20_000, 10
+    labels = np.zeros(rows, np.int64)
+    x = np.tile(np.linspace(-1, 1, classes, dtype=np.float32), (rows, 1))
+    log_p = x[0] - np.log(np.exp(x[0], dtype=np.float64).sum())
     with Stub(unix[1]) as stub, stub.stream() as stream:
         segment, memory = leased(stream, 1, labels.nbytes)
-        view = memory.view(np.int64)[: labels.size]
-        x = np.zeros((labels.size, 10), np.float32)
-        message = request("cross_entropy", ["input"], input=x)
+        view = memory.view(np.int64)[:rows]
+        view[:] = 3
+        message = request("cross_entropy", ["input"], reduction="sum", input=x)
         message.tensors.append(there("target", labels, segment, 0))
         over = threading.Event()
 
         def change() -> None:
-            while not over.is_set():
-                view[:] = 1 << 40
-                view[:] = 3
+            for turn in itertools.count():
+                if over.is_set():
+                    return
+                view[turn % rows :: 7] = turn % classes
+                if turn % 100 == 99:
+                    view[turn % rows] = 1 << 40
+                    view[turn % rows] = 3
 
         thread = threading.Thread(target=change)
         thread.start()
-        kinds = set()
-        for id in range(2, 12):
-            stream.say(begin(id, message))
-            answer = stream.hear()
-            kinds.add(answer.WhichOneof("message"))
-            if answer.WhichOneof("message") == "error":
-                assert reason_of(answer.error) == "LABEL_OUT_OF_RANGE"
-            else:
-                left = x.nbytes
-                while left > 0:
-                    left -= len(stream.hear().chunk.data)
-        over.set()
-        thread.join()
-        assert kinds <= {"error", "result"}
+        seen = set[bytes]()
+        try:
+            for id in range(2, 102):
+                stream.say(begin(id, message))
+                answer = stream.hear()
+                if answer.WhichOneof("message") == "error":
+                    assert reason_of(answer.error) == "LABEL_OUT_OF_RANGE"
+                    continue
+                assert answer.WhichOneof("message") == "result"
+                found = {t.name: array(t) for t in answer.result.tensors}
+                used = (found["grad.input"] - np.exp(log_p)).argmin(1)  # p - 1 at the label
+                assert found["loss"] == pytest.approx(-log_p[used].sum(), rel=1e-5)
+                seen.add(used.tobytes())
+        finally:
+            over.set()
+            thread.join()
+        assert len(seen) > 10, "labels did change between evaluations"
         view[:] = 3
-        stream.say(begin(100, message))
-        assert stream.hear_result(100)["loss"] == pytest.approx(np.log(10))
+        stream.say(begin(200, message))
+        assert stream.hear_result(200)["loss"] == pytest.approx(-rows * log_p[3])
 
 
 # ---- ends that are killed -------------------------------------------------------------------
