@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from lossd.scoring import arrow
 from lossd.scoring.disk import check_alone, read_json, strict, writing
 from lossd.scoring.errors import OutputError, ScoringError, SourceError
 from lossd.scoring.exact import ExactSum, edges_between
@@ -209,8 +210,7 @@ class Pairs:
 
 def losses_of(batch: Any) -> Array:
     """The losses, NaN where there is none."""
-    column = pc.cast(batch.column("loss"), pa.float64())
-    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
+    return arrow.numbers(pc.cast(batch.column("loss"), pa.float64()))
 
 
 def pairs(run_a: Path, run_b: Path) -> Iterator[Pairs]:
@@ -223,8 +223,8 @@ def pairs(run_a: Path, run_b: Path) -> Iterator[Pairs]:
         told = x
         if "group" in y.schema.names and "group" not in x.schema.names:
             told = x.append_column("group", y.column("group"))
-        kept = told if fine.all() else told.filter(pa.array(fine))
-        row = np.asarray(x.column("row"))[fine]
+        kept = told if fine.all() else told.filter(arrow.column(fine))
+        row = arrow.numbers(x.column("row"))[fine]
         yield Pairs(row, a[fine], b[fine], kept, lacking, len(a))
 
 
@@ -312,7 +312,7 @@ class Named:
         places = np.array(
             [self.places.setdefault(n, len(self.places)) for n in names], dtype=np.int64
         )
-        self.tally.add(places[np.asarray(coded.indices)], some)
+        self.tally.add(places[arrow.numbers(coded.indices)], some)
 
     def entries(self, confidence: float) -> list[dict[str, Any]]:
         """The block of a comparison, the greatest differences first."""

@@ -16,6 +16,7 @@ from lossd_client.errors import LossdError
 from lossd.engine import Call, compute
 from lossd.kernels import runtime
 from lossd.plan import Plan
+from lossd.scoring import arrow
 from lossd.scoring.errors import InterruptedRunError
 from lossd.scoring.exact import ExactSum
 from lossd.scoring.inputs import Inputs, Shard, located, row_bytes
@@ -357,12 +358,13 @@ class Scorer:
         masks = {name: columns[name] == _NONE for name in _CLASSES if name in columns}
         masks |= {name: np.isnan(columns[name]) for name in _SHARES if name in columns}
         masks |= {"loss": missing}
-        told = {name: pa.array(each, mask=masks.get(name)) for name, each in columns.items()}
-        told["row"] = pa.array(np.arange(shard.start, shard.stop, dtype=np.int64))
+        told = {name: arrow.column(each, masks.get(name)) for name, each in columns.items()}
+        told["row"] = arrow.column(np.arange(shard.start, shard.stop, dtype=np.int64))
         if inputs.ids:
             ids = inputs.ids.read(shard.start, shard.stop)
-            kind = pa.uint64() if ids.dtype == np.uint64 else pa.int64()
-            told["id"] = pa.array(ids, pa.string() if ids.dtype == TEXT else kind)
+            kind = np.uint64 if ids.dtype == np.uint64 else np.int64
+            text = ids.dtype == TEXT
+            told["id"] = pa.array(ids, pa.string()) if text else arrow.column(ids.astype(kind))
         if inputs.groups:
             groups = inputs.groups.read(shard.start, shard.stop)
             told["group"] = pa.array(groups if groups.dtype == TEXT else groups.astype(str))

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lossd import __version__
+from lossd.scoring import arrow
 from lossd.scoring.counting import add_losses, add_reliability
 from lossd.scoring.disk import reading, strict
 from lossd.scoring.exact import ExactSum, SumOfSquares, edges_between, root, rounded
@@ -69,15 +70,9 @@ class Losses:
 
 
 def _finite(batch: pa.RecordBatch) -> Array:
-    values = numbers(batch["loss"])
+    values = arrow.numbers(batch["loss"])
     finite = np.isfinite(values)
     return values if finite.all() else values[finite]
-
-
-def numbers(column: pa.Array) -> Array:
-    """A column's values, NaN for missing floats."""
-    array: Array = column.to_numpy(zero_copy_only=False)
-    return array
 
 
 class Summary:
@@ -255,7 +250,7 @@ class _Rows:
     def add(self, batch: pa.RecordBatch) -> None:
         """Take in the next rows."""
         missing = ~_valid(batch["loss"])
-        values = numbers(batch["loss"])
+        values = arrow.numbers(batch["loss"])
         finite = np.isfinite(values)
         self._counts["scored"] += int(np.count_nonzero(~missing))
         self._counts["ignored"] += int(np.count_nonzero(missing))
@@ -300,13 +295,13 @@ def _judged(batch: pa.RecordBatch) -> tuple[Array, Array] | None:
 
 def _classes(column: pa.Array) -> Array:
     """A column of classes, -1 for none."""
-    return numbers(column.fill_null(-1) if column.null_count else column)
+    return arrow.numbers(column.fill_null(-1) if column.null_count else column)
 
 
 def _valid(column: pa.Array) -> Array:
     """Which rows of a column are not null."""
     whole = not column.null_count
-    return np.ones(len(column), bool) if whole else np.asarray(column.is_valid())
+    return np.ones(len(column), bool) if whole else arrow.numbers(column.is_valid())
 
 
 def _row(batch: pa.RecordBatch, at: int, inputs: Inputs) -> dict[str, Any]:
@@ -402,7 +397,7 @@ class _Classes:
         name = "probability" if binary else "confidence"
         if name in batch.schema.names:
             self._reliable = True
-            sure = numbers(batch[name])
+            sure = arrow.numbers(batch[name])
             add_reliability(truth, predicted, told, sure, binary, self._sums)
 
     def tell(self, losses: Losses) -> dict[str, Any]:
@@ -525,9 +520,9 @@ class _Residuals:
 
 def _residuals(batch: pa.RecordBatch) -> tuple[Array, Array]:
     """The finite differences of predictions and targets, and those targets."""
-    target = numbers(batch["target"])
+    target = arrow.numbers(batch["target"])
     with np.errstate(over="ignore", invalid="ignore"):
-        residual = numbers(batch["input"]) - target
+        residual = arrow.numbers(batch["input"]) - target
     good = np.isfinite(residual)
     return residual[good], target[good]
 

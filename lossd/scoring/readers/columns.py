@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lossd.scoring import arrow
 from lossd.scoring.errors import SourceError
 from lossd.scoring.readers.base import Failures
 from lossd.scoring.readers.keys import choose, choose_several, shown
@@ -102,15 +103,14 @@ class Columns:
             if length is not None:
                 array = _inner(array, length, what, first, per_row)
                 per_row *= max(length, 1)
-        values: Array = array.to_numpy(zero_copy_only=False)
-        return values.astype(self.dtype, copy=False)
+        return arrow.numbers(array).astype(self.dtype, copy=False)
 
 
 def _inner(array: pa.Array, length: int, what: str, first: int, per_row: int) -> pa.Array:
     """The elements of lists, of which each row has `per_row`, that must all be of a length."""
     if pa.types.is_fixed_size_list(array.type):
         return array.values.slice(array.offset * length, len(array) * length)
-    offsets = array.offsets.to_numpy()
+    offsets = arrow.numbers(array.offsets)
     wrong = np.diff(offsets) != length
     if wrong.any():
         at = int(np.argmax(wrong))
