@@ -25,10 +25,6 @@ SHARD_BYTES: Final = 32 << 20
 SHARD_ROWS: Final = 1 << 20
 """Rows of a shard at most: a worker holds their results."""
 
-BLOCK_BYTES: Final = 4 << 20
-"""Predictions that are read and computed at a time: they stay in the cache in between, and a call
-costs little beside them."""
-
 _WHOLE: Final = 64 << 20  # bytes of a tensor that is taken whole
 
 
@@ -87,7 +83,6 @@ class Inputs:
         self._check_rows()
         self._check_ids()
         self._check_loss()
-        self.block_rows = max(1, BLOCK_BYTES // row_bytes(first))
         self.shards = cut(self.rows, row_bytes(first), first.cuts, task.shard_rows)
 
     @property

@@ -51,6 +51,7 @@ class Evaluator(NamedTuple):
 
     evaluate: called with a loss, its tensors, its parameters, and whose gradients are wanted.
     empty: makes room that predictions are best read to, None if any is as good.
+    block: bytes of predictions that are best read and computed at a time.
     """
 
     evaluate: Callable[
@@ -58,6 +59,7 @@ class Evaluator(NamedTuple):
         Evaluated,
     ]
     empty: Callable[[Shape, np.dtype[Any]], Array] | None = None
+    block: int = 4 << 20
 
 
 def _here(
@@ -72,7 +74,8 @@ def _here(
 
 
 HERE: Final = Evaluator(_here)
-"""Computes in the calling thread: as many as there are workers do."""
+"""Computes in the calling thread: as many as there are workers do. What is read stays in the cache
+until it is computed, and a call costs little beside it."""
 
 
 @dataclass
@@ -138,6 +141,7 @@ class Scorer:
         """Compute what `inputs` hold, until `stop` is set."""
         self._inputs, self._evaluator, self._empty = inputs, evaluator.evaluate, evaluator.empty
         self._network = 0.0  # seconds, of the shard that is computed
+        self._rows_at_once = max(1, evaluator.block // row_bytes(inputs.first))
         self._own: Array | None = None
         self._stop = stop or threading.Event()
         task = inputs.task
@@ -206,10 +210,10 @@ class Scorer:
         return made
 
     def _blocks(self, shard: Shard) -> Iterator[Shard]:
-        for start in range(shard.start, shard.stop, self._inputs.block_rows):
+        for start in range(shard.start, shard.stop, self._rows_at_once):
             if self._stop.is_set():
                 raise InterruptedRunError("the run was stopped")
-            yield Shard(shard.number, start, min(start + self._inputs.block_rows, shard.stop))
+            yield Shard(shard.number, start, min(start + self._rows_at_once, shard.stop))
 
     def _others(self) -> list[str]:
         return [name for name in self._inputs.sources if name not in self._beside]
@@ -234,7 +238,7 @@ class Scorer:
         if self._empty is not None:
             return self._empty((rows, *source.shape), source.dtype)
         if self._own is None:
-            self._own = np.empty((self._inputs.block_rows, *source.shape), source.dtype)
+            self._own = np.empty((self._rows_at_once, *source.shape), source.dtype)
         return self._own[:rows]
 
     def _divided_by(self, rows: Shard, arrays: Mapping[str, Array]) -> Array:

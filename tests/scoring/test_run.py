@@ -21,12 +21,13 @@ from lossd.scoring import (
     SourceError,
     Threads,
     compare,
+    engines,
     inputs,
     resume,
     score,
 )  # fmt: skip
 from lossd.scoring.exact import root
-from lossd.scoring.scorer import Scorer
+from lossd.scoring.scorer import HERE, Scorer
 from lossd.scoring.task import Task
 from tests.scoring import files
 
@@ -447,7 +448,7 @@ def test_bits_do_not_depend_on_blocks(
     classified: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = scored(classified, tmp_path / "whole")
-    monkeypatch.setattr(inputs, "BLOCK_BYTES", 13 * CLASSES * 4)
+    monkeypatch.setattr(engines, "HERE", HERE._replace(block=13 * CLASSES * 4))
     assert scored(classified, tmp_path / "small") == whole
 
 
@@ -630,8 +631,8 @@ def test_bits_do_not_depend_on_how_much_is_computed_at_once(tmp_path: Path) -> N
     found = []
     for block in (100, 300):
         opened = inputs.Inputs(task)
-        opened.block_rows = block
-        scored = Scorer(opened).shard(opened.shards[0])
+        few = HERE._replace(block=block * 50 * 4)
+        scored = Scorer(opened, few).shard(opened.shards[0])
         found.append((scored.total, scored.divisor, scored.table))
     assert found[0] == found[1]
     near(float(found[0][1]), w.sum(dtype=np.float64))
@@ -645,8 +646,8 @@ def test_confidences_do_not_depend_on_how_much_is_computed_at_once(tmp_path: Pat
     found = []
     for block in (1, 7, 1000):
         opened = inputs.Inputs(Task("cross_entropy", tensors))
-        opened.block_rows = block
-        found.append(Scorer(opened).shard(opened.shards[0]).table)
+        few = HERE._replace(block=block * 37 * 4)
+        found.append(Scorer(opened, few).shard(opened.shards[0]).table)
     assert found[0] == found[1] == found[2]
 
 

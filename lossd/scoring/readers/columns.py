@@ -103,7 +103,9 @@ class Columns:
             if length is not None:
                 array = _inner(array, length, what, first, per_row)
                 per_row *= max(length, 1)
-        return arrow.numbers(array).astype(self.dtype, copy=False)
+        text = not pa.types.is_primitive(array.type)
+        values: Array = array.to_numpy(zero_copy_only=False) if text else arrow.numbers(array)
+        return values.astype(self.dtype, copy=False)
 
 
 def _inner(array: pa.Array, length: int, what: str, first: int, per_row: int) -> pa.Array:
