@@ -4,6 +4,7 @@ pyarrow's own `array` and `to_numpy` load pandas, if there is one, to ask whethe
 series: half a second of a run.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -28,8 +29,8 @@ def column(array: Array, missing: Array | None = None) -> pa.Array:
     return pa.Array.from_buffers(pa.from_numpy_dtype(array.dtype), len(array), [absent, data])
 
 
-def numbers(column: pa.Array) -> Array:
-    """A column's values, NaN for missing floats.
+def numbers(column: pa.Array, instead: float = math.nan) -> Array:
+    """A column's values, and what stands for those that are missing.
 
     >>> import pyarrow as pa
     >>> numbers(pa.array([0.5, None]))
@@ -45,9 +46,9 @@ def numbers(column: pa.Array) -> Array:
         values = np.frombuffer(data, dtype, len(column), column.offset * dtype.itemsize)
     if not column.null_count:
         return values
-    if values.dtype.kind != "f":
+    if values.dtype.kind != "f" and math.isnan(instead):
         raise ValueError(f"{column.null_count} of {len(column)} values are missing")
-    return np.where(_bits(there, column), values, values.dtype.type(np.nan))
+    return np.where(_bits(there, column), values, values.dtype.type(instead))
 
 
 def _bits(buffer: pa.Buffer, column: pa.Array) -> Array:

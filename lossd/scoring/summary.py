@@ -295,7 +295,7 @@ def _judged(batch: pa.RecordBatch) -> tuple[Array, Array] | None:
 
 def _classes(column: pa.Array) -> Array:
     """A column of classes, -1 for none."""
-    return arrow.numbers(column.fill_null(-1) if column.null_count else column)
+    return arrow.numbers(column, -1)
 
 
 def _valid(column: pa.Array) -> Array:
