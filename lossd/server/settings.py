@@ -5,7 +5,7 @@ import os
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -22,6 +22,18 @@ from lossd.kernels import runtime
 from lossd.spec import find, registry
 
 Names = Annotated[list[str], NoDecode]
+
+_MEANT: Final = {
+    "bytes": "BYTES", "config": "FILE", "dir": "FOLDER", "listen": "ADDRESS", "roots": "FOLDER",
+    "seconds": "SECONDS", "warm": "LOSSES",
+}  # fmt: skip
+"""What --help calls the value of a flag, by its last word; numbers are N."""
+
+
+def _add_flag(parser: Any, *names: str, **how: Any) -> Any:
+    if "metavar" in how and not how["metavar"].startswith("{"):  # of the type, but for choices
+        how["metavar"] = _MEANT.get(names[-1].rpartition("-")[2], "N")
+    return argparse.ArgumentParser.add_argument(parser, *names, **how)
 
 
 class Settings(BaseSettings):
@@ -203,7 +215,9 @@ class Settings(BaseSettings):
             if path is not None:
                 with Path(path).open("rb") as file:
                     tomllib.load(file)
-            flags = CliSettingsSource[Any](cls, cli_parse_args=list(arguments))
+            flags = CliSettingsSource[Any](
+                cls, cli_parse_args=list(arguments), add_argument_method=_add_flag
+            )
             given = flags()
             return cls(**(given | ({"config": Path(path)} if path else {})))
         except OSError as error:

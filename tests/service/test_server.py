@@ -140,6 +140,19 @@ def test_wrong_flags(flags: list[str], says: Sequence[str]) -> None:
         assert words in str(caught.value)
 
 
+def test_help_names_what_flags_take(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        Settings.load(["--help"])
+    told = capsys.readouterr().out
+    for flag in (
+        "--listen ADDRESS", "--config FILE", "--workers N", "--max-inflight-bytes BYTES",
+        "--stall-seconds SECONDS", "--scoring-roots FOLDER", "--warm LOSSES", "{unix,any,none}",
+    ):  # fmt: skip
+        assert flag in told
+    for kind in ("list[", "int]", "float]", "Path]", " int ", " Path "):
+        assert kind not in told
+
+
 @pytest.mark.usefixtures("no_variables")
 def test_several_wrong_flags_are_told_at_once() -> None:
     with pytest.raises(SystemExit, match=r"(?s)threads.*concurrency"):
