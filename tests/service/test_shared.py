@@ -412,6 +412,44 @@ def test_labels_that_change_while_they_are_used(unix: tuple[Server, str]) -> Non
         assert stream.hear_result(200)["loss"] == pytest.approx(-rows * log_p[3])
 
 
+def test_labels_that_point_outside_after_they_were_checked(unix: tuple[Server, str]) -> None:
+    """This kernel uses labels as they lie in memory: what is checked must be what is used."""
+    rows, classes = 20_000, 4
+    labels = np.zeros((rows, classes), np.int64)
+    x = np.zeros((rows, classes), np.float32)
+    with Stub(unix[1]) as stub, stub.stream() as stream:
+        segment, memory = leased(stream, 1, labels.nbytes)
+        view = memory.view(np.int64)[: labels.size].reshape(labels.shape)
+        view[:] = [1, -1, -1, -1]
+        message = request("multilabel_margin_loss", ["input"], input=x)
+        message.tensors.append(there("target", labels, segment, 0))
+        over = threading.Event()
+
+        def change() -> None:
+            while not over.is_set():
+                view[-1000:, 0] = 1 << 40
+                view[-1000:, 0] = 2
+                time.sleep(0.001)
+
+        thread = threading.Thread(target=change)
+        thread.start()
+        kinds = set()
+        try:
+            for id in range(2, 202):
+                stream.say(begin(id, message))
+                answer = stream.hear()
+                kinds.add(answer.WhichOneof("message"))
+                if answer.WhichOneof("message") == "error":
+                    assert reason_of(answer.error) == "LABEL_OUT_OF_RANGE"
+        finally:
+            over.set()
+            thread.join()
+        assert "result" in kinds
+        view[:] = [3, -1, -1, -1]
+        stream.say(begin(300, message))
+        assert stream.hear_result(300)["loss"] == pytest.approx(3 / 4)
+
+
 # ---- ends that are killed -------------------------------------------------------------------
 
 CLIENT = """
