@@ -54,6 +54,12 @@ def echo_server(log: Path) -> Iterator[Addresses]:
             yield addresses
 
 
+def most_resident(process: int) -> int:
+    """The greatest resident memory of a process so far; `ru_maxrss` has its parent's in it."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+
+
 @contextmanager
 def _addresses() -> Iterator[Addresses]:
     with socket.socket() as probe:

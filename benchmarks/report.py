@@ -173,11 +173,11 @@ def markdown(rows: Sequence[Row], found: Sequence[Verdict], about: Mapping[str, 
     parts = [
         f"<!-- Made by `{about['command']}`. Do not edit. -->",
         "# Benchmarks",
-        "`make bench` measures this page again (about ten minutes; the machine should have nothing "
-        "else to do), `python -m benchmarks --help` has parts of it. Each row's contenders take "
-        "turns in one run, with the same number of threads, after lossd's results were compared "
-        "with torch's. The figures with minima and quartiles are in `build/bench/bench.csv` and "
-        "`bench.json`.",
+        "The command below measures this page again (all losses: about twenty minutes; the machine "
+        "should have nothing else to do), `python -m benchmarks --help` has parts of it. Each "
+        "row's contenders take turns in one run, with the same number of threads, after lossd's "
+        "results were compared with torch's. The figures with minima and quartiles are in "
+        "`bench.csv` and `bench.json` in its `--out` folder.",
         "## What it must reach",
         grid(["target", "measured", ""], [[v.target, v.measured, word(v)] for v in found], 2),
         "## The machine",

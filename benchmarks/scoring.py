@@ -27,7 +27,7 @@ from rich.console import Console
 
 from benchmarks import machine
 from benchmarks.arguments import positive
-from benchmarks.processes import Addresses, lossd_server
+from benchmarks.processes import Addresses, lossd_server, most_resident
 
 CLASSES: Final = 1000
 ROWS: Final = 2_000_000  # 8 GB of float32
@@ -171,12 +171,6 @@ def scored(x: object, y: object, *flags: str) -> dict[str, Any]:
         "bits": summary["exact"],
         "timing": timing,
     }
-
-
-def most_resident(process: int) -> int:
-    """The greatest resident memory of a process so far; `ru_maxrss` has its parent's in it."""
-    status = Path(f"/proc/{process}/status").read_text()
-    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
 
 
 def contenders(files: Files, addresses: Addresses) -> dict[str, Callable[[], float]]:

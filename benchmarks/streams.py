@@ -18,8 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.arguments import positive
-from benchmarks.processes import lossd_server
-from benchmarks.scoring import most_resident
+from benchmarks.processes import lossd_server, most_resident
 
 ROWS: Final = 2048  # of a block: 8 MB
 CLASSES: Final = 1000

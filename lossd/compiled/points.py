@@ -28,7 +28,7 @@ from lossd.compiled.instructions import (
     shift_left,
     shift_right,
     sub,
-)  # fmt: skip
+)
 
 
 class Points(NamedTuple):

@@ -366,7 +366,7 @@ def test_whole_numbers_are_not_left_where_a_client_can_change_them(kind: Any) ->
 
 
 def test_labels_that_change_while_they_are_used(unix: tuple[Server, str]) -> None:
-    """They are copied before they are checked: loss and gradient are of the same labels, always."""
+    """They are read once: loss and gradient are of the same labels, always."""
     rows, classes = 20_000, 10
     labels = np.zeros(rows, np.int64)
     x = np.tile(np.linspace(-1, 1, classes, dtype=np.float32), (rows, 1))
