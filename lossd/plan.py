@@ -404,16 +404,15 @@ class KernelPlan(Plan):
         super().__init__(form)
         loss, layout = self.loss, self.layout
         self.operands = self._operands()
+        self.each = form.reduction in ("none", "sample")  # whether every loss is told
         constants = loss.constants(layout)
         self.variant = Variant(
             dtype=self.dtype,
             operands=self.operands,
             gradients=self.gradients,
             constants=len(constants),
-            each=form.reduction in ("none", "sample"),
-            upstream=form.upstream,
-            multiplier=self._multiplied(),
             columns=isinstance(loss, Rowwise) and _side_by_side(loss, layout),
+            **self._compiled_in(),
         )
         self.kernel = runtime.kernel(type(loss), self.variant)  # type: ignore[arg-type]
         driver = runtime.driver_of(type(loss), self.variant)
@@ -445,8 +444,15 @@ class KernelPlan(Plan):
             if t.role not in ("label", "multiplier") and (n in self.form.given or t.role == "class")
         )
 
-    def _multiplied(self) -> bool:
-        return self.weighted or self.form.sample_weight is not None
+    def _compiled_in(self) -> dict[str, bool]:
+        """What an element-wise kernel is compiled for; others look whether they are given it."""
+        if not isinstance(self.loss, Elementwise):
+            return {}
+        return {
+            "each": self.each,
+            "upstream": self.form.upstream,
+            "multiplier": self.weighted or self.form.sample_weight is not None,
+        }
 
     def _reads(self) -> list[tuple[int, str, Shape]]:
         """Slot, name and shape of every tensor that the kernel reads."""
@@ -487,7 +493,7 @@ class KernelPlan(Plan):
         args = call.words
         begun = self.begin(call, arrays, grad_output)
         losses, written = None, []
-        if self.variant.each:
+        if self.each:
             losses = pool.empty(self.layout.output, self.dtype)
             args[slots.LOSSES] = _address(losses)
         made = {}
@@ -546,10 +552,10 @@ class KernelPlan(Plan):
         upstream = None
         if grad_output is not None:
             upstream = self._upstream(grad_output)
-            if self.variant.upstream:
+            if self.form.upstream:
                 args[slots.UPSTREAM] = _address(upstream)
                 alive.append(upstream)
-        scale = self._scale(divisor, None if self.variant.upstream else upstream)
+        scale = self._scale(divisor, None if self.form.upstream else upstream)
         call.floats[_SCALE] = scale
         return Begun(divisor, scale, factors, read, alive)
 
@@ -652,9 +658,6 @@ class SamplesPlan(KernelPlan):
 
     def _operands(self) -> tuple[str, ...]:
         return tuple(n for n, _ in self.loss.operands)
-
-    def _multiplied(self) -> bool:
-        return False  # factors carry the weights
 
     def _reads(self) -> list[tuple[int, str, Shape]]:
         return []

@@ -156,7 +156,7 @@ class Steps:
         """Type and shape of what comes back: "loss" and "grad.NAME"."""
         plan = self._plan
         found: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {
-            "loss": (plan.dtype, plan.layout.output if plan.variant.each else ())
+            "loss": (plan.dtype, plan.layout.output if plan.each else ())
         }
         for _, name, shape in plan.writes:
             found[f"grad.{name}"] = self._written(name), shape
@@ -184,7 +184,7 @@ class Steps:
             else:
                 args[self._slots[name]] = place
         pieces = []
-        if plan.variant.each:
+        if plan.each:
             losses = pool.empty((rows[1] - rows[0],), plan.dtype)
             offset = rows[0] * losses.itemsize
             args[slots.LOSSES] = losses.ctypes.data - offset
@@ -206,7 +206,7 @@ class Steps:
         self._done = last
         for name, tensor in self._arriving.items():
             tensor.drop(rows[1] * self._row_bytes[name])
-        if self.finished and not plan.variant.each:
+        if self.finished and not plan.each:
             pieces.append(Piece("loss", 0, plan.reduced(self._call, self._begun.divisor)))
         self.seconds += time.perf_counter() - begun
         return pieces

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
@@ -53,6 +54,22 @@ def _integer(operation: str) -> Callable[..., Any]:
 
 add, sub, and_ = _integer("add"), _integer("sub"), _integer("and_")
 shift_left, shift_right = _integer("shl"), _integer("ashr")
+
+
+@intrinsic
+def one_by_one(typingctx: Any, x: Any) -> Any:
+    """x, in a way that keeps the loop around it from being vectorised.
+
+    Where vectors had to be gathered from all over memory, which takes longer than reading their
+    parts one after the other.
+    """
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = args[0].type
+        same = ir.InlineAsm(ir.FunctionType(kind, [kind]), "", "=r,0", side_effect=True)
+        return builder.call(same, args)
+
+    return x(x), build
 
 
 @intrinsic

@@ -7,9 +7,10 @@ lanes within a row would stay empty.
 from collections.abc import Callable
 from typing import Final
 
+from lossd.compiled.instructions import one_by_one
 from lossd.kernels.pieces import functions, opening, take_apart
 from lossd.kernels.transposition import transpose
-from lossd.kernels.variant import Variant, ahead, lines, listed, stamped, view
+from lossd.kernels.variant import Variant, ahead, lines, listed, on_stack, stamped, view
 from lossd.spec import Rowwise
 
 LANES: Final = 64  # rows that are worked on side by side
@@ -122,11 +123,23 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
     seen += listed("float64(top{}[j])", range(pieces.peaks))
     seen += listed("sum{}[j]", range(pieces.terms))
     seen += listed("given[{}]", range(variant.constants))
-    ignored = f"""
+    ignored = """
             if labels[row + j] < 0:
-                slope[j] = zero
-{lines(16, "out[row + j] = zero") * variant.each}
+                losses[j] = 0
                 continue
+"""
+    pulled = f"""
+        for j in range({LANES}):
+            pull[j] = scale
+        if weighed:
+            for j in range(count):
+                pull[j] *= ws[row + j]
+        if upstream:
+            for j in range(count):
+                pull[j] *= us[row + j]
+        for j in range(count):
+{lines(12, "if labels[row + j] < 0:", "    pull[j] = 0.0") * pieces.labelled}
+            slope[j] = pull[j]
 """
     correct = f"""
         for j in range(count):
@@ -155,17 +168,22 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
         for name, place in places.items()
         for group in ["OPERANDS" if name in moving else "GRADIENTS"]
     )
+    lanes = [f"top{k}" for k in range(pieces.peaks)] + [f"part{k}" for k in range(pieces.terms)]
+    lanes += [f"k{k}" for k in pieces.coefficients] + ["slope", "less", "near"]
+    doubles = (
+        [f"sum{k}" for k in range(pieces.terms)]
+        + [f"own{k}" for k in from_rows]
+        + ["losses", "pull"]
+    )
     source = f"""
 def block(args, index):
 {opening(variant, pieces)}
-{lines(4, f"top{{0}} = np.empty({LANES}, kind)", over=range(pieces.peaks))}
-{lines(4, f"part{{0}} = np.empty({LANES}, kind)", over=range(pieces.terms))}
-{lines(4, f"sum{{0}} = np.empty({LANES}, np.float64)", over=range(pieces.terms))}
-{lines(4, f"k{{0}} = np.zeros({LANES}, kind)", over=pieces.coefficients)}
-    slope, less = np.zeros({LANES}, kind), np.zeros({LANES}, kind)
-    mine, near = np.zeros({LANES}, np.int32), np.zeros({LANES}, kind)
-    losses = np.zeros({LANES}, np.float64)
-{lines(4, f"own{{0}} = np.zeros({LANES}, np.float64)", over=from_rows)}
+{lines(4, f"{{0}} = {on_stack(LANES)}", over=lanes)}
+{lines(4, f"{{0}} = {on_stack(LANES, 'float64')}", over=doubles)}
+    mine = {on_stack(LANES, "int32")}
+    for j in range({LANES}):
+{lines(8, "{0}[j] = 0", over=[*lanes, *doubles, "mine"])}
+        pass
     space = np.zeros(({len(places)}, width * {LANES}), kind)
     total = 0.0
     row = first
@@ -192,21 +210,23 @@ def block(args, index):
 {peak_walk if pieces.peaks else ""}
 {term_walk if pieces.terms else ""}
         for j in range(count if width else 0):
-            label = {"max(labels[row + j], 0)" if pieces.labelled else "0"}
+            label = {"one_by_one(max(labels[row + j], 0))" if pieces.labelled else "0"}
 {picked}
         for j in range({LANES}):
             result = combine({seen})
             losses[j] = result[0]
 {lines(12, "k{0}[j] = result[{0}]", over=pieces.coefficients)}
 {lines(12, "less[j] = result[1]") * pieces.labelled}
+        if weighed:
+            for j in range(count):
+                losses[j] *= ws[row + j]
         for j in range(count):
 {ignored if pieces.labelled else ""}
-            value = losses[j]{" * ws[row + j]" * variant.multiplier}
-            total += value
-{lines(12, "out[row + j] = value") * variant.each}
-            slope[j] = scale{" * ws[row + j]" * variant.multiplier}{
-        " * us[row + j]" * variant.upstream
-    }
+            total += losses[j]
+        if each:
+            for j in range(count):
+                out[row + j] = losses[j]
+{pulled if written else ""}
 {(slope_walk if loss.slopes else clear) if written else ""}
 {correct if pieces.labelled and written else ""}
         if not direct:
@@ -222,5 +242,9 @@ def block(args, index):
     carray(pointer(a[slots.PARTIAL], float64), index + 1)[index] = total
 """
     return stamped(
-        source, variant, transpose=transpose, **functions(loss, variant.dtype.type, alone=False)
+        source,
+        variant,
+        transpose=transpose,
+        one_by_one=one_by_one,
+        **functions(loss, variant.dtype.type, alone=False),
     )

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from lossd.kernels.variant import Variant, lines, listed, stamped, view
+from lossd.kernels.variant import Variant, lines, listed, on_stack, stamped, view
 from lossd.mathfns import typed
 from lossd.spec import Elementwise
 
@@ -48,6 +48,7 @@ def build(loss: type[Elementwise], variant: Variant) -> Callable[..., None]:
         for k in bounds
     )
     slope = "scale" + " * wt[j]" * variant.multiplier + " * ut[j]" * variant.upstream
+    pads = [f"{name}pad" for name in arrays]
     source = f"""
 def block(args, index):
     a = carray(pointer(args, int64), slots.COUNT)
@@ -57,8 +58,8 @@ def block(args, index):
     scale = kind(carray(pointer(a[slots.SCALE], float64), 1)[0])
 {lines(4, "c{0} = kind(given[{0}])", over=range(variant.constants))}
 {"".join(lines(4, f"{name} = {view(f'a[{slot}] + offset')}") for name, (slot, _) in arrays.items())}
-    lanes = np.zeros({TILE}, kind)
-    pads = np.zeros(({len(arrays) + 1}, {TILE} if count % {TILE} else 0), kind)
+{lines(4, f"{{0}} = {on_stack(TILE)}", over=["lanes", "last", *pads])}
+    lanes[:] = zero
     good = True
     for base in range(0, count, {TILE}):
         rest = min(count - base, {TILE})
@@ -66,12 +67,14 @@ def block(args, index):
 {lines(12, f"{{0}}t = {{0}}[base : base + {TILE}]", over=arrays)}
             sums = lanes
         else:
-            sums = pads[{len(arrays)}]
-{"".join(lines(12, f"{name}t = pads[{k}]") for k, name in enumerate(arrays))}
+            sums = last
+            sums[:] = zero
+{lines(12, "{0}t = {0}pad", over=arrays)}
             for j in range(rest):
 {lines(16, "{0}t[j] = {0}[base + j]", over=read)}
                 pass
             for j in range(rest, {TILE}):
+{lines(16, "{0}t[j] = zero", over=read)}
 {lines(16, "x{0}t[j] = low{0}", over=bounds)}
                 pass
         for j in range({TILE}):
@@ -91,7 +94,7 @@ def block(args, index):
     carray(pointer(a[slots.PARTIAL], float64), index + 1)[index] = total
     carray(pointer(a[slots.OUTSIDE], int64), index + 1)[index] = not good
 """
-    scope: dict[str, Any] = {"formula": typed(loss.math, kind)}
+    scope: dict[str, Any] = {"formula": typed(loss.math, kind), "zero": kind(0)}
     for k, (low, high) in bounds.items():
         scope |= {f"low{k}": kind(low), f"high{k}": kind(high)}
     return stamped(source, variant, **scope)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lossd.kernels.variant import Variant, lines, view
+from lossd.kernels.variant import Variant, lines, optional, view
 from lossd.mathfns import typed
 from lossd.spec import Rowwise
 
@@ -81,8 +81,7 @@ def opening(variant: Variant, pieces: Pieces) -> str:
     given = carray(pointer(a[slots.CONSTANTS], float64), slots.CONSTANTS_MAX)
     scale = carray(pointer(a[slots.SCALE], float64), 1)[0]
 {lines(4, "c{0} = kind(given[{0}])", over=range(variant.constants))}
-    us, out = {view("a[slots.UPSTREAM]")}, {view("a[slots.LOSSES]")}
-    ws = {view("a[slots.MULTIPLIER]")}
+{optional()}
 {lines(4, f"x{{0}} = {view('a[slots.OPERANDS + {0}]')}", over=fixed)}
 """
 
@@ -98,5 +97,6 @@ def functions(loss: type[Rowwise], kind: Any, *, alone: bool) -> dict[str, Any]:
         "combine": typed(loss.combine, np.float64, alone=alone),
         "slopes": typed(loss.slopes, kind) if loss.slopes else None,
         "zero": kind(0),
+        "one": kind(1),
         "low": kind(-np.inf),
     }

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from lossd.kernels.pieces import functions, opening, take_apart
-from lossd.kernels.variant import Variant, ahead, lines, listed, stamped, view
+from lossd.kernels.variant import Variant, ahead, lines, listed, on_stack, stamped, view
 from lossd.spec import Rowwise
 
 TILE: Final = 64  # components that are worked on side by side, each in its lane
@@ -28,6 +28,7 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
     n_peaks, n_terms, results = pieces.peaks, pieces.terms, pieces.results
     gradients = range(len(results))
 
+    pads = [f"x{k}pad" for k in vectors] + [f"g{k}pad" for k in gradients]
     xs = listed("x{}t[j]", vectors)
     tops = listed("top{}", range(n_peaks))
     constants = listed("c{}", range(variant.constants))
@@ -100,7 +101,7 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
 {lines(16, f"{{0}}t = {{0}}[full : full + {TILE}]", over=names)}
                 pass
             else:
-{"".join(lines(16, f"{name}t = pads[{p}]") for p, name in enumerate(names))}
+{lines(16, "{0}t = {0}pad", over=names)}
                 for j in range(stop - full):
 {lines(20, "{0}t[j] = {0}[full + j]", over=loaded)}
                     pass
@@ -175,7 +176,13 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
         lines(16, f"g{k}t[j] = values[{r}] * slope") for k, r in enumerate(results)
     )
     slope_walk = f"""
-        slope = kind(scale{" * ws[row]" * variant.multiplier}{" * us[row]" * variant.upstream})
+        pull = scale
+        if special:
+            if weighed:
+                pull *= ws[row]
+            if upstream:
+                pull *= us[row]
+        slope = kind(pull)
 {lines(8, "k{0} = kind(result[{0}])", over=pieces.coefficients)}
 {walk(vectors, kept, True, slope_body, asked=room) if loss.slopes else ""}
 {lines(8, "g0[label] -= kind(result[1]) * slope") * (labelled and results[:1] == [0])}
@@ -194,18 +201,21 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
     ignored = f"""
         if label < 0:
 {lines(12, "g{0}[:width] = zero", over=gradients) if loss.slopes else ""}
-{lines(12, "out[row] = zero") * variant.each}
+            if each:
+                out[row] = zero
             continue
 """
     source = f"""
 def block(args, index):
 {opening(variant, pieces)}
-{lines(4, f"lanes{{0}} = np.empty({TILE}, kind)", over=range(max(n_peaks, n_terms)))}
-    live = np.zeros({TILE}, kind)
-    live[: width % {TILE}] = 1
+{lines(4, f"lanes{{0}} = {on_stack(TILE)}", over=range(max(n_peaks, n_terms)))}
+{lines(4, f"{{0}} = {on_stack(TILE)}", over=["live", *pads])}
+    for j in range({TILE}):
+        live[j] = one if j < width % {TILE} else zero
+{lines(8, "{0}[j] = zero", over=pads)}
     padded = -(-width // {TILE}) * {TILE}
-    pads = np.zeros(({len(vectors) + len(results)}, {TILE} if width % {TILE} else 0), kind)
 {clear if not loss.slopes else ""}
+    special = each | weighed | upstream
     total = 0.0
     for row in range(first, last):
         at = row * width
@@ -218,9 +228,13 @@ def block(args, index):
 {peak_walk if n_peaks else ""}
 {term_walk if n_terms else ""}
         result = combine({seen})
-        value = result[0]{" * ws[row]" * variant.multiplier}
+        value = result[0]
+        if special:
+            if weighed:
+                value *= ws[row]
+            if each:
+                out[row] = value
         total += value
-{lines(8, "out[row] = value") * variant.each}
 {slope_walk if results else ""}
     carray(pointer(a[slots.PARTIAL], float64), index + 1)[index] = total
 """

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from numba.extending import register_jitable
 
-from lossd.kernels.variant import Variant, lines, listed, stamped, view
+from lossd.kernels.variant import Variant, listed, optional, stamped
 from lossd.spec import Samples
 
 BLOCK: Final = 1 << 14  # values of a block, at least one sample
@@ -40,7 +40,6 @@ def build(loss: type[Samples], variant: Variant) -> Callable[..., None]:
         at += rank
     arguments = listed("x{}", range(len(variant.operands))) + gradients
     arguments += listed("{}", (name in variant.gradients for name in differentiable))
-    upstream = " * us[{}]" * variant.upstream
     last_ones = "given, a[slots.STOP]" if loss.long else "given"
     if loss.several:
         body = f"""
@@ -48,20 +47,27 @@ def build(loss: type[Samples], variant: Variant) -> Callable[..., None]:
     slopes, values = np.empty(count, np.float64), np.empty(count, np.float64)
     for start in range(first, last, count):
         for k in range(count):
-            slopes[k] = scale * factors[start + k]{upstream.format("start + k")}
+            slopes[k] = scale * factors[start + k]
+            if upstream:
+                slopes[k] *= us[start + k]
         sample(start // count, {arguments}slopes, values, {last_ones})
         for k in range(count):
             value = values[k] * factors[start + k]
             total += value
-{lines(12, "out[start + k] = value") * variant.each}
+            if each:
+                out[start + k] = value
 """
     else:
         body = f"""
     for row in range(first, last):
-        slope = kind(scale * factors[row]{upstream.format("row")})
+        pull = scale * factors[row]
+        if upstream:
+            pull *= us[row]
+        slope = kind(pull)
         value = sample(row, {arguments}slope, {last_ones}) * factors[row]
         total += value
-{lines(8, "out[row] = value") * variant.each}
+        if each:
+            out[row] = value
 """
     source = f"""
 def block(args, index):
@@ -72,7 +78,7 @@ def block(args, index):
     given = carray(pointer(a[slots.CONSTANTS], float64), slots.CONSTANTS_MAX)
     factors = carray(pointer(a[slots.FACTORS], float64), a[slots.ROWS])
     scale = carray(pointer(a[slots.SCALE], float64), 1)[0]
-    us, out = {view("a[slots.UPSTREAM]")}, {view("a[slots.LOSSES]")}
+{optional()}
 {opened}
     total = 0.0
 {body}

@@ -9,6 +9,7 @@ import numpy as np
 from numba import carray
 
 from lossd.compiled.prefetching import LINE, prefetch, prefetch_to_write
+from lossd.compiled.stack import stack
 from lossd.kernels import slots
 from lossd.kernels.slots import pointer
 
@@ -23,25 +24,25 @@ class Variant:
     operands: the tensors that the mathematics sees, in the order of its arguments.
     gradients: the tensors whose gradient is written, in declared order.
     constants: how many parameters the mathematics takes.
-    each: whether every loss is written (reduction='none').
-    upstream: whether gradients are multiplied by a value for each loss.
-    multiplier: whether losses are multiplied by an element-wise weight.
     columns: whether rows are worked on side by side (kernels/columns.py).
+    each: of an element-wise loss, whether every loss is written (reduction='none').
+    upstream: the same, whether gradients are multiplied by a value for each loss.
+    multiplier: the same, whether losses are multiplied by an element-wise weight.
     """
 
     dtype: np.dtype[Any]
     operands: tuple[str, ...]
     gradients: tuple[str, ...]
     constants: int
-    each: bool
-    upstream: bool
-    multiplier: bool = False
     columns: bool = False
+    each: bool = False
+    upstream: bool = False
+    multiplier: bool = False
 
     def __str__(self) -> str:
-        flags = [f for f in ("each", "upstream", "multiplier", "columns") if getattr(self, f)]
         # by position: a file's name has room for 255 characters
         slopes = ".".join(str(self.operands.index(name)) for name in self.gradients)
+        flags = [f for f in ("columns", "each", "upstream", "multiplier") if getattr(self, f)]
         return "-".join([self.dtype.name, *self.operands, f"d{slopes}", *flags])
 
 
@@ -57,12 +58,14 @@ def stamped(source: str, variant: Variant, **scope: Any) -> Callable[..., None]:
         "pointer": pointer,
         "prefetch": prefetch,
         "prefetch_to_write": prefetch_to_write,
+        "int32": nb.int32,
         "int64": nb.int64,
         "float64": nb.float64,
         "element": nb.from_dtype(variant.dtype),
         "kind": kind,
         "np": np,
         "slots": slots,
+        "stack": stack,
         "uintp": nb.uintp,
     }
     names = ", ".join(scope)
@@ -79,6 +82,25 @@ def _indented(source: str) -> str:
 def view(address: str, length: str = str(UNBOUNDED)) -> str:
     """Source of an array at an address."""
     return f"carray(pointer({address}, element), {length})"
+
+
+def on_stack(length: int, kind: str = "element") -> str:
+    """Source of an array of undefined values that lives as long as the block is computed."""
+    return f"carray(stack({kind}, {length}), {length})"
+
+
+def optional() -> str:
+    """Source: what a call may do without, and whether it does.
+
+    A look at it for each row or sample costs nothing, and every reduction of a loss, with or
+    without weights, is then one kernel instead of up to five. Element-wise kernels cannot look at
+    each element: they are compiled for it.
+    """
+    return f"""
+    out, each = {view("a[slots.LOSSES]")}, a[slots.LOSSES] != 0
+    us, upstream = {view("a[slots.UPSTREAM]")}, a[slots.UPSTREAM] != 0
+    ws, weighed = {view("a[slots.MULTIPLIER]")}, a[slots.MULTIPLIER] != 0
+"""
 
 
 def listed(item: str, positions: Iterable[object]) -> str:
