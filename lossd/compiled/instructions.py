@@ -82,6 +82,18 @@ def select(typingctx: Any, condition: Any, a: Any, b: Any) -> Any:
     return a(types.boolean, a, a), build
 
 
+@intrinsic
+def larger(typingctx: Any, x: Any, top: Any) -> Any:
+    """The larger of two numbers; NaN wins, and stays."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        x, top = args
+        beyond = builder.fcmp_ordered(">", x, top)
+        return builder.select(builder.or_(beyond, builder.fcmp_unordered("uno", x, x)), x, top)
+
+    return x(x, x), build
+
+
 def _bounded(beyond: str) -> Callable[..., Any]:
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         x, bound = args

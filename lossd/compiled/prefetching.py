@@ -15,24 +15,28 @@ LINE: Final = 64
 """Bytes that come at once."""
 
 
-def _prefetch(*, write: bool) -> Callable[[int], None]:
+def _prefetch(*, write: bool) -> Callable[[int, int], None]:
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
         ask = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
         whole_way, data = number(3), number(1)
-        builder.call(ask, [builder.inttoptr(args[0], byte), number(int(write)), whole_way, data])
+        for start in range(0, signature.args[1].literal_value, LINE):
+            place = builder.inttoptr(builder.add(args[0], args[0].type(start)), byte)
+            builder.call(ask, [place, number(int(write)), whole_way, data])
         return context.get_dummy_value()
 
-    @intrinsic
-    def prefetch(typingctx: Any, address: Any) -> Any:
-        return types.void(types.intp), build
+    @intrinsic(prefer_literal=True)
+    def prefetch(typingctx: Any, address: Any, count: Any) -> Any:
+        return types.void(types.intp, count), build
 
     return prefetch  # type: ignore[no-any-return]
 
 
 prefetch = _prefetch(write=False)
-"""Bring the line at an address near; nothing happens where there is no memory."""
+"""Bring the lines of `count` bytes from an address near; nothing happens where there is no memory.
+
+`count` is a constant."""
 
 prefetch_to_write = _prefetch(write=True)
-"""The same of a line that will be written to."""
+"""The same of lines that will be written to."""

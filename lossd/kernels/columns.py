@@ -7,9 +7,10 @@ lanes within a row would stay empty.
 from collections.abc import Callable
 from typing import Final
 
-from lossd.compiled.instructions import one_by_one
+from lossd.compiled.instructions import larger, one_by_one
+from lossd.compiled.lanes import fill, multiply
 from lossd.kernels.pieces import functions, opening, take_apart
-from lossd.kernels.transposition import transpose
+from lossd.kernels.transposition import from_lanes, to_lanes
 from lossd.kernels.variant import Variant, ahead, lines, listed, on_stack, stamped, view
 from lossd.spec import Rowwise
 
@@ -77,14 +78,10 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
 {inner}
 """
 
-    peak_walk = lines(8, "top{0}[:] = low", over=range(pieces.peaks)) + walk(
+    peak_walk = lines(8, "fill(top{0}, low)", over=range(pieces.peaks)) + walk(
         moving,
         f"values = peaks({xs}{versus}{constants})\n"
-        + "".join(
-            f"top{k}[j] = values[{k}] if (values[{k}] > top{k}[j]) | (values[{k}] != values[{k}])"
-            f" else top{k}[j]\n"
-            for k in range(pieces.peaks)
-        ),
+        + "".join(f"top{k}[j] = larger(values[{k}], top{k}[j])\n" for k in range(pieces.peaks)),
     )
     term_body = (
         f"values = terms({xs}{tops}{versus}{constants})\n"
@@ -93,9 +90,9 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
     )
     written_terms = ["g0"] * pieces.kept
     term_walk = f"""
-{lines(8, "sum{0}[:] = 0.0", over=range(pieces.terms))}
+{lines(8, "fill(sum{0}, 0)", over=range(pieces.terms))}
         for start in range(0, width, {RUN}):
-{lines(12, "part{0}[:] = zero", over=range(pieces.terms))}
+{lines(12, "fill(part{0}, 0)", over=range(pieces.terms))}
 {walk(moving + written_terms, term_body, f"start, min(start + {RUN}, width)", 4, coming)}
             for j in range({LANES}):
 {lines(16, "sum{0}[j] += part{0}[j]", over=range(pieces.terms))}
@@ -129,14 +126,11 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
                 continue
 """
     pulled = f"""
-        for j in range({LANES}):
-            pull[j] = scale
+        fill(pull, scale)
         if weighed:
-            for j in range(count):
-                pull[j] *= ws[row + j]
+            multiply(pull, count, ws, row)
         if upstream:
-            for j in range(count):
-                pull[j] *= us[row + j]
+            multiply(pull, count, us, row)
         for j in range(count):
 {lines(12, "if labels[row + j] < 0:", "    pull[j] = 0.0") * pieces.labelled}
             slope[j] = pull[j]
@@ -181,9 +175,7 @@ def block(args, index):
 {lines(4, f"{{0}} = {on_stack(LANES)}", over=lanes)}
 {lines(4, f"{{0}} = {on_stack(LANES, 'float64')}", over=doubles)}
     mine = {on_stack(LANES, "int32")}
-    for j in range({LANES}):
-{lines(8, "{0}[j] = 0", over=[*lanes, *doubles, "mine"])}
-        pass
+{lines(4, "fill({0}, 0)", over=[*lanes, *doubles, "mine"])}
     space = np.zeros(({len(places)}, width * {LANES}), kind)
     total = 0.0
     row = first
@@ -198,14 +190,8 @@ def block(args, index):
         next_at = at + {LANES} * (width if inner == 1 else 1)
 {opened}
         if not direct:
-            if inner == 1:
-{lines(16, f"transpose(source{{0}}, width, {{0}}, {LANES}, count, width, element)", over=moving)}
-                pass
-            else:
-                for c in range(width):
-                    for j in range(count):
-{lines(24, f"{{0}}[c * {LANES} + j] = source{{0}}[c * inner + j]", over=moving)}
-                        pass
+{lines(12, f"to_lanes(source{{0}}, inner, {{0}}, {LANES}, width, count, element)", over=moving)}
+            pass
 {chosen if versus else ""}
 {peak_walk if pieces.peaks else ""}
 {term_walk if pieces.terms else ""}
@@ -218,8 +204,7 @@ def block(args, index):
 {lines(12, "k{0}[j] = result[{0}]", over=pieces.coefficients)}
 {lines(12, "less[j] = result[1]") * pieces.labelled}
         if weighed:
-            for j in range(count):
-                losses[j] *= ws[row + j]
+            multiply(losses, count, ws, row)
         for j in range(count):
 {ignored if pieces.labelled else ""}
             total += losses[j]
@@ -230,21 +215,19 @@ def block(args, index):
 {(slope_walk if loss.slopes else clear) if written else ""}
 {correct if pieces.labelled and written else ""}
         if not direct:
-            if inner == 1:
-{lines(16, f"transpose({{0}}, {LANES}, source{{0}}, width, width, count, element)", over=written)}
-                pass
-            else:
-                for c in range(width):
-                    for j in range(count):
-{lines(24, f"source{{0}}[c * inner + j] = {{0}}[c * {LANES} + j]", over=written)}
-                        pass
+{lines(12, f"from_lanes({{0}}, {LANES}, source{{0}}, inner, width, count, element)", over=written)}
+            pass
         row += count
     carray(pointer(a[slots.PARTIAL], float64), index + 1)[index] = total
 """
     return stamped(
         source,
         variant,
-        transpose=transpose,
+        to_lanes=to_lanes,
+        from_lanes=from_lanes,
+        fill=fill,
+        multiply=multiply,
         one_by_one=one_by_one,
+        larger=larger,
         **functions(loss, variant.dtype.type, alone=False),
     )

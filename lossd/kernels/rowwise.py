@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from typing import Final
 
+from lossd.compiled.instructions import larger
+from lossd.compiled.lanes import added, fill, largest
 from lossd.kernels.pieces import functions, opening, take_apart
 from lossd.kernels.variant import Variant, ahead, lines, listed, on_stack, stamped, view
 from lossd.spec import Rowwise
 
 TILE: Final = 64  # components that are worked on side by side, each in its lane
 RUN: Final = 2048  # components whose terms are added in lanes before they go on in float64
-CHAINS: Final = 8  # sums that lanes are brought together in
 BLOCK: Final = 8192  # components of a block, at least one row
 
 
@@ -125,30 +126,23 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
 
     # NaN wins a maximum, and stays
     peak_walk = f"""
-{lines(8, "lanes{0}[:] = low", over=range(n_peaks))}
+{lines(8, "fill(lanes{0}, low)", over=range(n_peaks))}
 {
         walk(
             vectors,
             False,
             False,
             lines(16, f"values = peaks({xs}{versus}{constants})"),
-            add="lanes{k}[j] = {v} if ({v} > lanes{k}[j]) | ({v} != {v}) else lanes{k}[j]  # top",
-            pairs="a1, a2 = firsts[{k}], values[{k}]; v = a2 if (a2 > a1) | (a2 != a2) else a1",
+            add="lanes{k}[j] = larger({v}, lanes{k}[j])  # top",
+            pairs="v = larger(values[{k}], firsts[{k}])",
         )
     }
-{
-        "".join(
-            _lanes(
-                8, f"lanes{k}", "low", "{t} = {v} if ({v} > {t}) | ({v} != {v}) else {t}", f"top{k}"
-            )
-            for k in range(n_peaks)
-        )
-    }
+{lines(8, "top{0} = largest(lanes{0})", over=range(n_peaks))}
 """
     term_walk = f"""
 {lines(8, "sum{0} = 0.0", over=range(n_terms))}
         for start in range(0, width, {RUN}):
-{lines(12, "lanes{0}[:] = zero", over=range(n_terms))}
+{lines(12, "fill(lanes{0}, zero)", over=range(n_terms))}
 {
         _deeper(
             walk(
@@ -163,13 +157,7 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
             )
         )
     }
-{
-        "".join(
-            _lanes(12, f"lanes{k}", "0.0", "{t} += {v}", "partial")
-            + lines(12, f"sum{k} += partial")
-            for k in range(n_terms)
-        )
-    }
+{lines(12, "sum{0} += added(lanes{0})", over=range(n_terms))}
 """
     slope_of = f"slopes({first}{xs}{versus}{listed('k{}', pieces.coefficients)}{constants})"
     slope_body = lines(16, f"values = {slope_of}") + "".join(
@@ -211,8 +199,8 @@ def block(args, index):
 {lines(4, f"lanes{{0}} = {on_stack(TILE)}", over=range(max(n_peaks, n_terms)))}
 {lines(4, f"{{0}} = {on_stack(TILE)}", over=["live", *pads])}
     for j in range({TILE}):
-        live[j] = one if j < width % {TILE} else zero
-{lines(8, "{0}[j] = zero", over=pads)}
+        live[j] = j < width % {TILE}
+{lines(4, "fill({0}, zero)", over=pads)}
     padded = -(-width // {TILE}) * {TILE}
 {clear if not loss.slopes else ""}
     special = each | weighed | upstream
@@ -238,25 +226,9 @@ def block(args, index):
 {slope_walk if results else ""}
     carray(pointer(a[slots.PARTIAL], float64), index + 1)[index] = total
 """
-    return stamped(source, variant, **functions(loss, variant.dtype.type, alone=True))
+    scope = functions(loss, variant.dtype.type, alone=True)
+    return stamped(source, variant, fill=fill, larger=larger, largest=largest, added=added, **scope)
 
 
 def _deeper(source: str) -> str:
     return "".join(f"    {line}\n" for line in source.splitlines())
-
-
-def _lanes(indent: int, lanes: str, start: str, step: str, total: str) -> str:
-    """Source that brings lanes together into `total`, in chains that do not wait for each other."""
-    chains = range(CHAINS)
-    steps = "; ".join(step.format(t=f"t{c}", v=f"{lanes}[j + {c}]") for c in chains)
-    joined = [
-        step.format(t=f"t{c}", v=f"t{c + width}") for width in (4, 2, 1) for c in range(width)
-    ]
-    return lines(
-        indent,
-        "; ".join(f"t{c} = {start}" for c in chains),
-        f"for j in range(0, {TILE}, {CHAINS}):",
-        f"    {steps}",
-        "; ".join(joined),
-        f"{total} = t0",
-    )

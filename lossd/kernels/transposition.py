@@ -82,3 +82,39 @@ def transpose(
     for r in range(full_rows, rows):
         for c in range(columns):
             target[c * target_step + r] = source[r * source_step + c]
+
+
+@register_jitable
+def to_lanes(
+    rows: Any, inner: int, lanes: Any, count: int, width: int, some: int, kind: Any
+) -> None:
+    """Bring `some` rows side by side: lanes[c · count + j] is component c of row j.
+
+    Args:
+        rows: theirs, `inner` from each other; 1 where a row's are next to each other.
+        inner: that distance.
+        lanes: of one dimension.
+        count: lanes of a component.
+        width: components.
+        some: rows that there are.
+        kind: Numba's type of their elements.
+    """
+    if inner == 1:
+        transpose(rows, width, lanes, count, some, width, kind)
+        return
+    for c in range(width):
+        for j in range(some):
+            lanes[c * count + j] = rows[c * inner + j]
+
+
+@register_jitable
+def from_lanes(
+    lanes: Any, count: int, rows: Any, inner: int, width: int, some: int, kind: Any
+) -> None:
+    """Put rows that are side by side where they belong; see `to_lanes`."""
+    if inner == 1:
+        transpose(lanes, count, rows, width, width, some, kind)
+        return
+    for c in range(width):
+        for j in range(some):
+            rows[c * inner + j] = lanes[c * count + j]

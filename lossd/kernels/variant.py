@@ -128,8 +128,5 @@ def ahead(
         write: whether they will be written to.
     """
     ask = "prefetch_to_write" if write else "prefetch"
-    size = variant.dtype.itemsize
-    return "".join(
-        lines(indent, f"{ask}({{}} + ({place}) * size + {line})", over=arrays)
-        for line in range(0, length * size, LINE)
-    )
+    count = length * variant.dtype.itemsize
+    return lines(indent, f"{ask}({{}} + ({place}) * size + {LINE}, {count})", over=arrays)
