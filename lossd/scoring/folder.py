@@ -71,10 +71,22 @@ class Part:
 
 @dataclass(frozen=True)
 class Kept:
-    """A shard whose results are on disk, and the time that it took."""
+    """A shard whose results are on disk, and the time that it took.
+
+    written: what is there, if it is at hand.
+    """
 
     part: Part
     spent: Spent
+    written: "Written | None" = None
+
+
+@dataclass(frozen=True)
+class Written:
+    """The rows of a part's file, and the digest of all its bytes."""
+
+    table: pa.Table
+    digest: str
 
 
 class Folder:
@@ -184,7 +196,7 @@ class Folder:
         """Where a shard's losses are."""
         return self.path / LOSSES / f"part-{number:06}.parquet"
 
-    def write_part(self, part: Part, table: pa.Table) -> None:
+    def write_part(self, part: Part, table: pa.Table) -> Written:
         """Keep what a shard gave."""
         told = {
             "run": self.identity,
@@ -200,6 +212,7 @@ class Folder:
         _seal(content)
         with replacing(self.part_path(part.shard.number), settled=False) as file:
             file.write(content.getbuffer())
+        return Written(table, hashlib.sha256(content.getbuffer()).hexdigest())
 
     def read_part(self, shard: Shard) -> Part | None:
         """What a shard left, None if it has to be computed: not there, damaged, of another run."""
@@ -230,9 +243,9 @@ class Folder:
                 if gradients:
                     gradients.write(scored.shard.start, scored.gradients)
                 part = Part(scored.shard, scored.total, scored.divisor)
-                self.write_part(part, scored.table)
+                written = self.write_part(part, scored.table)
                 scored.spent.writing += time.perf_counter() - begun
-                return Kept(part, scored.spent)
+                return Kept(part, scored.spent, written)
 
             yield keep
 

@@ -4,6 +4,7 @@ import datetime
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -252,12 +253,14 @@ def run(
         spent = Spent()
         for kept in _computed(inputs, folder, engine, left, watch, begun):
             spent.add(kept.spent)
-            gathered.add(kept.part)
+            gathered.add(kept.part, kept.written)
         computed = time.perf_counter() - begun
         _check_unchanged(inputs, folder)
         check(inputs)
-        summary = gathered.finished()
-        folder.settle(inputs)
+        with ThreadPoolExecutor(1, "lossd-settle") as beside:  # the disk is slow, and computes not
+            settled = beside.submit(folder.settle, inputs)
+            summary = gathered.finished()
+            settled.result()
         write_json(out / SUMMARY, summary)
         timing = _timing(
             left, spent, computed, time.perf_counter() - begun, served=bool(engine.targets)

@@ -20,14 +20,13 @@ from lossd.scoring import arrow
 from lossd.scoring.errors import InterruptedRunError
 from lossd.scoring.exact import ExactSum
 from lossd.scoring.inputs import Inputs, Shard, located, row_bytes
+from lossd.scoring.predictions import NONE, find_best, find_confidence
 from lossd.scoring.readers.kinds import TEXT
 from lossd.scoring.sources import Shape, Source
 
 Array = npt.NDArray[Any]
 
 _FEW: Final = 64  # bytes of a row
-_SEEN: Final = 16.0  # a loss whose rounding to float32 is seen in the sixth digit of a confidence
-_NONE: Final = -1  # stands for no class until there is a table, which has nulls
 
 _CLASSES: Final = ("class", "prediction")
 _SHARES: Final = ("confidence", "probability")
@@ -258,35 +257,26 @@ class Scorer:
             return {"input": arrays[inputs.input].copy(), "target": arrays["target"]}
         if inputs.kind != "classification":
             return told
-        scores = widened(arrays[inputs.input])
-        rows = np.arange(len(scores))
-        best = scores.argmax(1)
-        top = scores[rows, best].astype(np.float64)
-        told["prediction"] = np.where(
-            np.isnan(top), _NONE, best
-        )  # argmax takes NaN for the largest
-        with np.errstate(over="ignore", invalid="ignore"):  # infinite scores are not news
-            if inputs.predicts == "logits":
-                told["confidence"] = self._confidence(scores, top, arrays, losses)
-            elif inputs.predicts == "log-probabilities":
+        scores = np.require(widened(arrays[inputs.input]), requirements=["C", "A"])
+        best, top = np.empty(len(scores), np.int64), np.empty(len(scores))
+        find_best(scores, best, top)
+        told["prediction"] = best
+        if inputs.predicts == "logits":
+            told["confidence"] = self._confidence(scores, top, arrays, losses)
+        elif inputs.predicts == "log-probabilities":
+            with np.errstate(over="ignore"):  # what is no log-probability is not news
                 told["confidence"] = np.exp(top)
         return told
 
     def _confidence(
         self, scores: Array, top: Array, arrays: Mapping[str, Array], losses: Array
     ) -> Array:
-        """The largest of softmax(x): from the sum of exponentials that the loss has computed.
-
-        Where the loss is large, its rounding would be seen; there the sum is computed anew.
-        """
-        kept = self._kept(arrays["target"])
-        labels = np.where(kept, arrays["target"], 0)
-        surprise = self._surprise(arrays, losses)
-        found: Array = np.exp(top - scores[np.arange(len(scores)), labels] - surprise)
-        anew = np.flatnonzero(kept & ~(surprise < _SEEN))
-        away = scores[anew].astype(np.float64) - top[anew, None]
-        found[anew] = 1 / np.exp(away).sum(1)
-        return np.minimum(found, 1, out=found)
+        """The largest of softmax(x), NaN where the label is ignored."""
+        confidence = np.empty(len(scores))
+        labels = arrays["target"].astype(np.int64)
+        surprise = np.ascontiguousarray(self._surprise(arrays, losses), scores.dtype)
+        find_confidence(scores, labels, self._kept(arrays["target"]), surprise, top, confidence)
+        return confidence
 
     def _kept(self, labels: Array) -> Array:
         """Which labels are not ignored."""
@@ -338,7 +328,7 @@ class Scorer:
         kind, predicts = self._inputs.kind, self._inputs.predicts
         if kind == "classification":
             kept = self._kept(told["target"])
-            columns = {"class": np.where(kept, told["target"].astype(np.int64), _NONE)}
+            columns = {"class": np.where(kept, told["target"].astype(np.int64), NONE)}
             columns["prediction"] = told["prediction"].astype(np.int64)
             if "confidence" in told:
                 sure = np.where(kept, told["confidence"], np.nan)
@@ -359,7 +349,7 @@ class Scorer:
 
     def _table(self, shard: Shard, columns: Mapping[str, Array], missing: Array | None) -> pa.Table:
         inputs = self._inputs
-        masks = {name: columns[name] == _NONE for name in _CLASSES if name in columns}
+        masks = {name: columns[name] == NONE for name in _CLASSES if name in columns}
         masks |= {name: np.isnan(columns[name]) for name in _SHARES if name in columns}
         masks |= {"loss": missing}
         told = {name: arrow.column(each, masks.get(name)) for name, each in columns.items()}
@@ -379,5 +369,5 @@ class Scorer:
 
 def _sides(shares: Array) -> Array:
     """Of two classes the one that each share of class 1 stands for, no class for NaN."""
-    sides: Array = np.where(np.isnan(shares), _NONE, shares >= 0.5).astype(np.int64)
+    sides: Array = np.where(np.isnan(shares), NONE, shares >= 0.5).astype(np.int64)
     return sides

@@ -20,7 +20,7 @@ from lossd.scoring import arrow
 from lossd.scoring.counting import add_losses, add_reliability
 from lossd.scoring.disk import reading, strict
 from lossd.scoring.exact import ExactSum, SumOfSquares, edges_between, root, rounded
-from lossd.scoring.folder import LOSSES, Folder, Part
+from lossd.scoring.folder import LOSSES, Folder, Part, Written
 from lossd.scoring.inputs import Inputs
 from lossd.scoring.quantiles import quantiles
 from lossd.scoring.task import FORMAT
@@ -45,16 +45,15 @@ class Losses:
         self.names: list[str] = []
         self.dtype = np.dtype(np.float32)
 
-    def take(self, path: Path, content: bytes) -> Iterator[pa.RecordBatch]:
+    def take(self, path: Path, table: pa.Table) -> Iterator[pa.RecordBatch]:
         """The rows of the next part, which holds this; their losses are remembered, if few."""
         self._paths.append(path)
-        with pq.ParquetFile(pa.BufferReader(content)) as file:
-            self.names = file.schema_arrow.names
-            self.dtype = np.dtype(file.schema_arrow.field("loss").type.to_pandas_dtype())
-            for batch in file.iter_batches(_BATCH, use_threads=False):
-                if self._kept is not None:
-                    self._kept.append(_finite(batch))
-                yield batch
+        self.names = table.column_names
+        self.dtype = np.dtype(table.schema.field("loss").type.to_pandas_dtype())
+        for batch in table.to_batches(_BATCH):
+            if self._kept is not None:
+                self._kept.append(_finite(batch))
+            yield batch
 
     def batches(self, *columns: str) -> Iterator[pa.RecordBatch]:
         """All rows of some columns, in order."""
@@ -94,19 +93,23 @@ class Summary:
         self._losses, self._rows = Losses(inputs.rows), _Rows(inputs, worst)
         self._total, self._divisor = ExactSum(), ExactSum()
         self._parts: list[dict[str, Any]] = []
-        self._waiting: dict[int, Part] = {}
+        self._waiting: dict[int, tuple[Part, Written | None]] = {}
 
-    def add(self, part: Part) -> None:
-        """Take in a part, and those that waited for it."""
-        self._waiting[part.shard.number] = part
+    def add(self, part: Part, written: Written | None = None) -> None:
+        """Take in a part, and those that waited for it.
+
+        Args:
+            part: of the folder.
+            written: what is in its file, None to read it.
+        """
+        self._waiting[part.shard.number] = part, written
         while (following := self._waiting.pop(len(self._parts), None)) is not None:
-            self._take(following)
+            self._take(*following)
 
-    def _take(self, part: Part) -> None:
+    def _take(self, part: Part, written: Written | None) -> None:
         path = self._folder.part_path(part.shard.number)
-        with reading(path):
-            content = path.read_bytes()
-        for batch in self._losses.take(path, content):
+        there = written or _written(path)
+        for batch in self._losses.take(path, there.table):
             self._rows.add(batch)
         self._total.merge(part.total)
         self._divisor.merge(part.divisor)
@@ -114,7 +117,7 @@ class Summary:
             {
                 "file": f"{LOSSES}/{path.name}",
                 "rows": part.shard.stop - part.shard.start,
-                "sha256": hashlib.sha256(content).hexdigest(),
+                "sha256": there.digest,
             }
         )
 
@@ -139,6 +142,14 @@ class Summary:
         }
         plain: dict[str, Any] = strict(summary)
         return plain
+
+
+def _written(path: Path) -> Written:
+    with reading(path):
+        content = path.read_bytes()
+    with pq.ParquetFile(pa.BufferReader(content)) as file:
+        table = file.read(use_threads=False)
+    return Written(table, hashlib.sha256(content).hexdigest())
 
 
 # --- reductions -----------------------------------------------------------------------------------
