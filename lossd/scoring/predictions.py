@@ -4,53 +4,43 @@ import math
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
-from lossd.compiled.instructions import larger, minimum
-from lossd.compiled.lanes import fill, largest
+from lossd.compiled.instructions import minimum
 from lossd.kernels import cache
+
+Array = npt.NDArray[Any]
 
 NONE: Final = -1
 """Stands for no class until there is a table, which has nulls."""
 
-_LANES: Final = 64
 _SEEN: Final = 16.0  # a loss whose rounding to float32 is seen in the sixth digit of a confidence
 
 _SCORES: Final = tuple(f"Array({kind}, 2, 'C', readonly=True)" for kind in ("float32", "float64"))
 
 
 @cache.compiled(*(f"void({scores}, int64[::1], float64[::1])" for scores in _SCORES))
-def find_best(scores: Any, best: Any, top: Any) -> None:
+def _look(scores: Any, best: Any, top: Any) -> None:
+    for r in range(best.size):
+        score = scores[r, best[r]]
+        top[r] = score
+        if score != score:  # noqa: PLR0124  NaN
+            best[r] = NONE
+
+
+def find_best(scores: Array) -> tuple[Array, Array]:
     """The first of the largest scores of each row; no class where one is NaN.
 
     Args:
-        scores: float32 or float64[R, C].
-        best: int64[R], out: its class.
-        top: float64[R], out: the score.
+        scores: float32 or float64[R, C], C-contiguous.
+
+    Returns:
+        Its class, int64[R], and the score, float64[R].
     """
-    rows, width = scores.shape
-    lanes = np.empty(_LANES, scores.dtype)
-    full = width - width % _LANES
-    for r in range(rows):
-        row = scores[r]
-        fill(lanes, -np.inf)
-        for base in range(0, full, _LANES):
-            tile = row[base : base + _LANES]
-            for j in range(_LANES):
-                lanes[j] = larger(tile[j], lanes[j])
-        highest = largest(lanes)
-        for k in range(full, width):
-            highest = larger(row[k], highest)
-        top[r], best[r] = highest, NONE
-        if width and highest == highest:  # noqa: PLR0124  not NaN
-            base, met = 0, False
-            while base < full and not met:
-                tile = row[base : base + _LANES]
-                for j in range(_LANES):
-                    met |= tile[j] == highest
-                base += 0 if met else _LANES
-            while row[base] != highest:
-                base += 1
-            best[r] = base
+    best = scores.argmax(1)  # takes NaN for the largest
+    top = np.empty(len(scores))
+    _look(scores, best, top)
+    return best, top
 
 
 @cache.compiled(

@@ -258,9 +258,7 @@ class Scorer:
         if inputs.kind != "classification":
             return told
         scores = np.require(widened(arrays[inputs.input]), requirements=["C", "A"])
-        best, top = np.empty(len(scores), np.int64), np.empty(len(scores))
-        find_best(scores, best, top)
-        told["prediction"] = best
+        told["prediction"], top = find_best(scores)
         if inputs.predicts == "logits":
             told["confidence"] = self._confidence(scores, top, arrays, losses)
         elif inputs.predicts == "log-probabilities":

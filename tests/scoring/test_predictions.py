@@ -14,12 +14,6 @@ from lossd.scoring.predictions import NONE, find_best, find_confidence
 Array = npt.NDArray[Any]
 
 
-def best_of(scores: Array) -> tuple[Array, Array]:
-    best, top = np.empty(len(scores), np.int64), np.empty(len(scores))
-    find_best(scores, best, top)
-    return best, top
-
-
 @settings(deadline=None)
 @given(
     hnp.arrays(
@@ -29,7 +23,7 @@ def best_of(scores: Array) -> tuple[Array, Array]:
     )
 )
 def test_the_best_is_the_first_of_the_largest(scores: Array) -> None:
-    best, top = best_of(scores)
+    best, top = find_best(scores)
     assert best.tolist() == scores.argmax(1).tolist()
     assert top.tolist() == scores.max(1).tolist()
 
@@ -38,14 +32,9 @@ def test_the_best_is_the_first_of_the_largest(scores: Array) -> None:
 def test_where_a_score_is_nan_there_is_no_class(place: int) -> None:
     scores = np.zeros((3, 130), np.float32)
     scores[1, place] = np.nan
-    best, top = best_of(scores)
+    best, top = find_best(scores)
     assert best.tolist() == [0, NONE, 0]
     assert np.isnan(top).tolist() == [False, True, False]
-
-
-def test_without_classes_there_is_no_best() -> None:
-    best, _ = best_of(np.zeros((2, 0), np.float32))
-    assert best.tolist() == [NONE, NONE]
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -59,7 +48,7 @@ def test_confidence_is_the_largest_of_softmax(dtype: npt.DTypeLike, spread: floa
     sums = np.exp(wide).sum(1)
     surprise = (np.log(sums) - wide[np.arange(300), labels]).astype(dtype)
     confidence = np.empty(300)
-    find_confidence(scores, labels, kept, surprise, best_of(scores)[1], confidence)
+    find_confidence(scores, labels, kept, surprise, find_best(scores)[1], confidence)
     assert np.isnan(confidence[~kept]).all()
     np.testing.assert_allclose(confidence[kept], (1 / sums)[kept], rtol=2e-6)
     assert confidence[kept].max() <= 1
@@ -70,5 +59,5 @@ def test_what_is_infinite_or_nan_has_no_confidence() -> None:
     surprise = np.full(3, np.nan, np.float32)
     confidence = np.empty(3)
     kept, labels = np.ones(3, bool), np.zeros(3, np.int64)
-    find_confidence(scores, labels, kept, surprise, best_of(scores)[1], confidence)
+    find_confidence(scores, labels, kept, surprise, find_best(scores)[1], confidence)
     assert np.isnan(confidence).all()
