@@ -33,6 +33,7 @@ _RELIABILITY_BINS: Final = 10
 _SMALL_CONFUSION: Final = 50  # classes up to which the whole matrix is told
 _REMEMBERED: Final = 1 << 24  # losses that are kept in memory for further passes
 _BATCH: Final = 1 << 16  # rows that are looked at together
+_SMALL: Final = 1 << 20  # numbers below are looked up as keys in an array
 _TOLD: Final = 50  # mistakes, and rows without a finite loss
 
 
@@ -348,6 +349,7 @@ class _Table:
 
     def __init__(self) -> None:
         self._places: dict[Any, int] = {}
+        self._small = np.full(1, -1)  # places of keys that are small numbers, -1 for none
         self._totals = np.zeros((5, 64))  # finite losses, their sum, rows: scored, judged, right
 
     def add(
@@ -359,17 +361,34 @@ class _Table:
         judged: tuple[Array, Array] | None,
     ) -> None:
         self._judged = judged is not None
-        encoded = keys.dictionary_encode()
-        names = encoded.dictionary.to_pylist()
-        if not names:
-            return
-        places = np.array([self._places.setdefault(n, len(self._places)) for n in names], np.int64)
+        place = self._places_of(keys)
         lacking = len(self._places) - self._totals.shape[1]
         if lacking > 0:
             self._totals = np.pad(self._totals, ((0, 0), (0, max(lacking, len(self._places)))))
-        place = np.append(places, -1)[_classes(encoded.indices)]
         known, right = judged or (np.zeros(place.size, bool),) * 2
         add_losses(place, values.astype(np.float64), finite, ~missing, known, right, self._totals)
+
+    def _places_of(self, keys: pa.Array) -> Array:
+        """The column of the totals of each key, -1 where it is null."""
+        if pa.types.is_integer(keys.type) and len(keys):
+            numbers = _classes(keys)
+            if numbers.min() >= -1 and numbers.max() < _SMALL:
+                return self._places_of_small(numbers)
+        encoded = keys.dictionary_encode()
+        places = [self._place(name) for name in encoded.dictionary.to_pylist()]
+        return np.array([*places, -1], np.int64)[_classes(encoded.indices)]
+
+    def _places_of_small(self, numbers: Array) -> Array:
+        """The same of numbers from 0 on, -1 for null: most are met again and again."""
+        lacking = int(numbers.max()) + 1 - self._small.size
+        if lacking > 0:
+            self._small = np.pad(self._small, (0, lacking), constant_values=-1)
+        unmet = np.unique(numbers[(numbers >= 0) & (self._small[numbers] < 0)])
+        self._small[unmet] = [self._place(number) for number in unmet.tolist()]
+        return np.where(numbers >= 0, self._small[numbers], -1)
+
+    def _place(self, key: Any) -> int:
+        return self._places.setdefault(key, len(self._places))
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """A row for each, in their order."""
