@@ -97,6 +97,5 @@ def functions(loss: type[Rowwise], kind: Any, *, alone: bool) -> dict[str, Any]:
         "combine": typed(loss.combine, np.float64, alone=alone),
         "slopes": typed(loss.slopes, kind) if loss.slopes else None,
         "zero": kind(0),
-        "one": kind(1),
         "low": kind(-np.inf),
     }

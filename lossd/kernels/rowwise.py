@@ -61,6 +61,7 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
         span: str = "0, width",
         pairs: str = "",
         asked: str = "",
+        peaks: bool = False,
     ) -> str:
         """Source of a loop over the tiles of a row, and over what is left in a last one.
 
@@ -68,12 +69,13 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
         is the start of the next row, which comes later in the same block. `add` is a line that
         takes value number {k}, `{v}`, into its lane. With `pairs` tiles go in pairs, `pairs` being
         the line that joins value number {k} of both: a lane is then waited for half as often.
-        `asked` are lines that ask for memory, once a tile.
+        `asked` are lines that ask for memory, once a tile. `peaks` tells that what is added are
+        these, not terms.
         """
         loaded = [f"x{k}" for k in read] + [f"g{k}" for k in gradients if load]
         stored = [f"g{k}" for k in gradients if store]
         names = dict.fromkeys(loaded + stored)
-        added = range((n_peaks if "top" in add else n_terms) if add else 0)
+        taken = range((n_peaks if peaks else n_terms) if add else 0)
         start, stop = span.split(", ", 1)
         paired = f"""
         for base in range({start}, even, {2 * TILE}):
@@ -83,7 +85,7 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
 {body}
                 firsts = values
 {body.replace("t[j]", "u[j]").replace("base + j", f"base + {TILE} + j")}
-{"".join(lines(16, pairs.format(k=k), add.format(k=k, v="v")) for k in added)}
+{"".join(lines(16, pairs.format(k=k), add.format(k=k, v="v")) for k in taken)}
 """
         return f"""
         stop = {stop}
@@ -95,7 +97,7 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
 {asked}
             for j in range({TILE}):
 {body}
-{"".join(lines(16, add.format(k=k, v=f"values[{k}]")) for k in added)}
+{"".join(lines(16, add.format(k=k, v=f"values[{k}]")) for k in taken)}
         if full < stop:
             base = full
             if room:
@@ -112,10 +114,10 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
             "".join(
                 lines(
                     16,
-                    f"v = values[{k}] if live[j] else {'low' if 'top' in add else 'zero'}",
+                    f"v = values[{k}] if live[j] else {'low' if peaks else 'zero'}",
                     add.format(k=k, v="v"),
                 )
-                for k in added
+                for k in taken
             )
         }
             if not room:
@@ -133,8 +135,9 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
             False,
             False,
             lines(16, f"values = peaks({xs}{versus}{constants})"),
-            add="lanes{k}[j] = larger({v}, lanes{k}[j])  # top",
+            add="lanes{k}[j] = larger({v}, lanes{k}[j])",
             pairs="v = larger(values[{k}], firsts[{k}])",
+            peaks=True,
         )
     }
 {lines(8, "top{0} = largest(lanes{0})", over=range(n_peaks))}

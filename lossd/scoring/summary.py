@@ -501,8 +501,9 @@ class _Pairs:
     def counted(self) -> tuple[Array, Array, Array]:
         """Classes, predictions and how often they are met together, in their order."""
         if self._dense.size:
-            self._codes = np.flatnonzero(self._dense)
-            self._counts = self._dense[self._codes]
+            square = self._dense.reshape(self._classes, self._classes)
+            truth, predicted = np.nonzero(square)
+            return truth, predicted, square[truth, predicted]
         return self._codes // self._classes, self._codes % self._classes, self._counts
 
 

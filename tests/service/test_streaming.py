@@ -1,8 +1,10 @@
 """Tensors larger than what the server may hold: computed, and answered, while they come."""
 
 import contextlib
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +114,44 @@ def test_who_does_not_take_answers_is_not_read_from(start_server: StartServer) -
             while received < whole.nbytes + 4:
                 received += len(stream.hear().chunk.data)
             assert stream.unsent == 0
+
+
+def test_blocks_are_not_drawn_far_ahead_of_a_sink(remote_target: str) -> None:
+    """A sink that waits holds up the server, and that the blocks that are made for it."""
+    block, labels = drawn(ROWS)
+    times, made, goes_on = 40, [0], threading.Event()  # 320 MB
+
+    def blocks() -> Iterator[Any]:
+        for _ in range(times):
+            made[0] += 1
+            yield block
+
+    def sink(name: str, start: int, values: Any) -> None:
+        assert goes_on.wait(PATIENCE)
+
+    tensors = {
+        "input": Pieces((times * ROWS, WIDTH), np.float32, blocks()),
+        "target": np.tile(labels, times),
+    }
+    with (
+        connect(remote_target) as client,
+        ThreadPoolExecutor(1) as threads,
+        contextlib.ExitStack() as last,
+    ):
+        last.callback(goes_on.set)
+        answer = threads.submit(
+            client.evaluate, "cross_entropy", tensors, gradients=["input"], sink=sink
+        )
+        before = -1
+        while made[0] != before:
+            before = made[0]
+            time.sleep(1)
+        assert 0 < before < times / 2
+        goes_on.set()
+        expected = evaluate("cross_entropy", {"input": block, "target": labels}).loss
+        loss = answer.result(PATIENCE).tensors["loss"]
+    np.testing.assert_allclose(loss, expected, rtol=1e-6)
+    assert made[0] == times
 
 
 def test_tensors_that_do_not_come_in_turn_count(start_server: StartServer) -> None:
