@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lossd.scoring.exact import ExactSum, SumOfSquares, root
@@ -23,6 +23,8 @@ def total(*arrays: object) -> ExactSum:
 
 
 @settings(deadline=None)
+@example([2.0**1023] * 2, 0)
+@example([-(2.0**1023)] * 2, 1)
 @given(FLOATS, st.integers(0, 50))
 def test_sum_is_rounded_once_whatever_the_grouping(values: list[float], at: int) -> None:
     found = total(values)
@@ -31,7 +33,7 @@ def test_sum_is_rounded_once_whatever_the_grouping(values: list[float], at: int)
     try:
         expected = float(exact)
     except OverflowError:
-        expected = math.copysign(math.inf, exact)
+        expected = math.inf if exact > 0 else -math.inf
     assert float(found) == expected
 
 
