@@ -30,7 +30,7 @@ from benchmarks.workloads import Workload, evaluation
 FILE: Final = "BREAKDOWN_FILE"
 WARM: Final = 100
 
-CLIENT: Final = {
+CLIENT: Final[dict[str, list[tuple[Any, str]]]] = {
     "encode": [(wire, "write_stream")],
     "decode": [(wire, "read_stream_response"), (pending.Pending, "take")],
     "copy to shared memory": [(shared.SharedPool, "place")],

@@ -265,7 +265,10 @@ def _criterion(workload: Workload) -> Callable[..., Any]:
     """The loss with torch.nn, or by hand."""
     if workload.loss in BY_HAND:
         return lambda *tensors: BY_HAND[workload.loss](*tensors).mean()
-    return getattr(torch.nn, registry[workload.loss].__name__)(reduction=workload.reduction)
+    criterion: Callable[..., Any] = getattr(torch.nn, registry[workload.loss].__name__)(
+        reduction=workload.reduction
+    )
+    return criterion
 
 
 def torch_call(workload: Workload, tensors: dict[str, Array]) -> Contender:

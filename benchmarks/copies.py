@@ -60,7 +60,7 @@ def measure(call: Callable[[], object], server: int) -> dict[str, float]:
     for _ in range(WARM):
         call()
     counts = [Counts(os.environ[COUNTS]), Counts(os.environ[SERVER])]
-    processes = ["self", server]
+    processes: list[int | str] = ["self", server]
     before = [c.read() for c in counts], [_faults(p) for p in processes]
     for _ in range(CALLS):
         call()

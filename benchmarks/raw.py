@@ -79,7 +79,9 @@ async def _read(context: Any) -> bytes | None:
 
 async def _serve(addresses: list[str]) -> None:
     server = grpc.aio.server(options=OPTIONS)
-    handlers = {_METHOD: grpc.stream_stream_rpc_method_handler(_exchange)}
+    handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
+        _METHOD: grpc.stream_stream_rpc_method_handler(_exchange)
+    }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, handlers),))
     for address in addresses:
         server.add_insecure_port(address)

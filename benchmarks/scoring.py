@@ -72,7 +72,7 @@ def make(files: Files, large: int) -> None:
     with files.x.open("wb") as file:
         _header(file, (ROWS, CLASSES))
         for _ in range(0, ROWS, 10_000):
-            file.write(random.standard_normal((10_000, CLASSES), np.float32) * 2)
+            (random.standard_normal((10_000, CLASSES), np.float32) * 2).tofile(file)
     flat = pa.array(np.asarray(np.load(files.x, mmap_mode="r")[:TABLE_ROWS]).reshape(-1))
     columns = {"x": pa.FixedSizeListArray.from_arrays(flat, CLASSES), "y": pa.array(y[:TABLE_ROWS])}
     pq.write_table(

@@ -28,7 +28,7 @@ ROUNDS: Final = 3  # of the shorter stream, before the long one and after it
 def streamed(client: Client, block: Any, labels: Any, gigabytes: int) -> float:
     """Seconds that the loss and the gradient of so many gigabytes take."""
     times = gigabytes * 10**9 // block.nbytes
-    tensors = {
+    tensors: dict[str, Any] = {
         "input": Pieces((times * ROWS, CLASSES), block.dtype, (block for _ in range(times))),
         "target": np.tile(labels, times),
     }

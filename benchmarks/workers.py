@@ -48,7 +48,8 @@ def rate(target: str, shape: tuple[int, int], clients: int) -> float:
         subprocess.Popen([*command, str(until)], stdout=subprocess.PIPE, text=True)
         for _ in range(clients)
     ]
-    return sum(json.loads(process.communicate()[0]) for process in started) / SECONDS
+    count: int = sum(json.loads(process.communicate()[0]) for process in started)
+    return count / SECONDS
 
 
 def main() -> None:

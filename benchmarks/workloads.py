@@ -86,7 +86,8 @@ def _counts(rng: Rng, shape: Shape) -> Array:
 
 def _log_softmax(rng: Rng, shape: Shape) -> Array:
     x = _normal(rng, shape)
-    return x - np.log(np.exp(x).sum(-1, keepdims=True))
+    found: Array = x - np.log(np.exp(x).sum(-1, keepdims=True))
+    return found
 
 
 def _five_labels(rng: Rng, shape: Shape) -> Array:
@@ -115,7 +116,8 @@ def _regions(rng: Rng, shape: Shape) -> Array:
     """One class for each voxel."""
     labels = rng.integers(0, shape[1], (shape[0], 1, *shape[2:]))
     classes = np.arange(shape[1]).reshape(-1, *(1 for _ in shape[2:]))
-    return (labels == classes).astype(np.float32)
+    found: Array = (labels == classes).astype(np.float32)
+    return found
 
 
 def _boxes(rng: Rng, shape: Shape) -> Array:

@@ -61,7 +61,7 @@ Seen = dict[tuple[str, str, str], tuple[float, float]]
 def errors(got: Array, expected: Number) -> tuple[float, float]:
     """The largest error in ulp of the result, and in eps times the terms' magnitude."""
     off, unit = difference(got, expected)
-    info = finfo(got.dtype)
+    info: Any = finfo(got.dtype)  # type: ignore[no-untyped-call]
     with np.errstate(all="ignore"):
         least = float(info.smallest_subnormal)
         exponent = np.floor(np.log2(abs(np.asarray(expected[0]))))

@@ -321,7 +321,7 @@ def page(name: str) -> str:
     loss = registry[name]
     summary, _, rest = loss.doc().partition("\n\n")
     body, _, example = rest.partition("Example:")
-    shape, notes = [], []
+    shape, notes = list[str](), list[str]()
     for paragraph in re.split(r"\n\n+", body.strip()):
         (shape if paragraph.startswith("Shape:") else notes).append(paragraph)
     where = (

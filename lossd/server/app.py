@@ -15,8 +15,8 @@ from typing import Any, Final
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from lossd_client import wire
 from lossd_client._gen.lossd.v1 import loss_service_pb2  # noqa: F401  registers the descriptors
+from lossd_client.transports import options
 
 from lossd import __version__
 from lossd.kernels import runtime
@@ -71,9 +71,7 @@ class Server:
         self._grpc = grpc.aio.server(
             options=[
                 ("grpc.max_receive_message_length", self.settings.max_message_bytes),
-                ("grpc.max_send_message_length", -1),
-                ("grpc.http2.bdp_probe", 0),
-                ("grpc.http2.lookahead_bytes", wire.WINDOW),
+                *options(self.settings.keepalive_seconds),
                 ("grpc.so_reuseport", int(self.settings.workers > 1)),
                 ("grpc.http2.max_ping_strikes", 0),
             ]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
+from lossd_client.transports import KEEPALIVE
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
@@ -95,6 +96,10 @@ class Settings(BaseSettings):
 
     stall_seconds: float = Field(default=300.0, gt=0)
     """How long an evaluation waits for the next chunk of its tensors before it is given up."""
+
+    keepalive_seconds: float = Field(default=KEEPALIVE, ge=1)
+    """After how much silence a client is asked whether it is there; it has twice as long to answer
+    until its connection is closed and what it holds is freed."""
 
     scoring_dir: Path | None = None
     """Folder of scoring jobs and their results; without it and --scoring-roots there are none."""

@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -108,6 +109,72 @@ class Server:
         """End it without a chance to tidy up."""
         self.process.kill()
         self.wait()
+
+
+class Relay:
+    """A network between clients and a server at host:port: slow, if so asked, and it may be cut.
+
+    Args:
+        address: the server's.
+        delay: seconds that bytes take.
+    """
+
+    def __init__(self, address: str, delay: float = 0.0) -> None:
+        host, port = address.rsplit(":", 1)
+        self._server, self._delay = (host, int(port)), delay
+        self._whole, self._closed = threading.Event(), threading.Event()
+        self._whole.set()
+        self.connections = 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._sockets: list[socket.socket] = []
+        self._start(self._accept)
+
+    @property
+    def address(self) -> str:
+        """Where clients reach the server through it."""
+        return "{}:{}".format(*self._listener.getsockname())
+
+    def cut(self) -> None:
+        """Let nothing through, and tell nobody."""
+        self._whole.clear()
+
+    def mend(self) -> None:
+        """Let everything through again."""
+        self._whole.set()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._closed.set()
+        self.mend()
+        for each in (self._listener, *self._sockets):
+            with contextlib.suppress(OSError):  # not connected any more
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+    def _start(self, what: Callable[..., None], *args: socket.socket) -> None:
+        threading.Thread(target=what, args=args, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):  # closed
+            while True:
+                client, _ = self._listener.accept()
+                self.connections += 1
+                self._start(self._connect, client)
+
+    def _connect(self, client: socket.socket) -> None:
+        self._closed.wait(self._delay)
+        server = socket.create_connection(self._server, PATIENCE)
+        self._sockets += [client, server]
+        self._start(self._pass, client, server)
+        self._start(self._pass, server, client)
+
+    def _pass(self, giver: socket.socket, taker: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # closed
+            while data := giver.recv(1 << 16):
+                self._closed.wait(self._delay)
+                self._whole.wait()
+                taker.sendall(data)
+            taker.shutdown(socket.SHUT_WR)
 
 
 def watched(channel: grpc.Channel) -> Iterator[int]:

@@ -15,20 +15,20 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from lossd_client import connect, errors
+from lossd_client import connect, errors, transports
 from lossd_client._gen.lossd.v1 import loss_service_pb2, tensor_pb2
 from lossd_client.shared import loan_of
 
 from lossd.engine import evaluate
 
 from .conftest import StartServer, answers
-from .servers import PATIENCE, Server, environment, eventually
+from .servers import PATIENCE, Relay, Server, environment, eventually
 from .stubs import Conversation, Message, Stub, begin, cancel, chunk, chunks, reason_of, request
 from .stubs import tensor as described
 from .test_errors import WRONG, Wrong
 from .test_pipelining import all_of, together
 from .test_registered import kept, registration
-from .test_shared import await_no_segments, call, leased, there
+from .test_shared import await_no_segments, call, leased, segments, there
 from .test_streaming import forget_peak, resident
 
 MIB = 1 << 20
@@ -312,6 +312,58 @@ def test_a_hundred_thousand_tiny_chunks(start_server: StartServer, first: bool) 
     assert found["loss"] == expected.loss
     np.testing.assert_array_equal(found["grad.input"], expected.gradients["input"])
     unharmed(server, address)
+
+
+@pytest.fixture
+def relayed(server: Server) -> Iterator[Relay]:
+    """A network to a server."""
+    with contextlib.closing(Relay(server.addresses()[0])) as relay:
+        yield relay
+
+
+def test_a_server_that_vanished_is_not_waited_for(
+    relayed: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a word, as a machine without power: no timeout is set, and yet the call ends."""
+    at_once = transports.OPTIONS + transports.options(keepalive=0.2)
+    monkeypatch.setattr(transports, "OPTIONS", at_once)
+    with connect(relayed.address, retries=0) as client:
+        tensors = {"input": X, "target": 0 * X}
+        client.evaluate("mse_loss", tensors)
+        time.sleep(1.5)  # silence alone ends nothing
+        client.evaluate("mse_loss", tensors)
+        assert relayed.connections == 1
+        relayed.cut()
+        with pytest.raises(errors.UnavailableError, match="ping"):
+            client.evaluate("mse_loss", tensors)
+        relayed.mend()
+        client.evaluate("mse_loss", tensors)
+        assert relayed.connections == 2
+
+
+def test_what_a_client_that_vanished_held_is_freed(start_server: StartServer) -> None:
+    server = start_server("--keepalive-seconds", "1", "--share-memory", "any")
+    with (
+        contextlib.closing(Relay(server.addresses()[0])) as relay,
+        connect(relay.address, timeout=PATIENCE) as client,
+    ):
+        call(client)
+        call(client)
+        assert segments(server) > 0
+        time.sleep(4)  # silence alone ends nothing
+        assert segments(server) > 0
+        relay.cut()
+        await_no_segments(server)
+
+
+def test_a_server_may_be_far_away(server: Server) -> None:
+    """Half a second for each way, and for the handshake."""
+    with (
+        contextlib.closing(Relay(server.addresses()[0], delay=0.5)) as relay,
+        connect(relay.address, retries=0) as client,
+    ):
+        client.evaluate("mse_loss", {"input": X, "target": 0 * X})
+        assert relay.connections == 1
 
 
 def test_what_does_not_come_is_not_waited_for(start_server: StartServer) -> None:

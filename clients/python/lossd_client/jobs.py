@@ -23,6 +23,7 @@ from lossd_client._gen.lossd.v1 import scoring_service_pb2 as pb2
 from lossd_client._gen.lossd.v1.tensor_pb2 import ParameterValue
 from lossd_client.errors import CancelledError, LossdError, UnavailableError
 from lossd_client.stream import unavailable
+from lossd_client.transports import OPTIONS
 from lossd_client.wire import Parameter
 
 __all__ = ["ScoringJob", "ScoringJobs"]
@@ -78,9 +79,7 @@ class ScoringJobs:
         import grpc
 
         self.target, self.timeout = target, timeout
-        self._channel = grpc.insecure_channel(
-            target, options=[("grpc.max_receive_message_length", -1)]
-        )
+        self._channel = grpc.insecure_channel(target, OPTIONS)
 
     def submit(
         self,

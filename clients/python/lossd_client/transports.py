@@ -20,13 +20,33 @@ from lossd_client.pieces import Pieces, Sink
 from lossd_client.stream import Stream
 from lossd_client.wire import Array, Register, Registered, Request, Response
 
+
+def options(keepalive: float) -> tuple[tuple[str, int], ...]:
+    """GRPC's options of a connection that both of its ends have.
+
+    Args:
+        keepalive: seconds of silence after which the other end is asked whether it is there; it has
+            twice as long to answer. Without that, a machine that vanishes is waited for for ever.
+    """
+    asked, given_up = round(1000 * keepalive), round(2000 * keepalive)
+    return (
+        ("grpc.max_send_message_length", -1),
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.http2.lookahead_bytes", wire.WINDOW),
+        ("grpc.keepalive_time_ms", asked),
+        ("grpc.keepalive_timeout_ms", given_up),  # for the system: bytes that are not acknowledged
+        ("grpc.http2.ping_timeout_ms", given_up),
+        ("grpc.http2.max_pings_without_data", 0),  # no limit
+    )
+
+
+KEEPALIVE: Final = 30.0
+
 OPTIONS: Final = (
+    *options(KEEPALIVE),
     ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-    ("grpc.http2.bdp_probe", 0),
-    ("grpc.http2.lookahead_bytes", wire.WINDOW),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 10_000),  # how long connecting may take, at least
     ("grpc.max_reconnect_backoff_ms", 2000),
 )
 
