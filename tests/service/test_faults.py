@@ -325,8 +325,8 @@ def test_a_server_that_vanished_is_not_waited_for(
     relayed: Relay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a word, as a machine without power: no timeout is set, and yet the call ends."""
-    at_once = transports.OPTIONS + transports.options(keepalive=0.2)
-    monkeypatch.setattr(transports, "OPTIONS", at_once)
+    at_once = dict(transports.OPTIONS) | dict(transports.options(keepalive=0.2))
+    monkeypatch.setattr(transports, "OPTIONS", tuple(at_once.items()))
     with connect(relayed.address, retries=0) as client:
         tensors = {"input": X, "target": 0 * X}
         client.evaluate("mse_loss", tensors)
