@@ -103,6 +103,7 @@ class Plan:
 
     Attributes:
         size: bytes that the call takes, its tensors included.
+        seconds: how long it takes, as of late; infinite until it has run.
     """
 
     def __init__(self, form: Form) -> None:
@@ -118,6 +119,7 @@ class Plan:
         given = [*form.given.values(), *([form.sample_weight] if form.sample_weight else [])]
         self.size = sum(math.prod(t.shape) * t.dtype.itemsize for t in given)
         self.size += _footprint(form, self.layout)
+        self.seconds = math.inf
         self.divisor = self._fixed_divisor()
 
     def run(
@@ -272,9 +274,8 @@ class Plan:
     def _means(self, losses: Array) -> Array:
         """The mean of each sample's losses."""
         count = self.divisor or 0
-        totals = losses.reshape(self.layout.batch, -1 if losses.size else 0).sum(
-            1, dtype=np.float64
-        )
+        shape = self.layout.output[:1]
+        totals = losses.reshape(*shape, -1 if losses.size else 0).sum(-1, dtype=np.float64)
         with np.errstate(invalid="ignore"):
             means = totals / count if count or not self.form.zero_if_empty else 0 * totals
         return np.asarray(means, self.dtype)

@@ -145,7 +145,7 @@ class Layout:
     width:  components of a row (1 for element-wise losses).
     inner:  distance between components; losses of a sample (`Samples.several`).
     views:  tensors that are taken in another shape before they are broadcast, with that shape.
-    batch:  what reduction='batchmean' divides by.
+    batch:  what reduction='batchmean' and normalizer='batch' divide by.
     warning: what the caller should be told, or "".
     """
 
@@ -391,7 +391,7 @@ class Elementwise(Loss):
             output=output,
             shapes=dict.fromkeys(given, output),
             rows=math.prod(output),
-            batch=first[0] if first else 1,
+            batch=output[0] if output else 1,
             warning=warning,
         )
 

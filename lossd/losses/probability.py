@@ -1,9 +1,10 @@
 """Losses between probabilities, log-probabilities or logits, element by element."""
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from lossd.mathfns import exp, inlined, log, log_both, sigmoid, softplus_tail
-from lossd.spec import Elementwise, Given, Loss, param, tensor
+from lossd.spec import Elementwise, Given, Layout, Loss, param, tensor
 
 EPS = 9.999999960041972e-13
 """Least denominator of BCE's gradient: 1e-12 as a float32, as PyTorch has it."""
@@ -117,7 +118,7 @@ class KLDivLoss(Elementwise):
 
     name = "kl_div"
     signature = ("size_average", "reduce", "reduction", "log_target")
-    reductions = ("none", "mean", "batchmean", "sum")
+    reductions = ("none", "mean", "batchmean", "sum", "sample")
     advice: ClassVar[dict[str, str]] = {
         "mean": "kl_div: reduction='mean' divides by the number of elements, which is not the "
         "divergence; use 'batchmean'"
@@ -128,6 +129,11 @@ class KLDivLoss(Elementwise):
     input = tensor("element", "Log-probabilities x, (*).", grad=True)
     target = tensor("element", "Probabilities y (their logarithms if log_target), (*).", grad=True)
     log_target: bool = param(False, "Whether target holds log-probabilities.")
+
+    def layout(self, given: Given) -> Layout:
+        """PyTorch's batch is that of the input, though it be broadcast."""
+        first = given["input"].shape[:1]
+        return replace(super().layout(given), batch=first[0] if first else 1)
 
     def lower(self, given: Given) -> Loss:
         return _LogTarget(**self.values) if self.log_target else self

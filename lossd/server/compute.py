@@ -12,6 +12,7 @@ from lossd_client.wire import Announcement, Request, Response
 
 from lossd import engine
 from lossd.answers import answer, call_of, response_of, steps_of
+from lossd.kernels import runtime
 from lossd.kernels.stopping import Stop, Stopped, stopped_by
 from lossd.server.logs import log
 from lossd.steps import Arriving, Piece, Steps
@@ -20,8 +21,16 @@ Array = npt.NDArray[Any]
 T = TypeVar("T")
 
 INLINE: Final = 64 << 10
-"""Bytes of tensors up to which a compiled evaluation runs on the event loop: the hop to another
-thread and back costs more than computing them."""
+"""Bytes of tensors up to which a compiled evaluation runs on the event loop as soon as it is read:
+the hop to another thread and back costs more than computing them."""
+
+BRIEF: Final = 300e-6
+"""Seconds that an evaluation like it may have taken for one to be computed on the event loop: so
+long does the hop take."""
+
+BRIEF_SIZE: Final = 4 << 20
+"""Bytes of tensors up to which it may: what takes longer this time, for its values, does not take
+long."""
 
 
 class Needs(NamedTuple):
@@ -71,6 +80,8 @@ class Computer:
             LossdError: what is wrong with the request.
             InternalError: a fault of ours, which is logged.
         """
+        if (response := self._briefly(request, out)) is not None:
+            return response
         return await self._run(request, lambda: answer(request, out=out))
 
     async def begin(self, request: Request, arriving: dict[str, Arriving]) -> Steps:
@@ -108,9 +119,22 @@ class Computer:
         """
         call = call_of(request)
         plan = engine.planned(call)
-        if plan is None or plan.size > INLINE:
+        if plan is None or plan.size > INLINE or plan.seconds > BRIEF:
             return None
-        return response_of(plan.run(call.arrays, call.grad_output))
+        return response_of(engine.run(plan, call))
+
+    def _briefly(self, request: Request, out: Mapping[str, Array] | None) -> Response | None:
+        """The answer to a request that takes less than the hop to the pool; None for others.
+
+        On one thread: waking another takes as long.
+        """
+        call = call_of(request)._replace(out=out or {})
+        plan = engine.planned(call)
+        if plan is None or plan.size > BRIEF_SIZE or plan.seconds > BRIEF:
+            return None
+        with runtime.one_thread():
+            result = guarded(request.loss, lambda: engine.run(plan, call))
+        return response_of(result)
 
     async def warm(self, name: str) -> None:
         """Compile a loss's kernels."""

@@ -3,6 +3,7 @@
 What PyTorch's users write by hand: losses under reduction='none', times weights, summed, divided.
 """
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -242,6 +243,36 @@ def test_means_of_samples_without_elements_are_nan_or_0() -> None:
     np.testing.assert_array_equal(zero.loss, [0, 0])
     none = {"input": np.ones((0, 3), np.float32), "target": np.ones((0, 3), np.float32)}
     assert evaluate("mse_loss", none, reduction="sample").loss.shape == (0,)
+
+
+SHAPES: tuple[tuple[int, ...], ...] = ((), (3,), (1, 3), (2, 1), (2, 3))
+
+
+@pytest.mark.parametrize("shapes", list(itertools.product(SHAPES, SHAPES)), ids=str)
+@pytest.mark.parametrize("name", ["mse_loss", "smooth_l1_loss", "kl_div", "quantile_loss"])
+def test_the_means_of_samples_that_are_broadcast(
+    name: str, shapes: tuple[tuple[int, ...], tuple[int, ...]]
+) -> None:
+    """A sample is a place of the losses' first dimension, whichever tensor has it."""
+    random = np.random.default_rng(5)
+    tensors = dict(
+        zip(("input", "target"), (random.random(s, np.float32) for s in shapes), strict=True)
+    )
+    form: dict[str, Any] = {"gradients": ["input", "target"]}
+    losses = evaluate(name, tensors, reduction="none").loss
+    upstream = np.asarray(random.random(losses.shape[:1]), np.float32)
+    got = evaluate(name, tensors, reduction="sample", grad_output=upstream, **form)
+    each = losses[0].size if losses.ndim else 1
+    expected = losses.mean(tuple(range(1, losses.ndim)), dtype=np.float64)
+    np.testing.assert_allclose(got.loss, expected, rtol=1e-6)
+    assert got.loss.shape == losses.shape[:1]
+    factors = np.array(spread(upstream / np.float32(each), losses), order="C")
+    alike = evaluate(name, tensors, reduction="none", grad_output=factors, **form)
+    for wanted, gradient in got.gradients.items():
+        np.testing.assert_allclose(gradient, alike.gradients[wanted], rtol=1e-5, atol=1e-7)
+    batch = evaluate("mse_loss", tensors, normalizer="batch").loss
+    total = evaluate("mse_loss", tensors, reduction="sum").loss
+    np.testing.assert_allclose(batch, total / (losses.shape[:1] or (1,))[0], rtol=1e-6)
 
 
 # ---- what is refused ---------------------------------------------------------------------------

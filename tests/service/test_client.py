@@ -1132,6 +1132,57 @@ def test_torchs_halves_train(client: Client, kind: torch.dtype, size: int) -> No
     torch.testing.assert_close(x.grad, 4 * x.detach(), rtol=0, atol=0)
 
 
+SMALL = torch.linspace(-1e-3, 1e-3, 4001)
+"""A mean's gradients, 2 x / 4001, are 0 in float16."""
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("scale", [1.0, 16384.0, 3.0, 0.25])
+def test_halves_are_rounded_once_after_a_loss_was_scaled(
+    client: Client, kind: torch.dtype, scale: float
+) -> None:
+    """torch.amp's GradScaler is for gradients that float16 has no numbers for."""
+    x = SMALL.to(kind).requires_grad_()
+    exact = (x.detach().double() * 2 * scale / 4001).float().to(kind)
+    for _ in range(3):  # the first learns the scale
+        x.grad = None
+        (nn.MSELoss(client=client)(x, torch.zeros(4001)) * scale).backward()
+        torch.testing.assert_close(x.grad, exact, rtol=0, atol=0)
+        also = tensor(x.detach().float().numpy().astype(np.float16), requires_grad=True)
+        nn.MSELoss(client=client)(also, np.zeros(4001, np.float32)).backward(np.array(scale))
+        wide = also.data.astype(np.float64) * 2 * scale / 4001
+        assert also.grad is not None
+        np.testing.assert_array_equal(also.grad, wide.astype(np.float32).astype(np.float16))
+
+
+def test_a_scale_that_was_foreseen_costs_nothing(client: Client) -> None:
+    """Gradients are computed once more for another scale only: from what was given, unchanged."""
+    criterion = nn.MSELoss(client=client)
+    x, y = SMALL.half().requires_grad_(), torch.zeros(4001)
+    (criterion(x, y) * 512).backward()
+    loss = criterion(x, y) * 512
+    y += 1
+    loss.backward()
+    loss = criterion(x, y) * 1024
+    y += 1
+    with pytest.raises(RuntimeError, match="target has been modified by an inplace operation"):
+        loss.backward()
+
+
+def test_an_async_clients_halves_are_rounded_once_from_the_second_call_on(server: Server) -> None:
+    async def main() -> None:
+        x = SMALL.half().requires_grad_()
+        exact = (x.detach().double() * 2 * 16384 / 4001).float().half()
+        async with AsyncClient(server.addresses()[0]) as client:
+            for k in range(3):
+                x.grad = None
+                (await nn.MSELoss(client=client)(x, torch.zeros(4001)) * 16384).backward()
+                assert x.grad is not None
+                assert torch.equal(x.grad, exact) == (k > 0)
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("kind", [np.float16, ml_dtypes.bfloat16])
 def test_numpys_halves(client: Client, kind: Any) -> None:
     x = tensor(SCORES.astype(kind), requires_grad=True)

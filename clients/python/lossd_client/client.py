@@ -86,7 +86,14 @@ _HALVES: Final = {"bfloat16": BFLOAT16, "float16": FLOAT16}
 
 
 class _Base:
-    """What both kinds of client have."""
+    """What both kinds of client have.
+
+    Attributes:
+        scale: what the last gradients of halves were multiplied by, as torch.amp's GradScaler does:
+            the next are asked for like that. They are rounded once, after it.
+    """
+
+    scale = 1.0
 
     def __init__(
         self,

@@ -1,6 +1,7 @@
 """What every loss class is made of; `lossd_client.nn` holds the classes."""
 
 import copy
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self, cast
@@ -10,7 +11,7 @@ import numpy as np
 from lossd_client.arrays import Array, ArrayLike, Tensor, as_array
 from lossd_client.caution import warn
 from lossd_client.client import AnyClient, Client, checked
-from lossd_client.dtypes import narrowed, widened
+from lossd_client.dtypes import FLOAT16, is_half, narrowed, widened
 from lossd_client.handles import Handle
 from lossd_client.limits import Limits
 from lossd_client.wire import Parameter, Request, Response
@@ -167,7 +168,7 @@ class Loss:
         call = _Call(self, inputs, sample_weight, reduction)
         call.differentiate()
         finish = call.finish if call.torch is None else call.finish_torch
-        request = call.request(call.wanted)
+        request = call.request(call.wanted, call.foreseen())
         if then is None:
             return self._later(request, finish)
         return self._later(request, lambda response: then(finish(response)))
@@ -243,6 +244,7 @@ class _Call:
         self.shapes = {name: array.shape for name, array in self.arrays.items()}
         self.arrays = loss._shaped(self.arrays)
         self.wanted: list[str] = []
+        self.scale = 1.0  # of the gradients that were asked for
 
     def differentiate(self) -> None:
         """Have a backward give gradients to the tensors that require one.
@@ -262,6 +264,31 @@ class _Call:
                 )
                 raise RuntimeError(message)
         self.wanted = [n for n in asked if n in loss.differentiable]
+
+    @property
+    def again(self) -> bool:
+        """Whether gradients can be computed once more where a backward needs them."""
+        return isinstance(self.loss.client, Client)
+
+    @property
+    def halves(self) -> bool:
+        """Whether a gradient is rounded to a type of two bytes."""
+        return any(n in self.arrays and is_half(self.arrays[n].dtype) for n in self.wanted)
+
+    def foreseen(self) -> Array | None:
+        """The upstream gradient to ask for: as the last, for gradients of halves.
+
+        Many of these are too small for float16 before they are multiplied, which is what they are
+        multiplied for.
+        """
+        reduced = self.reduction not in ("none", "sample")
+        self.scale = self.loss.client.scale if reduced and self.halves else 1.0
+        return None if self.scale == 1 else np.array(self.scale, np.float32)
+
+    def learn(self, upstream: Array) -> None:
+        """Foresee this upstream gradient from now on."""
+        if self.halves and not upstream.ndim and math.isfinite(upstream):
+            self.loss.client.scale = float(upstream)
 
     def request(
         self,
@@ -286,7 +313,7 @@ class _Call:
         return {n: self.shaped(n, _gradient(response, n)) for n in self.wanted}
 
     def gradients_of(self, upstream: Array, dtype: np.dtype[Any]) -> dict[str, Array]:
-        """The same for losses that are not reduced, each multiplied by its upstream gradient.
+        """Gradients of the losses, each multiplied by its upstream gradient: computed once more.
 
         Raises:
             RuntimeError: only an AsyncClient is there to compute them.
@@ -306,9 +333,11 @@ class _Call:
             return Tensor(value)
 
         def backward(upstream: Array | None) -> None:
-            found = scaled(self.gradients(response), upstream)
+            factor = np.array(1.0) if upstream is None else upstream
+            self.learn(factor)
+            found = scaled(self.gradients(response), factor, self.scale, self.again)
             if found is None:
-                found = self.gradients_of(cast(Array, upstream), value.dtype)
+                found = self.gradients_of(factor, value.dtype)
             for name, gradient in found.items():
                 self.given[name].accumulate(gradient)
 
@@ -319,24 +348,39 @@ class _Call:
         return self.torch.attach(self, response)
 
 
-def scaled(gradients: dict[str, Array], upstream: Array | None) -> dict[str, Array] | None:
-    """Gradients times an upstream one that is the same for all losses, as a mean's is.
+def scaled(
+    gradients: dict[str, Array], upstream: Array, scale: float, again: bool
+) -> dict[str, Array] | None:
+    """Gradients that were asked for times `scale`, times an upstream one instead.
 
-    The arrays themselves where it is 1 or none is given; None where it is not the same for all.
+    The arrays themselves if that is the same. None if they have to be computed once more: because
+    losses have different upstream gradients, or, if `again` says that they can be, because halves
+    were rounded already.
     """
-    if upstream is None or not upstream.size:
+    if not upstream.size:
         return gradients
-    factor = upstream.flat[0]
-    if upstream.size > 1 and not (upstream == factor).all():
+    factor = float(upstream.flat[0])
+    if upstream.size > 1 and not (upstream == upstream.flat[0]).all():
         return None
-    return gradients if factor == 1 else {n: _times(g, factor) for n, g in gradients.items()}
+    if factor == scale:
+        return gradients
+    by = factor / scale
+    if again and any(_is_rounded(gradient, by) for gradient in gradients.values()):
+        return None
+    return {name: _times(gradient, by) for name, gradient in gradients.items()}
+
+
+def _is_rounded(gradient: Array, factor: float) -> bool:
+    """Whether the product differs from what is computed in float32 and rounded then."""
+    power_of_two = math.isfinite(factor) and abs(math.frexp(factor)[0]) == 0.5
+    return gradient.dtype == FLOAT16 or (is_half(gradient.dtype) and not power_of_two)
 
 
 def _gradient(response: Response, name: str) -> Array:
     return cast(Array, response.tensors[f"grad.{name}"])
 
 
-def _times(gradient: Array, factor: Array) -> Array:
+def _times(gradient: Array, factor: float) -> Array:
     wide = widened(gradient)
     return narrowed(wide * wide.dtype.type(factor), gradient.dtype)
 

@@ -91,9 +91,10 @@ class _Attached(torch.autograd.Function):
         ctx.names, ctx.loss = list(gradients), call.loss.name
         ctx.into = [call.given[name] for name in ctx.names]
         ctx.into = [v.device if isinstance(v, torch.Tensor) else v for v in ctx.into]
-        # what is not reduced may have to be computed once more: from what was given, unchanged
-        ctx.call = call if value.ndim else None
-        ctx.versions = _versions(call) if value.ndim else {}
+        # gradients may have to be computed once more: from what was given, unchanged
+        again = value.ndim or call.halves
+        ctx.call, ctx.versions = (call, _versions(call)) if again else (None, {})
+        ctx.scale = call.scale
         ctx.save_for_backward(*map(_tensor, gradients.values()))
         return value
 
@@ -109,7 +110,9 @@ class _Attached(torch.autograd.Function):
         saved: tuple[torch.Tensor, ...] = ctx.saved_tensors  # raises what PyTorch's nodes raise
         held = dict(zip(ctx.names, map(_array, saved), strict=True))
         factor = _array(upstream)
-        found = scaled(held, factor)
+        if ctx.call is not None:
+            ctx.call.learn(factor)
+        found = scaled(held, factor, ctx.scale, again=ctx.call is not None and ctx.call.again)
         if found is None:
             _check_unchanged(ctx.call, ctx.versions)
             found = ctx.call.gradients_of(factor, factor.dtype)
