@@ -17,8 +17,9 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from lossd_client.arrays import as_array
 from lossd_client.dtypes import is_float, named
-from lossd_client.errors import DTypeError, ParameterError, ShapeError
+from lossd_client.errors import DTypeError, ParameterError
 
 import lossd.losses  # noqa: F401  fills the registry
 from lossd.plan import (
@@ -188,14 +189,7 @@ _plans: Final = Newest[_Key, Plan](_PLANS)
 
 
 def _array(loss: str, name: str, value: npt.ArrayLike) -> Array:
-    if isinstance(value, np.ndarray):
-        return value
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ShapeError(f"{loss}: {name} is not an array: {error}", field=name) from error
-    typed = hasattr(value, "dtype") or hasattr(value, "__array__")
-    return array.astype(np.float32) if array.dtype == np.float64 and not typed else array
+    return as_array(value, f"{loss}: {name}")
 
 
 def _plan(

@@ -263,13 +263,19 @@ class Plan:
         """What every gradient is multiplied by."""
         if not divisor and self.form.zero_if_empty:
             return 0.0
-        scale = 1 / divisor if divisor else math.inf
+        scale = 1 / divisor if divisor else self._over_nothing
         return scale if grad_output is None else scale * float(grad_output)
 
     def _reduced(self, total: float, divisor: float) -> Array:
-        if not divisor and self.form.zero_if_empty:
-            return np.array(0 * total, self.dtype)
-        return np.array(_quotient(total, divisor), self.dtype)
+        if not divisor:
+            total = 0 * total if self.form.zero_if_empty else total * self._over_nothing
+            return np.array(total, self.dtype)
+        return np.array(total / divisor, self.dtype)
+
+    @property
+    def _over_nothing(self) -> float:
+        """1 / 0; NaN where PyTorch adds a quotient 0 / 0, of the labels, to one that is not."""
+        return math.nan if self.loss.values.get("label_smoothing") else math.inf
 
     def _means(self, losses: Array) -> Array:
         """The mean of each sample's losses."""
@@ -292,8 +298,9 @@ class Plan:
             indices = target.astype(np.int64)
         rows = np.empty(target.size, np.int64)
         ignored = self.loss.values.get("ignore_index", _NO_LABEL)
+        ignores = "ignore_index" in self.loss.values
         bad, kept = labels.prepare(indices, rows, self.layout.width, ignored)
-        if bad < 0 and ignored == _NO_LABEL and kept < rows.size:
+        if bad < 0 and not ignores and kept < rows.size:
             bad = int(np.argmax(indices == _NO_LABEL))
         if bad >= 0:
             self._report_label(target, bad)
@@ -727,7 +734,7 @@ class ComposedPlan(Plan):
             if name in self.loss.tensors
         }
         work = Work(given, self.layout, self.gradients, slopes, self._rows, products.product)
-        with products.one_thread_each():
+        with products.one_thread_each(), np.errstate(all="ignore"):  # PyTorch does not warn
             losses, made = self.loss.compute(work)
         weighed = np.asarray(losses, np.float64) * each
         if self.form.reduction == "none":
@@ -937,13 +944,6 @@ def _compute_type(loss: Loss, given: Given) -> np.dtype[Any]:
         if t.dtype.kind == "f" and loss.tensors[n].role not in ("label", "index")
     ]
     return np.result_type(FLOATS[0], *floats)
-
-
-def _quotient(total: float, divisor: float) -> float:
-    """A division as IEEE 754 has it: 0 / 0 is NaN."""
-    if divisor:
-        return total / divisor
-    return math.nan if total == 0 or math.isnan(total) else math.copysign(math.inf, total)
 
 
 def _doubles(array: Array) -> Array:

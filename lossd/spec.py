@@ -318,7 +318,7 @@ def find(name: str) -> type[Loss]:
     """The declaration of a public loss.
 
     Raises:
-        UnknownLossError: no such loss; the message names those that are spelled alike.
+        UnknownLossError: no such loss; the message names those that are spelled alike, and all.
     """
     try:
         return registry[name]
@@ -327,8 +327,7 @@ def find(name: str) -> type[Loss]:
         near = difflib.get_close_matches(shown, registry, n=3)
         meant = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
         raise UnknownLossError(
-            f"unknown loss {shown!r}; {meant}`lossd losses` and ListLosses tell the "
-            f"{len(registry)} that there are",
+            f"unknown loss {shown!r}; {meant}There are: {', '.join(sorted(registry))}",
             field="loss",
         ) from None
 

@@ -195,7 +195,7 @@ def block(args, index):
 {chosen if versus else ""}
 {peak_walk if pieces.peaks else ""}
 {term_walk if pieces.terms else ""}
-        for j in range(count if width else 0):
+        for j in range({"count if width else 0" if pieces.labelled else "count"}):
             label = {"one_by_one(max(labels[row + j], 0))" if pieces.labelled else "0"}
 {picked}
         for j in range({LANES}):

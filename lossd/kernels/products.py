@@ -114,12 +114,13 @@ def spread(tasks: Sequence[Callable[[], None]], cost: int) -> None:
     turn = threading.Lock()
 
     def work() -> None:
-        while True:
-            with turn:
-                task = next(queue, None)
-            if task is None or stop.asked:
-                return
-            task()
+        with np.errstate(all="ignore"):  # each thread has its own
+            while True:
+                with turn:
+                    task = next(queue, None)
+                if task is None or stop.asked:
+                    return
+                task()
 
     helpers = [_pool.submit(work) for _ in range(min(threads, len(tasks)) - 1)]
     work()

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lossd_client.dtypes import is_float
+from lossd_client.errors import ShapeError
 from lossd_client.handles import Handle
 
 Array = npt.NDArray[Any]
@@ -127,6 +128,12 @@ class Tensor:
         value: SupportsFloat = self.data
         return float(value)
 
+    def __bool__(self) -> bool:
+        return bool(self.data)
+
+    def __format__(self, spec: str) -> str:
+        return super().__format__(spec) if self.data.ndim else format(self.item(), spec)
+
     def __len__(self) -> int:
         return len(self.data)
 
@@ -142,12 +149,34 @@ def tensor(data: ArrayLike, *, requires_grad: bool = False) -> Tensor:
     return Tensor(data, requires_grad)
 
 
-def as_array(data: Any) -> Array:
-    """`data` as an array: arrays as they are, Python floats as float32."""
+def as_array(data: Any, name: str = "the value") -> Array:
+    """`data` as an array: arrays as they are, Python floats as float32.
+
+    Raises:
+        TypeError: a masked array.
+        ShapeError: lists of different lengths.
+    """
     if isinstance(data, np.ndarray):
+        if type(data) is not np.ndarray:
+            return as_array(_plain(data, name), name)
         return data if data.dtype.isnative else data.astype(data.dtype.newbyteorder("="))
     if isinstance(data, Tensor):
         return data.data
-    array = np.asarray(data)
+    try:
+        array = np.asarray(data)
+    except ValueError as error:
+        message = f"{name} is not an array: {error}"
+        raise ShapeError(message) from error
     typed = hasattr(data, "dtype") or hasattr(data, "__array__")
     return array.astype(np.float32) if array.dtype == np.float64 and not typed else array
+
+
+def _plain(array: Array, name: str) -> Array:
+    """An array of a class of its own, as matrices and mapped files have, as what it holds."""
+    if isinstance(array, np.ma.MaskedArray):
+        message = (
+            f"{name} is a masked array, whose mask no loss knows: fill it, and leave elements out "
+            "by a weight of 0, a mask or ignore_index"
+        )
+        raise TypeError(message)
+    return np.asarray(array)

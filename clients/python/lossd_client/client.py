@@ -69,6 +69,9 @@ def connect(
 
 
 def _transport(target: str | None, retries: int, wire_dtype: str | None) -> tuple[str, Transport]:
+    if target is not None and not isinstance(target, str):
+        message = f"target = {target!r} must be a text, such as 'localhost:50051'"
+        raise TypeError(message)
     target = target or os.environ.get("LOSSD_TARGET") or DEFAULT_TARGET
     if retries < 0:
         raise ParameterError(f"retries = {retries} must be >= 0", field="retries")

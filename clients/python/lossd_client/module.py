@@ -62,8 +62,10 @@ class Loss:
         self.normalizer, self.zero_if_empty = normalizer, zero_if_empty
         self.reduction = _legacy_reduction(size_average, reduce) or reduction
         self._client = client
-        for key, value in {**parameters, **options}.items():
-            setattr(self, key, self._named(key, value) if key in self.choices else value)
+        for key, value in parameters.items():
+            setattr(self, key, self._named(key, value) if key in self.choices else _number(value))
+        for key, value in options.items():
+            setattr(self, key, value)
         for key, limits in self.limits.items():
             limits.check_argument(self.name, key, getattr(self, key))
         if self.deprecated:
@@ -79,11 +81,7 @@ class Loss:
             return str(self.defaults[key])
         if isinstance(value, str):
             return value
-        plain = {"norm": 2.0, "eps": 1e-6, "keepdim": False}  # a torch.nn.PairwiseDistance()
-        if getattr(value, "__name__", "") == "pairwise_distance" or (
-            type(value).__name__ == "PairwiseDistance"
-            and all(getattr(value, k, None) == v for k, v in plain.items())
-        ):
+        if _is_pairwise_distance(value):
             return "pairwise"
         names = ", ".join(map(repr, self.choices[key]))
         message = f"{key} = {value!r} cannot be sent to a server; give the name of one: {names}"
@@ -240,7 +238,7 @@ class _Call:
             self.torch = torch_tensors
             self.arrays = torch_tensors.to_arrays(given)
         else:
-            self.arrays = {name: as_array(value) for name, value in given.items()}
+            self.arrays = {name: as_array(value, name) for name, value in given.items()}
         self.shapes = {name: array.shape for name, array in self.arrays.items()}
         self.arrays = loss._shaped(self.arrays)
         self.wanted: list[str] = []
@@ -346,6 +344,23 @@ class _Call:
     def finish_torch(self, response: Response) -> Any:
         """A torch tensor in the autograd graph."""
         return self.torch.attach(self, response)
+
+
+def _number(value: Any) -> Any:
+    """A parameter; a tensor or an array without dimensions is the number in it."""
+    return value.item() if getattr(value, "ndim", None) == 0 else value
+
+
+def _is_pairwise_distance(value: Any) -> bool:
+    """Whether it is PyTorch's function, or its module as it is without arguments."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return False
+    plain = {"norm": 2.0, "eps": 1e-6, "keepdim": False}
+    return value is torch.nn.functional.pairwise_distance or (
+        type(value) is torch.nn.PairwiseDistance
+        and all(getattr(value, k) == v for k, v in plain.items())
+    )
 
 
 def scaled(

@@ -294,6 +294,32 @@ class AdaptiveOutput(NamedTuple):
     loss: Any
 
 
+class _Share(Tensor):
+    """A part of a tensor, whose gradient is a part of that tensor's."""
+
+    __slots__ = ("_place", "_whole")
+
+    def __init__(self, whole: Tensor, place: slice, shape: tuple[int, int]) -> None:
+        self.data = whole.data[place].reshape(shape)
+        self.requires_grad, self._backward = True, None
+        self._whole, self._place = whole, place
+
+    @property
+    def grad(self) -> Array | None:
+        """None, or its part of the whole's."""
+        whole = self._whole.grad
+        return None if whole is None else whole[self._place].reshape(self.shape)
+
+    @grad.setter
+    def grad(self, value: Array | None) -> None:
+        whole = self._whole.grad
+        if whole is None and value is None:
+            return
+        whole = np.zeros_like(self._whole.data) if whole is None else whole.copy()
+        whole[self._place] = 0 if value is None else np.reshape(value, -1)
+        self._whole.grad = whole if value is not None or whole.any() else None
+
+
 class Part:
     """A matrix inside the flat tensor of a loss's tail."""
 
@@ -309,10 +335,7 @@ class Part:
         whole = self._loss.tail_weight
         if not isinstance(whole, Tensor):
             return whole[self._place].reshape(self._shape)
-        made = Tensor(whole.data[self._place].reshape(self._shape), requires_grad=True)
-        if whole.grad is not None:
-            made.grad = whole.grad[self._place].reshape(self._shape)
-        return made
+        return _Share(whole, self._place, self._shape)
 
     @weight.setter
     def weight(self, value: ArrayLike) -> None:

@@ -29,7 +29,7 @@ def to_arrays(given: Mapping[str, Any]) -> "dict[str, Array]":
     from lossd_client.arrays import as_array
 
     return {
-        name: _array(value, name) if isinstance(value, torch.Tensor) else as_array(value)
+        name: _array(value, name) if isinstance(value, torch.Tensor) else as_array(value, name)
         for name, value in given.items()
     }
 
