@@ -324,10 +324,11 @@ def find(name: str) -> type[Loss]:
         return registry[name]
     except KeyError:
         shown = name if len(name) <= 64 else name[:63] + "…"
-        near = difflib.get_close_matches(shown, registry, n=3)
-        meant = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+        begun = [known for known in registry if shown and known.startswith(shown)]
+        near = difflib.get_close_matches(shown, registry, n=3) or begun[:3]
+        meant = f"did you mean {' or '.join(map(repr, near))}? There" if near else "there"
         raise UnknownLossError(
-            f"unknown loss {shown!r}; {meant}There are: {', '.join(sorted(registry))}",
+            f"unknown loss {shown!r}; {meant} are: {', '.join(sorted(registry))}",
             field="loss",
         ) from None
 

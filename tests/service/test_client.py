@@ -1132,7 +1132,7 @@ def test_torchs_halves_train(client: Client, kind: torch.dtype, size: int) -> No
     torch.testing.assert_close(x.grad, 4 * x.detach(), rtol=0, atol=0)
 
 
-SMALL = torch.linspace(-1e-3, 1e-3, 4001)
+TINY = torch.linspace(-1e-3, 1e-3, 4001)
 """A mean's gradients, 2 x / 4001, are 0 in float16."""
 
 
@@ -1142,7 +1142,7 @@ def test_halves_are_rounded_once_after_a_loss_was_scaled(
     client: Client, kind: torch.dtype, scale: float
 ) -> None:
     """torch.amp's GradScaler is for gradients that float16 has no numbers for."""
-    x = SMALL.to(kind).requires_grad_()
+    x = TINY.to(kind).requires_grad_()
     exact = (x.detach().double() * 2 * scale / 4001).float().to(kind)
     for _ in range(3):  # the first learns the scale
         x.grad = None
@@ -1158,7 +1158,7 @@ def test_halves_are_rounded_once_after_a_loss_was_scaled(
 def test_a_scale_that_was_foreseen_costs_nothing(client: Client) -> None:
     """Gradients are computed once more for another scale only: from what was given, unchanged."""
     criterion = nn.MSELoss(client=client)
-    x, y = SMALL.half().requires_grad_(), torch.zeros(4001)
+    x, y = TINY.half().requires_grad_(), torch.zeros(4001)
     (criterion(x, y) * 512).backward()
     loss = criterion(x, y) * 512
     y += 1
@@ -1171,7 +1171,7 @@ def test_a_scale_that_was_foreseen_costs_nothing(client: Client) -> None:
 
 def test_an_async_clients_halves_are_rounded_once_from_the_second_call_on(server: Server) -> None:
     async def main() -> None:
-        x = SMALL.half().requires_grad_()
+        x = TINY.half().requires_grad_()
         exact = (x.detach().double() * 2 * 16384 / 4001).float().half()
         async with AsyncClient(server.addresses()[0]) as client:
             for k in range(3):

@@ -85,9 +85,9 @@ def classes(**changed: Any) -> dict[str, Any]:
 
 BAD = [
     Bad("unknown loss", errors.UnknownLossError, ValueError, "loss",
-        ["'crossentropy'", "did you mean 'cross_entropy'", "ListLosses"], "crossentropy",
+        ["'crossentropy'", "did you mean 'cross_entropy'", ", tversky_loss"], "crossentropy",
         regression()),
-    Bad("no loss", errors.UnknownLossError, ValueError, "loss", ["''", "ListLosses"], "",
+    Bad("no loss", errors.UnknownLossError, ValueError, "loss", ["''", ", tversky_loss"], "",
         regression()),
     Bad("unknown parameter", errors.ParameterError, ValueError, "gamma",
         ["smooth_l1_loss", "'gamma'", "beta", "reduction"],
@@ -485,7 +485,7 @@ def test_long_name_gets_its_error(stub: Stub, server: Server) -> None:
     """An error's text travels in headers, of which gRPC carries a few thousand bytes."""
     status = stub.refused(request("x" * 50_000, input=X, target=X))
     assert reason_of(status) == "UNKNOWN_LOSS"
-    assert "ListLosses" in status.message
+    assert ", tversky_loss" in status.message
     answers(server.addresses()[0])
 
 

@@ -129,7 +129,7 @@ def test_the_clients_variable_is_no_setting(no_variables: pytest.MonkeyPatch) ->
         (["--listen", "nowhere"], ["listen", "'nowhere'", "host:port", "unix:/path"]),
         (["--listen", "host:port"], ["listen", "'host:port'", "unix:/path"]),
         (["--listen", ","], ["listen", "at least one"]),
-        (["--warm", "croak_loss"], ["warm", "'croak_loss'", "ListLosses"]),
+        (["--warm", "croak_loss"], ["warm", "'croak_loss'", "tversky_loss"]),
     ],
     ids=str,
 )

@@ -62,8 +62,8 @@ class Loss:
         self.normalizer, self.zero_if_empty = normalizer, zero_if_empty
         self.reduction = _legacy_reduction(size_average, reduce) or reduction
         self._client = client
-        for key, value in parameters.items():
-            setattr(self, key, self._named(key, value) if key in self.choices else _number(value))
+        for key, given in parameters.items():
+            setattr(self, key, self._named(key, given) if key in self.choices else _number(given))
         for key, value in options.items():
             setattr(self, key, value)
         for key, limits in self.limits.items():
