@@ -1,5 +1,6 @@
 """Errors to `google.rpc.Status`."""
 
+import itertools
 from typing import Any, Final, NoReturn
 
 import grpc
@@ -8,17 +9,23 @@ from google.rpc import error_details_pb2, status_pb2
 from lossd_client.errors import LossdError
 
 DOMAIN: Final = "lossd"
-LONGEST: Final = 800
-"""Characters of a message: gRPC limits the metadata that it travels in, three times, to 8 KiB."""
-
+LONGEST: Final = 1500
+"""Bytes of a message: gRPC limits the metadata that it travels in, three times, to 8 KiB."""
+_LONGEST_FIELD: Final = 200
 
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 
 def text_of(error: LossdError) -> str:
     """The message of an error, as much of it as can travel."""
-    text = str(error)
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return _cut(str(error), LONGEST)
+
+
+def _cut(text: str, most: int) -> str:
+    """A text of so many bytes in headers at most, where those of letters beyond ASCII triple."""
+    sizes = (1 if c.isascii() else 3 * len(c.encode(errors="replace")) for c in text)
+    there = sum(size <= most for size in itertools.accumulate(sizes))
+    return text if there == len(text) else text[: there - 1] + "…"
 
 
 def status_of(error: LossdError) -> bytes:
@@ -27,7 +34,7 @@ def status_of(error: LossdError) -> bytes:
     details = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)]
     if error.field:
         violation = error_details_pb2.BadRequest.FieldViolation(
-            field=error.field[:LONGEST], description=text
+            field=_cut(error.field, _LONGEST_FIELD), description=text
         )
         details.append(error_details_pb2.BadRequest(field_violations=[violation]))
     packed = []

@@ -481,11 +481,15 @@ def test_chunked_tensor_in_a_call(stub: Stub) -> None:
     assert "EvaluateStream" in status.message
 
 
-def test_long_name_gets_its_error(stub: Stub, server: Server) -> None:
+@pytest.mark.parametrize("letter", ["x", "é", "損"])
+def test_long_name_gets_its_error(stub: Stub, server: Server, letter: str) -> None:
     """An error's text travels in headers, of which gRPC carries a few thousand bytes."""
-    status = stub.refused(request("x" * 50_000, input=X, target=X))
+    failed = request("l1_loss", input=X, target=X)
+    failed.parameters[letter * 50_000].number = 1.0
+    assert reason_of(stub.refused(failed)) == "INVALID_PARAMETER"
+    status = stub.refused(request(letter * 50_000, input=X, target=X))
     assert reason_of(status) == "UNKNOWN_LOSS"
-    assert ", tversky_loss" in status.message
+    assert "mse_loss" in status.message
     answers(server.addresses()[0])
 
 
