@@ -196,7 +196,8 @@ class GeneralizedJSDLoss(Samples):
 
     def prepare(self, arrays: Any, layout: Layout, reduction: str) -> Prepared:
         shape = layout.rows, layout.width
-        return Prepared({n: a.reshape(shape) for n, a in arrays.items()}, np.ones(layout.rows))
+        logits = {name: arrays[name].reshape(shape) for name, _ in self.operands}
+        return Prepared(logits, np.ones(layout.rows))
 
     sample = staticmethod(divergence(mixed))
 

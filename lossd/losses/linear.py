@@ -254,7 +254,7 @@ class AdaptiveLogSoftmaxWithLoss(Composed):
     def compute(self, work: Work) -> tuple[Any, dict[str, Any]]:
         x = work.arrays["input"]
         x = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
-        y = work.arrays["target"].reshape(-1)
+        y = work.arrays["target"].reshape(-1).astype(np.int64)
         cutoffs = self._checked_cutoffs(work.arrays["cutoffs"], work.arrays["head_weight"].shape[0])
         self._check_labels(work.arrays["target"], cutoffs[-1])
         head, tail = work.arrays["head_weight"], self._tail(work.arrays["tail_weight"], cutoffs, x)

@@ -7,13 +7,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lossd_client.dtypes import narrowed, widened
 
 from lossd.engine import evaluate
 from lossd.spec import Classes, Elementwise, Vectors, registry
 
 from .cases import gradients_of
 from .catalogue import ENTRIES
-from .compare import Reference, assert_agrees, assert_conforms, by_torch, upstream_for
+from .compare import (
+    HALVES,
+    Reference,
+    assert_agrees,
+    assert_conforms,
+    by_torch,
+    halved,
+    upstream_for,
+)
 from .layouts import LAYOUTS
 from .model import Array, Case, Number, Shape
 from .oracles import Answer, oracle
@@ -110,5 +119,68 @@ def test_any_call_agrees_with_the_oracle_and_torch(name: str) -> None:
         assert_conforms(got, expected, dtype)
         theirs = finite(by_torch(name, tensors, **form), expected)
         assert_agrees(got, theirs, expected, dtype, alike)
+
+    check()
+
+
+LABELS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+
+
+@pytest.mark.filterwarnings("ignore:.*are broadcast")
+@pytest.mark.parametrize("name", sorted(registry))
+def test_any_call_is_made_of_its_losses(name: str) -> None:
+    """In any type and layout, however it is weighed and reduced: as float32 without all that."""
+
+    @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None)
+    @given(st.data())
+    def check(data: st.DataObject) -> None:
+        case = Case(name, data.draw(shapes(name), "shape"))
+        kind = data.draw(st.sampled_from(["float32", *HALVES]), "dtype")
+        tensors = case.tensors(np.float32)
+        if kind in HALVES:
+            tensors = halved(tensors, HALVES[kind])
+        wide = {n: widened(array) for n, array in tensors.items()}
+        layout = LAYOUTS[data.draw(st.sampled_from(list(LAYOUTS)), "layout")]
+        given = {n: layout(a) if n != "cutoffs" else a for n, a in tensors.items()}
+        for label, array in wide.items():
+            if array.dtype.kind == "i" and array.size and label != "cutoffs":
+                kinds = [k for k in LABELS if (array.astype(k) == array).all()]
+                given[label] = layout(array.astype(data.draw(st.sampled_from(kinds), label)))
+        reduction = data.draw(st.sampled_from(registry[name].reductions), "reduction")
+        losses = evaluate(name, wide, parameters=case.parameters, reduction="none").loss
+        more: dict[str, Any] = {"reduction": reduction, "parameters": case.parameters}
+        factors = np.ones(losses.shape)
+        if data.draw(st.booleans(), "weighed"):
+            ranks = range(losses.ndim + 1)
+            weight = case.rng().uniform(0, 2, losses.shape[: data.draw(st.sampled_from(ranks))])
+            more["sample_weight"] = weight = weight.astype(np.float32)
+            factors = np.broadcast_to(
+                weight.reshape(weight.shape + (1,) * (losses.ndim - weight.ndim)), losses.shape
+            )
+        if reduction == "mean" and data.draw(st.booleans(), "normalized"):
+            more["normalizer"] = divisor = data.draw(st.sampled_from([0.5, 3.0]), "normalizer")
+            factors = factors / divisor
+        more["zero_if_empty"] = data.draw(st.booleans(), "zero if empty")
+        gradients = gradients_of(name, wide)
+        got = evaluate(name, given, gradients=gradients, **more)
+        alike = evaluate(name, wide, gradients=gradients, **more)
+        assert got.loss.tobytes() == alike.loss.tobytes()
+        for wanted, gradient in got.gradients.items():
+            assert gradient.dtype == tensors[wanted].dtype
+            rounded = widened(narrowed(alike.gradients[wanted], gradient.dtype))
+            np.testing.assert_array_equal(widened(gradient), rounded, wanted)
+
+        made = losses.astype(np.float64) * factors
+        each = tuple(range(1, losses.ndim))
+        if reduction == "sample":
+            made = made.mean(each) if made.size or not more["zero_if_empty"] else made.sum(each)
+        elif reduction == "sum" or "normalizer" in more:
+            if name in ("ctc_loss", "grpo_loss") and reduction == "mean":
+                return  # their means have factors of their own
+            made = made.sum()
+        elif reduction != "none":
+            return  # what other means divide by has its own tests
+        bound = 1e-5 * np.abs(losses * factors).sum() if reduction != "none" else 1e-38
+        np.testing.assert_allclose(got.loss, made, rtol=1e-6, atol=float(np.nan_to_num(bound)))
 
     check()
