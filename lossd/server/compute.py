@@ -20,7 +20,7 @@ from lossd.steps import Arriving, Piece, Steps
 Array = npt.NDArray[Any]
 T = TypeVar("T")
 
-INLINE: Final = 64 << 10
+INLINE: Final = 384 << 10
 """Bytes of tensors up to which a compiled evaluation runs on the event loop as soon as it is read:
 the hop to another thread and back costs more than computing them."""
 

@@ -1,5 +1,6 @@
 """Clients and servers that die, lie, dawdle or change their mind: nothing is lost to others."""
 
+import asyncio
 import contextlib
 import gc
 import random
@@ -15,7 +16,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from lossd_client import connect, errors, transports
+from lossd_client import AsyncClient, Client, connect, errors, nn, transports
 from lossd_client._gen.lossd.v1 import loss_service_pb2, tensor_pb2
 from lossd_client.shared import loan_of
 
@@ -354,6 +355,107 @@ def test_what_a_client_that_vanished_held_is_freed(start_server: StartServer) ->
         assert segments(server) > 0
         relay.cut()
         await_no_segments(server)
+
+
+INTERRUPTED = """
+import os, random, signal, sys, threading
+import numpy as np
+from lossd_client import connect, nn
+
+class Late(Exception): pass
+
+def late(number, frame):
+    raise Late
+
+signal.signal(signal.SIGALRM, late)
+x, y = np.zeros((200, 500), np.float32), np.zeros(200, np.int64)
+for trial in range(12):
+    with connect(sys.argv[1]) as client:
+        criterion = nn.CrossEntropyLoss(client=client)
+        expected = criterion.value_and_grad(x, y)[0]
+        number = (signal.SIGINT, signal.SIGALRM)[trial % 4 == 3]
+        wait = 0.02 + 0.05 * random.random()
+        threading.Timer(wait, os.kill, (os.getpid(), number)).start()
+        try:
+            while True:
+                criterion.value_and_grad(x, y)
+        except (KeyboardInterrupt, Late):
+            pass
+        assert criterion.value_and_grad(x, y)[0] == expected
+        print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+"""
+
+
+@pytest.mark.parametrize("kind", ["unix", "tcp"])
+def test_ctrl_c_ends_a_call_and_nothing_else(kind: str, server: Server, socket_path: Path) -> None:
+    """Wherever the main thread is just then, in gRPC or out of it."""
+    target = f"unix:{socket_path}" if kind == "unix" else server.addresses()[0]
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, target],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        env=environment(),
+        check=False,
+    )
+    assert done.stdout.split() == ["True"] * 12, done.stderr
+    assert done.returncode == 0
+
+
+def test_a_loop_that_was_closed_leaves_an_async_client_whole(server: Server) -> None:
+    """Answers come for a loop that is closed: nobody waits for them there."""
+    client = AsyncClient(server.addresses()[0])
+    criterion = nn.CrossEntropyLoss(client=client)
+    x, y = np.zeros((4096, 1000), np.float32), np.zeros(4096, np.int64)
+    tasks = []
+
+    async def begun() -> None:
+        tasks.append(asyncio.ensure_future(criterion(x, y)))
+        await asyncio.sleep(0.01)
+        assert not tasks[0].done()
+
+    async def whole() -> float:
+        loss = await asyncio.wait_for(criterion(x[:4], y[:4]), PATIENCE)
+        await client.aclose()
+        return float(loss.item())
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(begun())
+    loop.close()
+    assert asyncio.run(whole()) == pytest.approx(np.log(1000))
+    tasks[0]._log_destroy_pending = False  # type: ignore[attr-defined]  # as it is meant to be
+
+
+def test_a_sink_cannot_wait_for_what_waits_for_it(server: Server) -> None:
+    x, y = np.zeros((2000, 500), np.float32), np.zeros(2000, np.int64)
+    tensors = {"input": x, "target": y}
+    for timeout in (None, PATIENCE):
+        with connect(server.addresses()[0], timeout=timeout) as client:
+
+            def call(name: str, start: int, values: Any, client: Client = client) -> None:
+                client.evaluate("cross_entropy", {"input": x[:2], "target": y[:2]})
+
+            with pytest.raises(RuntimeError, match="call another client"):
+                client.evaluate("cross_entropy", tensors, gradients=["input"], sink=call)
+            client.evaluate("cross_entropy", tensors)
+
+
+def test_clients_that_are_dropped_are_closed(start_server: StartServer, tmp_path: Path) -> None:
+    server = start_server(listen=(f"unix:{tmp_path}/lossd.sock",))
+    x, y = np.zeros((300, 500), np.float32), np.zeros(300, np.int64)
+
+    def use() -> None:
+        for _ in range(3):
+            nn.CrossEntropyLoss(client=connect(f"unix:{tmp_path}/lossd.sock"))(x, y)
+
+    use()
+    gc.collect()
+    await_no_segments(server)
+    before, files = threading.active_count(), opened(server)
+    for _ in range(10):
+        use()
+    gc.collect()
+    eventually(lambda: threading.active_count() <= before and opened(server) <= files)
 
 
 def test_a_server_may_be_far_away(server: Server) -> None:

@@ -157,6 +157,17 @@ def test_who_has_the_token_needs_no_labels(remote_target: str) -> None:
         assert nn.CrossEntropyLoss(client=later)(X, Handle(token)).item() == loss_of(slice(None))
 
 
+def test_unregistered_and_closed_at_once(server: Any) -> None:
+    address = server.addresses()[0]
+    with connect(address, timeout=PATIENCE) as other:
+        for _ in range(10):
+            with connect(address, timeout=PATIENCE) as client:
+                labels = client.register(LABELS)
+                client.unregister(labels)
+            with pytest.raises(errors.HandleError):
+                nn.CrossEntropyLoss(client=other)(X, labels)
+
+
 def test_unregistered(client: Client) -> None:
     labels = client.register(LABELS)
     kept = client.register(LABELS)

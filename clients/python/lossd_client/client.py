@@ -56,7 +56,7 @@ def connect(
         retries: how often an evaluation is sent again after its connection was lost.
         wire_dtype: "bfloat16" or "float16": float32 tensors are rounded to it on their way to the
             server, and so are their gradients on the way back, which halves what travels. Losses
-            stay float32. Where nothing travels (`inproc:`, shared memory), nothing is rounded.
+            stay float32. `inproc:` and unix sockets round nothing; TCP shares no memory then.
 
     Connections are opened by the first evaluation, not here.
 

@@ -16,6 +16,7 @@ from lossd_client.errors import (
     ProtocolError,
     UnavailableError,
 )
+from lossd_client.interrupts import uninterrupted
 from lossd_client.pending import Pending, messages_of, rounded
 from lossd_client.pieces import Sink
 from lossd_client.shared import Placed, SharedPool
@@ -33,6 +34,9 @@ from lossd_client.wire import (
 )  # fmt: skip
 
 METHOD: Final = "/lossd.v1.LossService/EvaluateStream"
+
+_PARTING: Final = 2.0
+"""Seconds that a server has to hear the last of a client."""
 
 
 IN_PROCESS: Final = "compute in this process with connect('inproc:')"
@@ -79,20 +83,30 @@ class Waiting(Pending):
 
 
 class Stream:
-    """One open EvaluateStream, shared by the threads of a process."""
+    """One open EvaluateStream, shared by the threads of a process.
+
+    Attributes:
+        error: why it ended; None while it has not.
+        broken: whether reading was interrupted, after which its channel is of no more use.
+    """
 
     def __init__(self, channel: Any, target: str, wire_dtype: np.dtype[Any] | None) -> None:
-        self._target, self._wire_dtype = target, wire_dtype
+        # the same bits from every call: whether memory is at hand must not decide what is rounded
+        self._target = target
+        self._wire_dtype = None if target.startswith("unix:") else wire_dtype
         self._leases: dict[int, int] = {}  # sizes that were asked for
         self._shared = SharedPool(self._lease, self._release)
-        self._shared.off = not _on_this_host(target)
+        self._shared.off = self._wire_dtype is not None or not _on_this_host(target)
         self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         self._pending: dict[int, Waiting] = {}
         self._lock = threading.Lock()
         self._ids = itertools.count(1)
         self.error: LossdError | None = None
+        self.broken = False
         self._call = channel.stream_stream(METHOD)(self._messages())
         self._reading = threading.Lock()
+        self._reads = 0  # the thread that does
+        self._unheard = False  # whether something was said that has no answer
         self._reader: threading.Thread | None = None
 
     def submit(
@@ -127,12 +141,26 @@ class Stream:
 
         A thread that waits alone and without a deadline reads the stream itself, which saves a
         hop between threads. Otherwise a thread of its own reads, from then on.
+
+        Raises:
+            RuntimeError: this thread reads already, and was called back.
         """
+        if self._reads == threading.get_ident():
+            message = "a sink holds up its client's answers: call another client in it"
+            raise RuntimeError(message)
         if timeout is None and self._reader is None and self._reading.acquire(blocking=False):
             try:
-                while waiting.answer is None and self._read_one():
-                    pass
+                with uninterrupted(self._call.cancel):
+                    self._reads = threading.get_ident()
+                    while waiting.answer is None and self._read_one():
+                        pass
+            except BaseException:
+                self.broken = True
+                self._fail(unavailable(self._target, "reading was interrupted"))
+                self._queue.put(None)
+                raise
             finally:
+                self._reads = 0
                 self._reading.release()
             return True
         self.start_reader()
@@ -150,6 +178,7 @@ class Stream:
 
     def unregister(self, token: str) -> None:
         """Have a tensor kept no longer."""
+        self._unheard = True
         self._say(Unregister(token))
 
     def cancel(self, id: int) -> None:
@@ -180,6 +209,10 @@ class Stream:
         """End the stream; what is under way fails."""
         self._fail(CancelledError("the client was closed"))
         self._queue.put(None)
+        if self._unheard:  # cancelled now, it might never be sent
+            self.start_reader()
+            assert self._reader is not None
+            self._reader.join(_PARTING)
         self._call.cancel()
 
     def _messages(self) -> Iterator[bytes]:
@@ -225,8 +258,10 @@ class Stream:
 
     def _read(self) -> None:
         with self._reading:
+            self._reads = threading.get_ident()
             while self._read_one():
                 pass
+            self._reads = 0
 
     def _read_one(self) -> bool:
         """Read a message and give it to whom it is for; False at the stream's end."""

@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
-import functools
 import itertools
 import math
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
@@ -197,10 +197,9 @@ class Remote:
     def __init__(self, target: str, retries: int, wire_dtype: np.dtype[Any] | None = None) -> None:
         self._target, self._retries, self._wire_dtype = target, retries, wire_dtype
         self._lock = threading.Lock()
-        self._stream: Stream | None = None
-        self._channel: Any = None
-        self._process = os.getpid()
+        self._connection = _Connection()
         self._closed = False
+        weakref.finalize(self, self._connection.drop).atexit = False
 
     def evaluate(
         self, request: Request, timeout: float | None, sink: Sink | None = None
@@ -256,7 +255,11 @@ class Remote:
         self, request: Request, deadline: "_Deadline", sink: Sink | None
     ) -> Response:
         stream, done, loop = self.connected(), asyncio.Event(), asyncio.get_running_loop()
-        finish = functools.partial(loop.call_soon_threadsafe, done.set)
+
+        def finish() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
+                loop.call_soon_threadsafe(done.set)
+
         id, waiting = stream.submit(request, finish, sink)
         stream.start_reader()
         try:
@@ -280,28 +283,53 @@ class Remote:
         with self._lock:
             if self._closed:
                 raise CancelledError("the client was closed")
-            if self._process != os.getpid():  # a fork: the parent's connection is not ours
-                self._process, self._channel, self._stream = os.getpid(), None, None
-            if self._stream is None or self._stream.error is not None:
-                if self._channel is None:
-                    # gRPC's handlers keep a fork safe; the variable is read when it is loaded
-                    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "1")
-                    import grpc
-
-                    self._channel = grpc.insecure_channel(self._target, OPTIONS)
-                self._stream = Stream(self._channel, self._target, self._wire_dtype)
-            return self._stream
+            return self._connection.open(self._target, self._wire_dtype)
 
     def close(self) -> None:
         """Close the connection; what is under way fails with CancelledError."""
         with self._lock:
             self._closed = True
-            if self._process != os.getpid():
-                return
-            if self._stream is not None:
-                self._stream.close()
-            if self._channel is not None:
-                self._channel.close()
+            self._connection.close()
+
+
+class _Connection:
+    """What a client has opened: a channel, and the stream that it is used for."""
+
+    def __init__(self) -> None:
+        self._stream: Stream | None = None
+        self._channel: Any = None
+        self._process = os.getpid()
+
+    def open(self, target: str, wire_dtype: np.dtype[Any] | None) -> Stream:
+        """The stream, a new one where there is none or it failed."""
+        if self._process != os.getpid():  # a fork: the parent's connection is not ours
+            self._process, self._channel, self._stream = os.getpid(), None, None
+        if self._stream is None or self._stream.error is not None:
+            if self._stream is not None and self._stream.broken:
+                self._channel = None
+            if self._channel is None:
+                # gRPC's handlers keep a fork safe; the variable is read when it is loaded
+                os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "1")
+                import grpc
+
+                self._channel = grpc.insecure_channel(target, OPTIONS)
+            self._stream = Stream(self._channel, target, wire_dtype)
+        return self._stream
+
+    def close(self) -> None:
+        """Close what this process opened."""
+        if self._process != os.getpid():
+            return
+        if self._stream is not None:
+            self._stream.close()
+        if self._channel is not None:
+            self._channel.close()
+
+    def drop(self) -> None:
+        """Close it on another thread: the collector calls this, on any thread, at any time."""
+        if self._channel is not None:
+            with contextlib.suppress(RuntimeError):  # the interpreter ends
+                threading.Thread(target=self.close, name="lossd-client-drop", daemon=True).start()
 
 
 class _Call:
