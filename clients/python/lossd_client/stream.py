@@ -219,12 +219,14 @@ class Stream:
         """What gRPC sends, a message of each evaluation in turn; small ones together."""
         active: deque[Waiting] = deque()
         small, size = list[bytes](), 0
-        while True:
-            while not (active or small) or not self._queue.empty():
+        ended = False
+        while not ended or active or small:
+            while not ended and (not (active or small) or not self._queue.empty()):
                 item = self._queue.get()
                 if item is None:
-                    return
-                active.append(item)
+                    ended = True
+                else:
+                    active.append(item)
                 del item
             message = self._turn(active) if active else None
             large = message is not None and len(message) > wire.TOGETHER
