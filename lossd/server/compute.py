@@ -20,17 +20,20 @@ from lossd.steps import Arriving, Piece, Steps
 Array = npt.NDArray[Any]
 T = TypeVar("T")
 
-INLINE: Final = 384 << 10
+INLINE: Final = 64 << 10
 """Bytes of tensors up to which a compiled evaluation runs on the event loop as soon as it is read:
 the hop to another thread and back costs more than computing them."""
 
 BRIEF: Final = 300e-6
-"""Seconds that an evaluation like it may have taken for one to be computed on the event loop: so
-long does the hop take."""
+"""Seconds that an evaluation like it may have taken for a larger one to be computed on the event
+loop, too: so long does the hop take."""
+
+BRIEF_INLINE: Final = 384 << 10
+"""Bytes of tensors up to which it is then computed as soon as it is read."""
 
 BRIEF_SIZE: Final = 4 << 20
-"""Bytes of tensors up to which it may: what takes longer this time, for its values, does not take
-long."""
+"""Bytes of tensors up to which it is computed there at all: what takes longer this time, for its
+values, does not take long."""
 
 
 class Needs(NamedTuple):
@@ -119,7 +122,7 @@ class Computer:
         """
         call = call_of(request)
         plan = engine.planned(call)
-        if plan is None or plan.size > INLINE or plan.seconds > BRIEF:
+        if plan is None or plan.size > (BRIEF_INLINE if plan.seconds <= BRIEF else INLINE):
             return None
         return response_of(engine.run(plan, call))
 

@@ -391,7 +391,8 @@ class Stream:
         else:
             evaluation.tensors[name].reshape(-1).view(np.uint8)[start:end] = data
         evaluation.received[name] = end
-        evaluation.heard = asyncio.get_running_loop().time()
+        if chunk.data:
+            evaluation.heard = asyncio.get_running_loop().time()
         self._start(id, evaluation)
 
     def _reserve_extra(self, evaluation: _Evaluation) -> None:

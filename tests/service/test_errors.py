@@ -17,7 +17,7 @@ import grpc
 import numpy as np
 import pytest
 from google.rpc import code_pb2
-from lossd_client import Client, connect, errors, nn
+from lossd_client import Client, connect, errors, nn, wire
 from lossd_client._gen.lossd.v1 import loss_service_pb2, tensor_pb2
 
 from lossd.engine import evaluate
@@ -491,6 +491,37 @@ def test_long_name_gets_its_error(stub: Stub, server: Server, letter: str) -> No
     assert reason_of(status) == "UNKNOWN_LOSS"
     assert "mse_loss" in status.message
     answers(server.addresses()[0])
+
+
+def of_many(kind: str) -> bytes:
+    """A message of very many fields, in few bytes."""
+    message = request("l1_loss", input=X, target=X)
+    if kind == "tensors":
+        for k in range(300):
+            message.tensors.append(tensor(f"t{k}", X))
+    elif kind == "gradients":
+        message.gradients.extend([""] * 1_000_000)
+    elif kind == "dimensions":
+        message.tensors[0].shape.extend([1] * 1_000_000)
+    else:
+        for k in range(1000):
+            message.parameters[f"p{k}"].number = 1.0
+    return bytes(message.SerializeToString())
+
+
+@pytest.mark.parametrize("kind", ["tensors", "gradients", "dimensions", "parameters"])
+def test_messages_of_very_many_fields_are_refused(kind: str) -> None:
+    message = memoryview(of_many(kind))
+    with pytest.raises(errors.ProtocolError, match=r"more than 256 fields|impossible shape"):
+        wire.read_request(message)
+
+
+def test_very_many_messages_together_are_refused(stub: Stub) -> None:
+    one = loss_service_pb2.EvaluateStreamRequest(id=1)
+    many = loss_service_pb2.EvaluateStreamRequests(messages=[one] * 2_000_000)
+    with stub.stream() as stream:
+        stream.say(loss_service_pb2.EvaluateStreamRequest(together=many))
+        assert "at most 4194304 may" in stream.hear_error(0).message
 
 
 # --- streams that go wrong ---------------------------------------------------------------------

@@ -485,13 +485,13 @@ def test_what_does_not_come_is_not_waited_for(start_server: StartServer) -> None
         assert not memory_is_free(stub)
         registering = registration(3, described("a", np.zeros(1000), chunked=True))
         stream.say(registering)
-        for _ in range(60):  # slow, and yet in time
-            stream.say(chunk(3, "a", 0, b""))
+        for start in range(60):  # slow, and yet in time; chunks of nothing are no progress
+            stream.say(chunk(3, "a", start, b"\0"), chunk(1, "input", 1000, b""))
             time.sleep(0.05)
         failure = stream.hear_error(1)
         assert failure.message == "nothing of 'input' has come for 2 s (--stall-seconds)"
         assert reason_of(failure) == "DEADLINE_EXCEEDED"
-        stream.say(chunk(3, "a", 0, bytes(8000)))
+        stream.say(chunk(3, "a", 60, bytes(7940)))
         assert stream.hear().WhichOneof("message") == "registered"
         eventually(lambda: memory_is_free(stub))
         stream.say(small(1))

@@ -1445,7 +1445,7 @@ def kl_div(
         target: Probabilities y (their logarithms if log_target), (*).
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'batchmean', 'sum'.
+        reduction: 'none', 'mean', 'batchmean', 'sum', 'sample'.
         log_target: Whether target holds log-probabilities.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.

@@ -2722,7 +2722,7 @@ class KLDivLoss(Loss):
     Args:
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
-        reduction: 'none', 'mean', 'batchmean', 'sum'.
+        reduction: 'none', 'mean', 'batchmean', 'sum', 'sample'.
         log_target: Whether target holds log-probabilities.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
         zero_if_empty: whether a mean of nothing is 0 instead of NaN.

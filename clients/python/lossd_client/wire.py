@@ -43,6 +43,16 @@ TOGETHER: Final = 64 << 10
 """Bytes up to which a message goes together with others, and of such messages at most: fewer
 messages are cheaper, and larger ones keep their reader from what comes after."""
 
+MOST_TOGETHER: Final = 4 << 20
+"""Bytes of messages that go together that are read: small ones take long for their bytes."""
+
+MOST_FIELDS: Final = 256
+"""Fields of a message that are read, tensors, gradients and parameters among them."""
+
+MOST_DIMENSIONS: Final = 32
+
+_MOST_PARTS: Final = 1 << 16
+
 GRADIENT: Final = "grad."
 """What the names of gradients begin with in an answer."""
 
@@ -461,10 +471,14 @@ def read_together(message: bytes) -> Sequence[bytes]:
     _, after = _read_id(message)
     if message[after : after + 1] != _TOGETHER:
         return (message,)
+    if len(message) > MOST_TOGETHER:
+        raise ProtocolError(
+            f"messages that go together take {len(message)} bytes: at most {MOST_TOGETHER} may"
+        )
     data, found = memoryview(message), list[bytes]()
     for number, kind, start, end in _fields(data, 0, len(data)):
         if number == 10 and kind == _BYTES:
-            for part, part_kind, a, b in _fields(data, start, end):
+            for part, part_kind, a, b in _fields(data, start, end, most=_MOST_PARTS):
                 if part == 15 and part_kind == _BYTES:
                     found.append(message[a:b])
     return found
@@ -565,14 +579,20 @@ def chunks_of(name: str, array: Array, start: int = 0) -> Iterator[Chunk]:
 # --- reading -----------------------------------------------------------------------------------
 
 
-def _fields(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+def _fields(
+    data: memoryview, start: int, end: int, most: int = MOST_FIELDS
+) -> Iterator[tuple[int, int, int, int]]:
     """(field number, wire type, value or start, end) of each field of a message.
 
     Raises:
-        ProtocolError: the bytes are not a protobuf message.
+        ProtocolError: the bytes are not a protobuf message, or it has more than `most` fields.
     """
     position = start
+    left = most
     while position < end:
+        left -= 1
+        if left < 0:
+            raise ProtocolError(f"a message has more than {most} fields")
         key, position = _read_varint(data, position, end)
         number, kind = key >> 3, key & 7
         if kind == _VARINT:
@@ -707,7 +727,7 @@ def _read_tensor(data: memoryview, start: int, end: int) -> tuple[str, Content |
             case 3:
                 _expect(kind, _BYTES, 3)
                 position = a
-                while position < b:
+                while position < b and len(shape) <= MOST_DIMENSIONS:
                     length, position = _read_varint(data, position, b)
                     shape.append(_signed(length))
             case 4:
@@ -729,7 +749,7 @@ def _read_tensor(data: memoryview, start: int, end: int) -> tuple[str, Content |
             f"tensor {name!r} has the unknown or unsupported type {number}", field=name
         )
     dtype, dimensions = DTYPES[number], tuple(shape)
-    if any(length < 0 for length in dimensions) or len(dimensions) > 32:
+    if any(length < 0 for length in dimensions) or len(dimensions) > MOST_DIMENSIONS:
         raise ProtocolError(f"tensor {name!r} has the impossible shape {dimensions}", field=name)
     announced = Announcement(dtype, dimensions)
     if math.prod(filter(None, dimensions)) * dtype.itemsize >= 1 << 62:
