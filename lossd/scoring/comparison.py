@@ -1,5 +1,6 @@
 """Two finished runs over the same rows, row by row: is one better, where, and how sure is that?"""
 
+import hashlib
 import json
 import math
 import os
@@ -115,6 +116,26 @@ def summary_of(folder: Path) -> dict[str, Any]:
     return found
 
 
+def check_parts(folder: Path, summary: Summary) -> None:
+    """Refuse losses that are not as they were written.
+
+    Raises:
+        SourceError: a part is damaged or lacks.
+    """
+    for part in summary.get("parts", ()):
+        path = folder / part["file"]
+        try:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise SourceError(f"{path} cannot be read: {error}") from error
+        if digest != part["sha256"]:
+            raise SourceError(
+                f"{path} is damaged: it is not as summary.json has it (SHA-256); "
+                f"`lossd score --resume --out {folder}` computes it again"
+            )
+
+
 def batches(folder: Path) -> Iterator[Any]:
     """The rows of a run in order, some at a time.
 
@@ -127,7 +148,9 @@ def batches(folder: Path) -> Iterator[Any]:
     for path in paths:
         try:
             with pq.ParquetFile(path) as file:
-                wanted = {"row", "id", "loss", "class", "group"} & set(file.schema_arrow.names)
+                wanted = {"row", "id", "loss", "class", "group", "target"} & set(
+                    file.schema_arrow.names
+                )
                 for batch in file.iter_batches(BATCH, columns=sorted(wanted)):
                     if batch.num_rows:
                         yield batch
@@ -155,19 +178,29 @@ def first_other(x: Any, y: Any) -> int | None:
     if x.equals(y):
         return None
     for k, (one, other) in enumerate(zip_longest(x.to_pylist(), y.to_pylist())):
-        if one != other:
+        if one != other and not (one != one and other != other):  # noqa: PLR0124  NaN
             return k
     return None  # the same values of two types: int64 and int32
+
+
+_SAME: Final = {
+    "row": "number",
+    "id": "id",
+    "class": "class",
+    "target": "target",
+    "group": "group",
+}
+"""Columns that rows of two runs have in common, and what they are called."""
 
 
 def check_same(x: Any, y: Any) -> None:
     """Refuse rows that are not the same.
 
     Raises:
-        ScoringError: their numbers, ids or classes differ; says where.
+        ScoringError: their numbers, ids, classes or targets differ; says where.
     """
     names = [set(x.schema.names), set(y.schema.names)]
-    for key, word in (("row", "number"), ("id", "id"), ("class", "class"), ("group", "group")):
+    for key, word in _SAME.items():
         if key == "group" and not all(key in has for has in names):
             continue  # one run was asked for groups, the other not: no reason to refuse
         if (key in names[0]) != (key in names[1]):
@@ -509,6 +542,8 @@ def compare(
         if not fits:
             raise ScoringError(f"{name}={value} is outside its range: it must be {range_}")
     first, second = summary_of(run_a), summary_of(run_b)
+    for folder, summary in ((run_a, first), (run_b, second)):
+        check_parts(Path(folder), summary)
     apart = check_settings(first, second)
     whole = Whole(first["rows"], worst, origin_of(pairs(run_a, run_b)))
     rows = 0

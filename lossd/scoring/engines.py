@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol, cast
 
 import numpy.typing as npt
 from lossd_client.client import Client, connect
-from lossd_client.errors import ParameterError, UnavailableError
+from lossd_client.errors import DeadlineError, ParameterError, ResourceError, UnavailableError
 
 from lossd.scoring.errors import InterruptedRunError
 from lossd.scoring.folder import Folder, Kept
@@ -21,6 +21,9 @@ from lossd.scoring.scorer import HERE, Evaluated, Evaluator, Scored, Scorer
 Array = npt.NDArray[Any]
 
 _log: Final = logging.getLogger(__name__)
+
+TRANSIENT: Final = (UnavailableError, DeadlineError, ResourceError)
+"""What may be otherwise when a server is asked again: it is not there, too slow, or has no room."""
 
 TRIES: Final = 5
 """How often in a row a server may fail to answer before it is given up."""
@@ -122,14 +125,15 @@ class _Work:
         """Compute shards until all is stopped.
 
         Raises:
-            UnavailableError: the server does not answer any more.
+            LossdError: the server does not answer any more, not in time, or has no room again
+                and again.
         """
         scorer = Scorer(inputs, evaluator, self.stop)
         failures = 0
         while (shard := self._waiting.get()) and not self.stop.is_set():
             try:
                 scored = scorer.shard(shard)
-            except UnavailableError as error:
+            except TRANSIENT as error:
                 self._waiting.put(shard)
                 failures += 1
                 if failures == TRIES:
@@ -147,7 +151,7 @@ def _raise_failure(workers: Sequence[Future[None]]) -> None:
     """Raise what ended a worker; servers that are gone only when there is no other."""
     failures = [error for worker in workers if worker.done() and (error := worker.exception())]
     for error in failures:
-        if not isinstance(error, UnavailableError):
+        if not isinstance(error, TRANSIENT):
             raise error
     if len(failures) == len(workers):
         raise InterruptedRunError(

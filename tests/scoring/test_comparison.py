@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from lossd.scoring.comparison import UNITS, Comparison, buckets, compare
 from lossd.scoring.errors import OutputError, ScoringError, SourceError
 from lossd.scoring.inference import bootstrap, sign_test, student, theory
+from lossd.scoring.run import resume, score
 from tests.scoring.runs import two_models, write_run
 
 
@@ -170,6 +172,9 @@ def test_page(tmp_path: Path) -> None:
         compare(*runs, tmp_path / "file", resamples=10)
 
 
+TARGETS = np.array([0, np.nan, *range(1, 9)], np.float64)
+
+
 @pytest.mark.parametrize(
     ("other", "words"),
     [
@@ -177,10 +182,12 @@ def test_page(tmp_path: Path) -> None:
         ({"losses": np.ones(9)}, "over 10 and 9 rows"),
         ({"id": np.arange(10) + 5}, "the id of row 0 is 0 in one and 5 in the other"),
         ({"class_": np.arange(10) // 9}, "the class of row 9 is 0 in one and 1 in the other"),
+        ({"target": TARGETS * 2}, "the target of row 2 is 1.0 in one and 2.0 in the other"),
     ],
 )
 def test_refusals(tmp_path: Path, other: dict[str, Any], words: str) -> None:
     given = {"losses": np.ones(10), "id": np.arange(10), "class_": np.zeros(10, dtype=np.int64)}
+    given["target"] = TARGETS
     one = write_run(tmp_path / "a", **given)
     two = {k: v[: len(other.get("losses", v))] for k, v in given.items()} | other
     with pytest.raises(ScoringError, match=words):
@@ -213,6 +220,25 @@ def test_runs_that_cannot_be_read(tmp_path: Path) -> None:
         compare(one, nothing)
     with pytest.raises(ScoringError, match="confidence=2"):
         compare(one, one, confidence=2)
+
+
+def test_damaged_losses_are_not_compared(tmp_path: Path) -> None:
+    """Not those of a real run either, whose bytes changed and can still be read."""
+    random = np.random.default_rng(4)
+    np.save(tmp_path / "y.npy", random.normal(size=100))
+    for name in "ab":
+        np.save(tmp_path / f"{name}.npy", random.normal(size=100))
+        score("mse_loss", tmp_path / f"{name}.npy", tmp_path / "y.npy", out=tmp_path / name)
+    compare(tmp_path / "a", tmp_path / "b")
+    part = tmp_path / "b" / "losses" / "part-000000.parquet"
+    table = pq.read_table(part)
+    losses = table.column("loss").to_numpy().copy()
+    losses[7] += 1
+    pq.write_table(table.set_column(1, "loss", pa.array(losses)), part)
+    with pytest.raises(SourceError, match=r"part-000000\.parquet is damaged.* --resume"):
+        compare(tmp_path / "a", tmp_path / "b")
+    resume(tmp_path / "b")
+    compare(tmp_path / "a", tmp_path / "b", overwrite=True)
 
 
 def test_a_runs_charts_are_not_replaced(tmp_path: Path) -> None:

@@ -54,6 +54,16 @@ def test_relative_names(tmp_path: Path, written: Array, monkeypatch: pytest.Monk
     check(open_source("../_y/*.npy"), written)
 
 
+def test_columns_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    """As files do, however they stand in the file: their order is the classes'."""
+    values = np.arange(24.0).reshape(2, 12)
+    names = sorted((f"p{k}" for k in range(12)), key=str)  # p0, p1, p10, p11, p2, …
+    table = pa.table({name: values[:, int(name[1:])] for name in names})
+    pq.write_table(table, tmp_path / "t.parquet")
+    check(open_source(f"{tmp_path}/t.parquet::p*"), values)
+    check(open_source(f"{tmp_path}/t.parquet::p10,p2"), values[:, [10, 2]])
+
+
 def test_parquet_with_keys(tmp_path: Path, written: Array) -> None:
     for k in range(3):
         table = pa.table({"p": files.column(written[k * 30 : k * 30 + 30]), "other": [1] * 30})

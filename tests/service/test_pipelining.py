@@ -231,6 +231,8 @@ def heard(stream: Conversation, count: int) -> list[Answer]:
 
 def test_what_is_asked_together_is_answered_together(stub: Stub) -> None:
     with stub.stream() as stream:
+        stream.say(asked(1, 0))  # compiles
+        stream.hear_result(1)
         stream.say(together(*[asked(k + 1, k) for k in range(40)], id=7))
         answers = all_of(stream.hear())
         assert [a.id for a in answers] == list(range(1, 41))

@@ -1,17 +1,22 @@
 """Runs over files on servers and on a Ray cluster: the same bits as in this process."""
 
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from lossd_client.errors import LabelError, UnknownLossError
+from lossd_client import connect
+from lossd_client.errors import LabelError, ResourceError, UnknownLossError
 
 from lossd.scoring import InterruptedRunError, Progress, Threads, resume, score
 from tests.scoring.test_resume import assert_same, everything, files
-from tests.service.servers import Server, environment, running
+from tests.service.servers import Server, environment, eventually, running
+from tests.service.stubs import Stub, begin, cancel, request
+from tests.service.stubs import tensor as described
 
 ROWS, SHARD = 40_000, 400
 
@@ -95,6 +100,62 @@ def test_a_server_that_dies_is_done_without(
     )  # fmt: skip
     assert victim.process.poll() is not None
     assert_same(everything(out), here)
+
+
+def test_a_server_that_hangs_is_done_without(
+    data: Path, here: dict[str, bytes], servers: list[Server], tmp_path: Path
+) -> None:
+    out, victim = tmp_path / "run", servers[1]
+    hung = False
+
+    def watch(progress: Progress) -> None:
+        nonlocal hung
+        if progress.rows >= 8 * SHARD and not hung:
+            hung = True
+            victim.process.send_signal(signal.SIGSTOP)
+
+    try:
+        score(
+            "cross_entropy", *files(data), out=out, shard_rows=SHARD, gradients=True, report=False,
+            engine=Threads(1, addresses(servers), timeout=2), watch=watch,
+        )  # fmt: skip
+    finally:
+        victim.process.send_signal(signal.SIGCONT)
+    assert hung
+    assert_same(everything(out), here)
+
+
+def test_a_server_that_is_full_is_asked_again(
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another client's announcement holds all that evaluations may, for a second."""
+    given = {"shard_rows": ROWS // 2, "report": False}
+    score("cross_entropy", *files(data), out=tmp_path / "here", **given)
+    limit = 8 << 20
+    waiting = request("dice_loss")
+    for name in ("input", "target"):
+        large = np.empty((1, 1, limit // 8 - 100_000), np.float32)
+        waiting.tensors.append(described(name, large, chunked=True))
+    with running("--max-inflight-bytes", str(limit)) as server:
+        (address,) = addresses([server])
+        with connect(address) as client, Stub(address) as stub, stub.stream() as stream:
+            x, y = np.load(data / "x.npy"), np.load(data / "y.npy")
+            client.evaluate("cross_entropy", {"input": x, "target": y})
+            stream.say(begin(1, waiting))
+
+            def full() -> bool:
+                try:
+                    client.evaluate("cross_entropy", {"input": x, "target": y})
+                except ResourceError:
+                    return True
+                return False
+
+            eventually(full)
+            threading.Timer(1.0, stream.say, (cancel(1),)).start()
+            score("cross_entropy", *files(data), out=tmp_path / "run", engine=Threads(1, [address]),
+                  **given)  # fmt: skip
+    assert "asked again" in caplog.text
+    assert_same(everything(tmp_path / "run"), everything(tmp_path / "here"))
 
 
 def test_when_all_servers_are_gone_the_run_goes_on_later(

@@ -1,6 +1,7 @@
 """Which of the tensors or columns in a file is meant."""
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import Final
@@ -8,6 +9,17 @@ from typing import Final
 from lossd.scoring.errors import SourceError
 
 _LISTED: Final = 20
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """What to sort names by: runs of digits as numbers.
+
+    >>> sorted(["p10", "p9"], key=natural)
+    ['p9', 'p10']
+    """
+    return [
+        (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)
+    ]
 
 
 def shown(text: str, most: int = 80) -> str:
@@ -49,7 +61,7 @@ def choose(where: str, key: str, names: Iterable[str], things: str) -> str:
 
 
 def choose_several(where: str, key: str, names: Iterable[str]) -> list[str] | None:
-    """The columns that "p0,p1,p2" or "p*" names, None where a key names one.
+    """The columns that "p0,p1,p2" or "p*" names, None where a key names one; p2 is before p10.
 
     Raises:
         SourceError: one that is not there, or none that fits.
@@ -62,7 +74,7 @@ def choose_several(where: str, key: str, names: Iterable[str]) -> list[str] | No
         fitting = [name for name in names if fnmatchcase(name, part)]
         if part not in names and not fitting:
             raise unknown(where, part, names, "columns")
-        found += [part] if part in names else fitting
+        found += [part] if part in names else sorted(fitting, key=natural)
     return list(dict.fromkeys(found))
 
 

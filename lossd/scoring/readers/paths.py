@@ -2,12 +2,11 @@
 
 import difflib
 import glob
-import re
 from pathlib import Path
 from typing import Final
 
 from lossd.scoring.errors import SourceError
-from lossd.scoring.readers.keys import listed
+from lossd.scoring.readers.keys import listed, natural
 
 STORES: Final = ("zarr.json", ".zarray", ".zgroup")
 """Files that make a folder a Zarr store."""
@@ -43,21 +42,13 @@ def files_of(name: str) -> list[Path]:
         raise SourceError(f"{name}: cannot be read: {exc.strerror}") from exc
 
 
-def _natural(path: Path) -> list[tuple[int, str]]:
-    """What to sort by: runs of digits as numbers."""
-    return [
-        (int(part), "") if part.isdecimal() else (-1, part)
-        for part in re.split(r"(\d+)", path.as_posix())
-    ]
-
-
 def _inside(folder: Path) -> list[Path]:
     seen = [path for path in folder.iterdir() if not path.name.startswith((".", "_"))]
     files = [path for path in seen if path.is_file() or is_store(path)]
     if not files:
         below = " (folders in it are not searched: name them as 'folder/**/*.parquet')"
         raise SourceError(f"{folder}: the folder has no files{below if seen else ''}")
-    return sorted(files, key=_natural)
+    return sorted(files, key=lambda path: natural(path.as_posix()))
 
 
 def _matching(pattern: str) -> list[Path]:
@@ -70,7 +61,7 @@ def _matching(pattern: str) -> list[Path]:
     ]
     if not files:
         raise SourceError(f"{pattern}: no file matches")
-    return sorted(files, key=_natural)
+    return sorted(files, key=lambda path: natural(path.as_posix()))
 
 
 def _is_left_out(path: Path, fixed: list[str]) -> bool:
