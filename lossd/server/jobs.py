@@ -98,6 +98,16 @@ class Complaints:
         self._told.pop(name, None)
 
 
+def _is_as(path: Path, known: Mapping[str, Any]) -> bool:
+    """Whether a file is as it was when it was read, by its size and time; a store by its own."""
+    if path.is_dir():
+        from lossd.scoring.readers.fingerprint import fingerprint  # with all readers
+
+        return fingerprint(path) == known
+    state = path.stat()
+    return (state.st_size, state.st_mtime_ns) == (known["size"], known["modified"])
+
+
 class Jobs:
     """Jobs in a folder."""
 
@@ -116,7 +126,8 @@ class Jobs:
         """Begin a job; one of that name that asks for the same is answered as it stands.
 
         Raises:
-            JobExistsError: there is one of that name that asks for something else.
+            JobExistsError: there is one of that name that asks for something else, or that is done
+                and of files that have changed since.
             JobStateError: there is something else of that name.
             ResourceError: there are as many jobs as may be.
             ScoringError: a name that is none.
@@ -131,10 +142,31 @@ class Jobs:
                 job = self.get(name)
                 if job.task != task:
                     raise JobExistsError(f"there is a job {name!r} that asks for something else")
+                if job.state == "SUCCEEDED" and (path := self._changed(name)):
+                    raise JobExistsError(
+                        f"job {name!r} is done, and {path} has changed since: delete the job, or "
+                        "choose another name"
+                    )
                 return job
         raise JobStateError(
             f"{self.folder / name} is there and is no job: choose another name", field="name"
         )
+
+    def _changed(self, name: str) -> str:
+        """A file that a job has read and that is another one by now, "" if there is none."""
+        from lossd.scoring.folder import MANIFEST  # with pyarrow, which a server may lack
+
+        manifest = read_json(self._place(name) / RUN / MANIFEST) or {}
+        for source in manifest.get("inputs", {}).values():
+            for known in source["files"]:
+                path = Path(known["path"])
+                try:
+                    same = _is_as(path, known)
+                except OSError:  # not there any more
+                    same = False
+                if not same:
+                    return str(path)
+        return ""
 
     def _publish(self, task: Task, name: str) -> None:
         """Make a job's folder, at once and with its job.json, unless there is one."""

@@ -218,6 +218,24 @@ def test_a_name_is_taken_once(jobs: ScoringJobs) -> None:
         submitted(jobs, "nightly", gradients=False)
 
 
+def test_a_name_is_not_answered_with_what_other_files_gave(
+    jobs: ScoringJobs, data: Path, tmp_path: Path
+) -> None:
+    """A job that is done is not what a file asks for that has changed since."""
+    y = data / "changing.npy"
+    np.save(y, np.load(data / "y.npy"))
+    files = str(data / "x.npy"), str(y)
+    one = jobs.submit("cross_entropy", *files, name="changing")
+    jobs.wait("changing")
+    assert jobs.submit("cross_entropy", *files, name="changing").created == one.created
+    np.save(y, np.roll(np.load(y), 1))
+    with pytest.raises(LossdError, match=r"'changing' is done, and .*changing\.npy has changed"):
+        jobs.submit("cross_entropy", *files, name="changing")
+    y.unlink()
+    with pytest.raises(LossdError, match="has changed since: delete the job"):
+        jobs.submit("cross_entropy", *files, name="changing")
+
+
 def test_a_name_is_free_once_its_job_is_deleted(server: Server, jobs: ScoringJobs) -> None:
     """Even while the process of the job that had it is still ending."""
     for turn in range(3):
