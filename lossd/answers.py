@@ -1,8 +1,10 @@
 """Requests of the protocol, answered by the engine: for the server, and for `inproc:` clients."""
 
+import math
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +18,32 @@ from lossd.steps import Arriving, Steps
 
 Array = npt.NDArray[Any]
 
+LATER: Final = 1 << 20
+"""Bytes from which a tensor that has to be copied is copied where it is computed."""
+
+
+@dataclass(frozen=True)
+class Later:
+    """A tensor that is made where it is computed: that takes too long for an event loop."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    make: Callable[[], Array]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it will have."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
 
 def call_of(request: Request) -> Call:
-    """What the engine is asked, of a request whose tensors are all there."""
-    arrays = {n: t for n, t in request.tensors.items() if not isinstance(t, Announcement | Shared)}
+    """What the engine is asked, of a request whose tensors are all there, or can be made now."""
+    there: dict[str, Any] = {
+        n: t for n, t in request.tensors.items() if not isinstance(t, Announcement | Shared)
+    }
+    arrays: dict[str, Array] = {
+        n: t.make() if isinstance(t, Later) else t for n, t in there.items()
+    }
     upstream = arrays.pop("grad_output", None)
     return Call(
         request.loss, arrays, request.parameters, request.reduction, request.gradients, upstream

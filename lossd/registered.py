@@ -1,6 +1,7 @@
 """Tensors that are kept for later evaluations, which name them by a handle."""
 
 import dataclasses
+import functools
 import math
 import secrets
 import time
@@ -12,6 +13,8 @@ import numpy.typing as npt
 from lossd_client.errors import HandleError, ResourceError, ShapeError
 from lossd_client.handles import Handle
 from lossd_client.wire import Request
+
+from lossd.answers import LATER, Later
 
 Array = npt.NDArray[Any]
 
@@ -75,8 +78,8 @@ class Registry:
                 f"{self._limit:,} are free (--max-registered-bytes)"
             )
 
-    def find(self, name: str, handle: Handle, owner: object = None) -> Array:
-        """The tensor that a handle names, or its rows.
+    def find(self, name: str, handle: Handle, owner: object = None) -> Array | Later:
+        """The tensor that a handle names, or its rows: later, where many are copied.
 
         Raises:
             HandleError: there is none, or not for this owner.
@@ -99,7 +102,11 @@ class Registry:
                 f"{name} has {count} rows at the server; {first} to {last - 1} were asked for",
                 field=name,
             )
-        return kept.array[first:last] if rows is None else kept.array[rows]
+        if rows is None:
+            return kept.array[first:last]
+        shape = rows.size, *kept.array.shape[1:]
+        found = Later(kept.array.dtype, shape, functools.partial(kept.array.take, rows, 0))
+        return found.make() if found.nbytes < LATER else found
 
     def resolved(
         self,
@@ -115,8 +122,9 @@ class Registry:
             require: raises if there is no room for so many bytes, of the rows that are copied.
         """
         require(sum(self._copied(name, h, owner) for name, h in request.handles.items()))
-        found = {name: self.find(name, h, owner) for name, h in request.handles.items()}
-        return dataclasses.replace(request, tensors={**request.tensors, **found}, handles={})
+        tensors: dict[str, Any] = dict(request.tensors)
+        tensors |= {name: self.find(name, h, owner) for name, h in request.handles.items()}
+        return dataclasses.replace(request, tensors=tensors, handles={})
 
     def remove(self, token: str, owner: object = None) -> None:
         """Keep a tensor no longer.

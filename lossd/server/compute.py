@@ -11,7 +11,7 @@ from lossd_client.errors import InternalError, LossdError, ResourceError
 from lossd_client.wire import Announcement, Request, Response
 
 from lossd import engine
-from lossd.answers import answer, call_of, response_of, steps_of
+from lossd.answers import Later, answer, call_of, response_of, steps_of
 from lossd.kernels import runtime
 from lossd.kernels.stopping import Stop, Stopped, stopped_by
 from lossd.server.logs import log
@@ -120,6 +120,8 @@ class Computer:
         Raises:
             LossdError: as `evaluate`.
         """
+        if _is_made_later(request):
+            return None
         call = call_of(request)
         plan = engine.planned(call)
         if plan is None or plan.size > (BRIEF_INLINE if plan.seconds <= BRIEF else INLINE):
@@ -131,6 +133,8 @@ class Computer:
 
         On one thread: waking another takes as long.
         """
+        if _is_made_later(request):
+            return None
         call = call_of(request)._replace(out=out or {})
         plan = engine.planned(call)
         if plan is None or plan.size > BRIEF_SIZE or plan.seconds > BRIEF:
@@ -146,6 +150,11 @@ class Computer:
     def close(self) -> None:
         """Let go of the threads."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _is_made_later(request: Request) -> bool:
+    """Whether a tensor is copied where it is computed, which takes long."""
+    return any(isinstance(tensor, Later) for tensor in request.tensors.values())
 
 
 class _Job(Generic[T]):

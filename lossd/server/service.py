@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 from typing import Any, Final, Literal
 
 import grpc
-import numpy as np
 from lossd_client import wire
 from lossd_client._gen.lossd.v1 import catalog_pb2, tensor_pb2
 from lossd_client.dtypes import BFLOAT16, FLOAT16
 from lossd_client.errors import LossdError, ProtocolError
+from lossd_client.wire import Announcement, Shared
 
 from lossd import __version__
 from lossd.registered import Registry
@@ -72,7 +72,7 @@ class LossService:
             request = wire.read_request(memoryview(message))
             request = self._registered.resolved(request, require=self._budget.require)
             for name, tensor in request.tensors.items():
-                if not isinstance(tensor, np.ndarray):
+                if isinstance(tensor, Announcement | Shared):
                     raise ProtocolError(
                         f"tensor {name!r} is chunked or shared: that needs EvaluateStream",
                         field=name,

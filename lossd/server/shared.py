@@ -20,6 +20,7 @@ import numpy.typing as npt
 from lossd_client.errors import ProtocolError, ResourceError
 from lossd_client.wire import Leased, Place, Shared
 
+from lossd.answers import LATER, Later
 from lossd.server.limits import Budget
 
 Array = npt.NDArray[Any]
@@ -118,14 +119,18 @@ class Segments:
         for segment in list(self._memory):
             self.release(segment)
 
-    def tensor(self, name: str, shared: Shared) -> Array:
+    def tensor(self, name: str, shared: Shared) -> Array | Later:
         """The tensor at a place; whole numbers are copied, so that they stay as they are checked.
+
+        Many of them are copied later, where they are computed.
 
         Raises:
             ProtocolError: the place is not leased to the stream, or too small.
         """
         array = self.room(name, shared.place, shared.dtype, shared.shape)
-        return array.copy() if array.dtype.kind in "iub" else array
+        if array.dtype.kind not in "iub":
+            return array
+        return array.copy() if array.nbytes < LATER else Later(array.dtype, array.shape, array.copy)
 
     def room(self, name: str, place: Place, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
         """The array at a place."""

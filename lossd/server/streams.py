@@ -29,6 +29,7 @@ from lossd_client.wire import (
     Unregister,
 )
 
+from lossd.answers import Later
 from lossd.plan import pool
 from lossd.registered import Registry
 from lossd.server.compute import Computer, guarded, needed
@@ -351,7 +352,7 @@ class Stream:
         rooms = {}
         for name, place in request.places.items():
             tensor = request.tensors.get(name)
-            if name not in request.gradients or not isinstance(tensor, np.ndarray):
+            if name not in request.gradients or not isinstance(tensor, np.ndarray | Later):
                 raise ProtocolError(f"a place for the gradient of {name!r}, which is not wanted")
             rooms[name] = self._shared().room(name, place, tensor.dtype, tensor.shape)
         return rooms

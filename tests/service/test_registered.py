@@ -157,6 +157,24 @@ def test_who_has_the_token_needs_no_labels(remote_target: str) -> None:
         assert nn.CrossEntropyLoss(client=later)(X, Handle(token)).item() == loss_of(slice(None))
 
 
+@pytest.mark.parametrize("size", [100, 3000])
+def test_rows_one_by_one_of_what_is_large(client: Client, size: int) -> None:
+    """Copied where they are computed: of predictions too, with their gradient."""
+    x = RNG.standard_normal((4000, 500), np.float32)
+    y = RNG.integers(0, 500, 4000)
+    rows = RNG.integers(0, 4000, size)
+    kept = client.register(x)
+    for _ in range(3):  # the first call has no shared memory yet
+        found = client.evaluate(
+            "cross_entropy", {"input": kept[rows], "target": y[rows]}, gradients=["input"]
+        )
+        expected = evaluate(
+            "cross_entropy", {"input": x[rows], "target": y[rows]}, gradients=["input"]
+        )
+        assert found.tensors["loss"] == expected.loss
+        np.testing.assert_array_equal(found.tensors["grad.input"], expected.gradients["input"])
+
+
 def test_unregistered_and_closed_at_once(server: Any) -> None:
     address = server.addresses()[0]
     with connect(address, timeout=PATIENCE) as other:
