@@ -138,7 +138,12 @@ class Folder:
             OutputError: it holds something else; the message tells what, and what would work.
         """
         self.described = wanted = described(inputs)
-        found = self.manifest()
+        try:
+            found = self.manifest()
+        except OutputError as error:
+            if not overwrite:
+                raise OutputError(f"{error}; --overwrite begins anew", field="out") from error
+            found = {}
         if found is None:
             self._check_empty()
         elif overwrite:
@@ -289,8 +294,15 @@ def check_version(path: Path, found: Mapping[str, Any]) -> None:
     """Check that a manifest is of this version of lossd.
 
     Raises:
-        OutputError: it is of another.
+        OutputError: it is of another, or not whole.
     """
+    lacking = sorted({"format", "lossd", "task", "inputs"} - found.keys())
+    if lacking:
+        raise OutputError(
+            f"{path / MANIFEST} has no {lacking[0]!r}: it is damaged, or not of a run; --overwrite "
+            "begins anew",
+            field="out",
+        )
     if found.get("format") != FORMAT or found.get("lossd") != __version__:
         raise OutputError(
             f"{path} holds a run of lossd {found.get('lossd')}, this is {__version__}: "

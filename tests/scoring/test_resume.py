@@ -384,8 +384,16 @@ def test_nothing_to_go_on_with(tmp_path: Path) -> None:
 
 def test_a_damaged_manifest(data: Path, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"format": 1, "ta')
-    with pytest.raises(OutputError, match=r"run\.json cannot be read"):
+    with pytest.raises(OutputError, match=r"run\.json cannot be read.*--overwrite begins anew"):
         score("cross_entropy", *files(data), out=tmp_path)
+    score("cross_entropy", *files(data), out=tmp_path, overwrite=True, report=False)
+    manifest = json.loads((tmp_path / "run.json").read_text())
+    for key in ("task", "inputs"):
+        less = {k: v for k, v in manifest.items() if k != key}
+        (tmp_path / "run.json").write_text(json.dumps(less))
+        for again in (resume, lambda out: score("cross_entropy", *files(data), out=out)):
+            with pytest.raises(OutputError, match=f"has no '{key}': .*--overwrite begins anew"):
+                again(tmp_path)
 
 
 def test_a_run_of_another_version(data: Path, tmp_path: Path) -> None:

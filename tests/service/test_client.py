@@ -1094,6 +1094,21 @@ def test_normalizer_through_the_client(
     assert ("normalizer" in repr(criterion)) == (normalizer is not None)
 
 
+@pytest.mark.parametrize("size", [10, 1_000_000])
+def test_objects_are_no_numbers(everywhere: list[Client], size: int) -> None:
+    given = np.full(size, None), np.zeros(size, np.float32)
+    for client in everywhere:
+        for _ in range(2):  # with shared memory, too
+            with pytest.raises(errors.DTypeError, match="input has type object"):
+                nn.MSELoss(client=client)(*given)
+
+
+def test_a_time_without_end(server: Server) -> None:
+    for timeout in (np.inf, 1e300):
+        with connect(server.addresses()[0], timeout=timeout) as client:
+            assert nn.MSELoss(client=client)([1.0], [3.0]).item() == 4
+
+
 def test_zero_if_empty_through_the_client(client: Client) -> None:
     ignored = np.full(3, -100)
     assert np.isnan(nn.CrossEntropyLoss(client=client)(SCORES, ignored).item())

@@ -197,7 +197,7 @@ class SharedPool:
         results: dict[str, Array] = {}
         complete, moved = True, False
         for name, tensor in request.tensors.items():
-            if not isinstance(tensor, np.ndarray):
+            if not isinstance(tensor, np.ndarray) or tensor.dtype.hasobject:
                 return None
             if tensor.nbytes < FROM:
                 continue

@@ -9,7 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import numpy as np
 
@@ -168,7 +168,8 @@ class _Deadline:
     """A moment, or never."""
 
     def __init__(self, timeout: float | None) -> None:
-        self._at = None if timeout is None else time.monotonic() + timeout
+        endless = timeout is None or timeout > threading.TIMEOUT_MAX
+        self._at = None if endless else time.monotonic() + cast(float, timeout)
 
     def left(self) -> float | None:
         """Seconds until then."""

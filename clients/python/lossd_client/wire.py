@@ -544,6 +544,7 @@ def split(
         if isinstance(tensor, Announcement):
             large[name] = tensor.chunks(name)
         elif not isinstance(tensor, Shared) and tensor.nbytes > CHUNK:
+            dtype_number(name, tensor.dtype)  # a type that has bytes
             first[name] = Announcement(tensor.dtype, tensor.shape)
             large[name] = chunks_of(name, tensor)
     kinds = {name: (tensors[name].dtype, tensors[name].shape) for name in large}
