@@ -159,13 +159,13 @@ def plot(losses: list[float], accuracies: list[float], path: Path) -> None:
 
 
 def show_examples(client: Client, console: Console) -> None:
-    """The tutorials' worked examples beside PyTorch's values."""
+    """The tutorials' worked examples beside PyTorch's values, gradients too."""
     console.print("[bold]the tutorials' worked examples[/]")
     table = Table(box=None, pad_edge=False)
     table.add_column("call", no_wrap=True)
     for column in ("lossd", "PyTorch"):
         table.add_column(column, justify="right")
-    table.add_column("")
+    table.add_column("loss and gradient")
     wrong = 0
     for row in selfcheck.run(client):
         wrong += not row.equal

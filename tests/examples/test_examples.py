@@ -1,13 +1,16 @@
 """The examples do what they say."""
 
+import dataclasses
 import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
-from lossd_client import connect, selfcheck
+import torch
+from lossd_client import connect, nn, selfcheck
 
 from lossd import demo
 
@@ -59,10 +62,30 @@ def test_worked_examples_are_pytorchs_values() -> None:
     assert [row.call for row in rows if not row.equal] == []
 
 
+@pytest.mark.parametrize("example", selfcheck.EXAMPLES, ids=lambda example: example.call)
+def test_worked_examples_are_what_pytorch_gives(example: selfcheck.Example) -> None:
+    with connect("inproc:") as client:
+        criterion = example.criterion(client)
+    given: dict[str, Any] = {"reduction": criterion.reduction}
+    if getattr(criterion, "pos_weight", None) is not None:
+        given["pos_weight"] = torch.from_numpy(criterion.pos_weight)
+    x = torch.tensor(np.float32(example.inputs[0]), requires_grad=True)
+    y = torch.from_numpy(np.asarray(example.inputs[1]))
+    if type(criterion) is not nn.CrossEntropyLoss:
+        y = y.float()
+    loss = getattr(torch.nn, type(criterion).__name__)(**given)(x, y)
+    loss.backward()
+    assert loss.item() == pytest.approx(example.expected, rel=1e-7)
+    assert x.grad is not None
+    expected = np.broadcast_to(np.asarray(example.gradient), x.shape)
+    np.testing.assert_allclose(x.grad.numpy(), expected, rtol=1e-7)
+
+
+@pytest.mark.parametrize("change", [{"expected": 0.0833}, {"gradient": [-0.3333, 0, 0.3333]}])
 def test_selfcheck_tells_what_is_wrong(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], change: dict[str, Any]
 ) -> None:
-    wrong = selfcheck.Example("MSELoss", selfcheck.EXAMPLES[0].compute, 0.0833)
+    wrong = dataclasses.replace(selfcheck.EXAMPLES[0], **change)
     monkeypatch.setattr(selfcheck, "EXAMPLES", (wrong,))
     monkeypatch.setattr(sys, "argv", ["selfcheck", "--target", "inproc:"])
     with pytest.raises(SystemExit) as ended:
