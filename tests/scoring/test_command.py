@@ -156,6 +156,10 @@ def failed(*given: str) -> int | str | None:
     [
         ("cross_entropy z.npy y.npy --out r", "z.npy: does not exist; there is"),
         ("cross_entropy x.npy y.npy --ids z.npy --out r", "z.npy: does not exist"),
+        (
+            "cross_entropy x.npy y.npy --group-by region --out r",
+            "region: does not exist; a column of the predictions' files is named '::region'",
+        ),
         ("cross_entropy ::a y.npy --out r", "no file is named: a source is PATH or PATH::KEY"),
         ("cross_entropy x.npy x.npy --out r --workers 0", "--workers: 0 must be 1 or more"),
         ("cross_entropy x.npy y.npy --out r --worst -1", "argument --worst: -1 must be 0 or more"),

@@ -75,4 +75,5 @@ def _similar(path: Path) -> str:
     if not path.parent.is_dir():
         return f" (nor does the folder {path.parent})"
     close = difflib.get_close_matches(path.name, [other.name for other in path.parent.iterdir()])
-    return f"; there is {listed(close)}" if close else ""
+    column = "" if path.suffix else f"; a column of the predictions' files is named '::{path.name}'"
+    return (f"; there is {listed(close)}" if close else "") + column
