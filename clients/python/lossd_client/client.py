@@ -258,8 +258,11 @@ class Client(_Base):
         Args:
             shape: its shape.
             dtype: its type.
+
+        Raises:
+            DeadlineError: the server has not answered within the client's `timeout`.
         """
-        return self._transport.empty(_sizes(shape), np.dtype(dtype))
+        return self._transport.empty(_sizes(shape), np.dtype(dtype), self.timeout)
 
     def close(self) -> None:
         """Close the connection. Evaluations that are under way fail with CancelledError."""
@@ -349,7 +352,8 @@ class AsyncClient(_Base):
 
     async def empty(self, shape: int | tuple[int, ...], dtype: npt.DTypeLike = np.float32) -> Array:
         """`Client.empty`, awaited."""
-        return await asyncio.to_thread(self._transport.empty, _sizes(shape), np.dtype(dtype))
+        made = functools.partial(self._transport.empty, timeout=self.timeout)
+        return await asyncio.to_thread(made, _sizes(shape), np.dtype(dtype))
 
     async def aclose(self) -> None:
         """Close the connection."""

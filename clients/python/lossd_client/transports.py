@@ -83,7 +83,7 @@ class Transport(Protocol):
     def unregister(self, token: str) -> None:
         """Have it kept no longer."""
 
-    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any], timeout: float | None) -> Array:
         """An array with undefined values, from where tensors need not be copied if possible."""
 
     def close(self) -> None:
@@ -155,7 +155,7 @@ class InProcess:
         except TimeoutError as error:
             raise DeadlineError(f"{request.loss}: not computed in time") from error
 
-    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any], timeout: float | None) -> Array:
         """An array with undefined values: tensors are not copied."""
         return pool.empty(shape, dtype)
 
@@ -236,13 +236,13 @@ class Remote:
                 await asyncio.sleep(_pause(attempt))
         raise AssertionError
 
-    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any], timeout: float | None) -> Array:
         """An array with undefined values, in memory that is shared with the server if possible."""
         found = self.connected().empty(shape, dtype)
         if found is None:
             # memory was asked for: the answer to that comes before the answer to this
             one = np.ones(1, np.float32)
-            self.evaluate(Request("l1_loss", {"input": one, "target": one}), None)
+            self.evaluate(Request("l1_loss", {"input": one, "target": one}), timeout)
             found = self.connected().empty(shape, dtype)
         return pool.empty(shape, dtype) if found is None else found
 
