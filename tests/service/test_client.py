@@ -1184,6 +1184,21 @@ def test_a_scale_that_was_foreseen_costs_nothing(client: Client) -> None:
         loss.backward()
 
 
+@pytest.mark.parametrize("scale", [0.0, np.inf, np.nan, 1e300, -8.0])
+def test_scales_that_are_none(client: Client, scale: float) -> None:
+    """Of which nothing can be foreseen, or hardly anything."""
+    x = tensor(np.float16([0.5, -2.0]), requires_grad=True)
+    criterion = nn.MSELoss(reduction="sum", client=client)
+    criterion(x, np.zeros(2, np.float32)).backward(np.array(scale))
+    with np.errstate(all="ignore"):
+        first = (2 * x.data.astype(np.float32) * np.float32(scale)).astype(np.float16)
+    np.testing.assert_array_equal(x.grad, first)
+    for factor in (1.0, 3.0):
+        x.zero_grad()
+        criterion(x, np.zeros(2, np.float32)).backward(np.array(factor))
+        np.testing.assert_array_equal(x.grad, 2 * x.data * np.float16(factor))
+
+
 def test_an_async_clients_halves_are_rounded_once_from_the_second_call_on(server: Server) -> None:
     async def main() -> None:
         x = TINY.half().requires_grad_()

@@ -4,7 +4,7 @@ import copy
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Final, Self, cast
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from lossd_client.dtypes import FLOAT16, is_half, narrowed, widened
 from lossd_client.handles import Handle
 from lossd_client.limits import Limits
 from lossd_client.wire import Parameter, Request, Response
+
+_FLOAT32_MOST: Final = float(np.finfo(np.float32).max)
 
 Named = str | Callable[..., Any] | None
 """A function by its name: one that the server has, PyTorch's of that kind, or None."""
@@ -284,9 +286,9 @@ class _Call:
         return None if self.scale == 1 else np.array(self.scale, np.float32)
 
     def learn(self, upstream: Array) -> None:
-        """Foresee this upstream gradient from now on."""
-        if self.halves and not upstream.ndim and math.isfinite(upstream):
-            self.loss.client.scale = float(upstream)
+        """Foresee this upstream gradient from now on, if it is one that others can be made of."""
+        if self.halves and not upstream.ndim and 0 < abs(upstream) <= _FLOAT32_MOST:
+            self.loss.client.scale = float(np.float32(upstream))
 
     def request(
         self,
@@ -322,7 +324,9 @@ class _Call:
                 f"backward through reduction={self.reduction!r} needs a Client, not an AsyncClient"
             )
             raise RuntimeError(message)
-        return self.gradients(client.send(self.request(self.wanted, np.asarray(upstream, dtype))))
+        with np.errstate(over="ignore"):
+            factor = np.asarray(upstream, dtype)
+        return self.gradients(client.send(self.request(self.wanted, factor)))
 
     def finish(self, response: Response) -> Tensor:
         """A Tensor that knows the way back."""
@@ -397,7 +401,8 @@ def _gradient(response: Response, name: str) -> Array:
 
 def _times(gradient: Array, factor: float) -> Array:
     wide = widened(gradient)
-    return narrowed(wide * wide.dtype.type(factor), gradient.dtype)
+    with np.errstate(all="ignore"):
+        return narrowed(wide * wide.dtype.type(factor), gradient.dtype)
 
 
 def _legacy_reduction(size_average: bool | None, reduce: bool | None) -> str | None:
