@@ -30,7 +30,7 @@ $(VENV)/.dev: $(VENV)/.demo
 demo: $(VENV)/.demo ## losses and gradients from a real server, on real data, in about a minute
 	$(BIN)/lossd demo
 
-test: $(VENV)/.dev ## the tests, on all cores (about seventeen minutes on two)
+test: $(VENV)/.dev ## the tests, on all cores (about fifteen minutes on two)
 	$(RUN) -m pytest --numprocesses auto --dist worksteal
 
 test-slow: $(VENV)/.dev ## the tests that take long: all 2^32 floats, 1,000 clients and 100 runs that are killed
