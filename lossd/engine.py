@@ -86,9 +86,9 @@ def evaluate(
         LabelError: a class index out of range; an IndexError.
         DTypeError: a type that the tensor cannot have; a TypeError.
     """
-    arrays = {name: _array(loss, name, value) for name, value in tensors.items()}
+    arrays = {name: as_array(value, name, loss) for name, value in tensors.items()}
     if sample_weight is not None:
-        arrays[SAMPLE_WEIGHT] = _array(loss, SAMPLE_WEIGHT, sample_weight)
+        arrays[SAMPLE_WEIGHT] = as_array(sample_weight, SAMPLE_WEIGHT, loss)
     values = dict(parameters or {})
     if normalizer is not None:
         values["normalizer"] = normalizer
@@ -186,10 +186,6 @@ _Types = tuple[tuple[str, np.dtype[Any], Shape], ...]
 _Parameters = tuple[tuple[str, Any, type], ...]
 _Key = tuple[str, _Types, _Parameters, str, tuple[str, ...], bool]
 _plans: Final = Newest[_Key, Plan](_PLANS)
-
-
-def _array(loss: str, name: str, value: npt.ArrayLike) -> Array:
-    return as_array(value, f"{loss}: {name}")
 
 
 def _plan(

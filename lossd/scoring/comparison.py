@@ -136,6 +136,16 @@ def check_parts(folder: Path, summary: Summary) -> None:
             )
 
 
+_SAME: Final = {
+    "row": "number",
+    "id": "id",
+    "class": "class",
+    "target": "target",
+    "group": "group",
+}
+"""Columns that rows of two runs have in common, and what they are called."""
+
+
 def batches(folder: Path) -> Iterator[Any]:
     """The rows of a run in order, some at a time.
 
@@ -148,9 +158,7 @@ def batches(folder: Path) -> Iterator[Any]:
     for path in paths:
         try:
             with pq.ParquetFile(path) as file:
-                wanted = {"row", "id", "loss", "class", "group", "target"} & set(
-                    file.schema_arrow.names
-                )
+                wanted = {"loss", *_SAME} & set(file.schema_arrow.names)
                 for batch in file.iter_batches(BATCH, columns=sorted(wanted)):
                     if batch.num_rows:
                         yield batch
@@ -181,16 +189,6 @@ def first_other(x: Any, y: Any) -> int | None:
         if one != other and not (one != one and other != other):  # noqa: PLR0124  NaN
             return k
     return None  # the same values of two types: int64 and int32
-
-
-_SAME: Final = {
-    "row": "number",
-    "id": "id",
-    "class": "class",
-    "target": "target",
-    "group": "group",
-}
-"""Columns that rows of two runs have in common, and what they are called."""
 
 
 def check_same(x: Any, y: Any) -> None:

@@ -14,6 +14,7 @@ from lossd import engine
 from lossd.answers import Later, answer, call_of, response_of, steps_of
 from lossd.kernels import runtime
 from lossd.kernels.stopping import Stop, Stopped, stopped_by
+from lossd.plan import Plan
 from lossd.server.logs import log
 from lossd.steps import Arriving, Piece, Steps
 
@@ -120,11 +121,11 @@ class Computer:
         Raises:
             LossdError: as `evaluate`.
         """
-        if _is_made_later(request):
+        ready = _ready(request, BRIEF_INLINE)
+        if ready is None:
             return None
-        call = call_of(request)
-        plan = engine.planned(call)
-        if plan is None or plan.size > (BRIEF_INLINE if plan.seconds <= BRIEF else INLINE):
+        plan, call = ready
+        if plan.size > INLINE and plan.seconds > BRIEF:
             return None
         return response_of(engine.run(plan, call))
 
@@ -133,11 +134,11 @@ class Computer:
 
         On one thread: waking another takes as long.
         """
-        if _is_made_later(request):
+        ready = _ready(request, BRIEF_SIZE)
+        if ready is None:
             return None
-        call = call_of(request)._replace(out=out or {})
-        plan = engine.planned(call)
-        if plan is None or plan.size > BRIEF_SIZE or plan.seconds > BRIEF:
+        plan, call = ready[0], ready[1]._replace(out=out or {})
+        if plan.seconds > BRIEF:
             return None
         with runtime.one_thread():
             result = guarded(request.loss, lambda: engine.run(plan, call))
@@ -152,9 +153,19 @@ class Computer:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _is_made_later(request: Request) -> bool:
-    """Whether a tensor is copied where it is computed, which takes long."""
-    return any(isinstance(tensor, Later) for tensor in request.tensors.values())
+def _ready(request: Request, most: int) -> tuple[Plan, engine.Call] | None:
+    """What computes a request of `most` bytes at once; None without its kernel, and for others.
+
+    What is copied only where it is computed takes long, however few the rest are.
+    """
+    tensors = request.tensors.values()
+    if sum(tensor.nbytes for tensor in tensors) > most or any(
+        isinstance(tensor, Later) for tensor in tensors
+    ):
+        return None
+    call = call_of(request)
+    plan = engine.planned(call)
+    return None if plan is None or plan.size > most else (plan, call)
 
 
 class _Job(Generic[T]):

@@ -26,7 +26,7 @@ from lossd_client.errors import (
 )
 
 from lossd.scoring.disk import read_json, reading, synchronise, write_json, writing
-from lossd.scoring.errors import OutputError, ScoringError
+from lossd.scoring.errors import OutputError, ScoringError, SourceError
 from lossd.scoring.job_files import CANCEL, JOB, OUTCOME, PROGRESS, RUN
 from lossd.scoring.task import Task
 from lossd.server.logs import log
@@ -98,16 +98,6 @@ class Complaints:
         self._told.pop(name, None)
 
 
-def _is_as(path: Path, known: Mapping[str, Any]) -> bool:
-    """Whether a file is as it was when it was read, by its size and time; a store by its own."""
-    if path.is_dir():
-        from lossd.scoring.readers.fingerprint import fingerprint  # with all readers
-
-        return fingerprint(path) == known
-    state = path.stat()
-    return (state.st_size, state.st_mtime_ns) == (known["size"], known["modified"])
-
-
 class Jobs:
     """Jobs in a folder."""
 
@@ -155,17 +145,17 @@ class Jobs:
     def _changed(self, name: str) -> str:
         """A file that a job has read and that is another one by now, "" if there is none."""
         from lossd.scoring.folder import MANIFEST  # with pyarrow, which a server may lack
+        from lossd.scoring.readers.fingerprint import fingerprint
 
         manifest = read_json(self._place(name) / RUN / MANIFEST) or {}
         for source in manifest.get("inputs", {}).values():
             for known in source["files"]:
-                path = Path(known["path"])
                 try:
-                    same = _is_as(path, known)
-                except OSError:  # not there any more
+                    same = fingerprint(Path(known["path"])) == known
+                except SourceError:  # not there any more
                     same = False
                 if not same:
-                    return str(path)
+                    return str(known["path"])
         return ""
 
     def _publish(self, task: Task, name: str) -> None:

@@ -33,6 +33,7 @@ from lossd_client.wire import CHUNK
 
 import lossd
 import lossd.losses  # fills the registry
+from lossd import engine
 from lossd.spec import registry
 
 from .conftest import StartServer, still_correct
@@ -1101,6 +1102,20 @@ def test_objects_are_no_numbers(everywhere: list[Client], size: int) -> None:
         for _ in range(2):  # with shared memory, too
             with pytest.raises(errors.DTypeError, match="input has type object"):
                 nn.MSELoss(client=client)(*given)
+
+
+def test_what_is_no_array_is_named(everywhere: list[Client]) -> None:
+    ragged = [[1.0], [2.0, 3.0]]
+    for client in everywhere:
+        with pytest.raises(errors.ShapeError, match="target is not an array") as caught:
+            nn.MSELoss(client=client)(np.zeros((2, 2), np.float32), ragged)
+        assert caught.value.field == "target"
+    with pytest.raises(errors.ShapeError, match="mse_loss: target is not an array") as caught:
+        engine.evaluate("mse_loss", {"input": [1.0], "target": ragged})
+    assert caught.value.field == "target"
+    masked = np.ma.array([1.0, 2.0], mask=[False, True])
+    with pytest.raises(TypeError, match="input is a masked array"):
+        nn.MSELoss(client=everywhere[0])(masked, [1.0, 2.0])
 
 
 def test_a_time_without_end(server: Server) -> None:

@@ -149,7 +149,7 @@ def tensor(data: ArrayLike, *, requires_grad: bool = False) -> Tensor:
     return Tensor(data, requires_grad)
 
 
-def as_array(data: Any, name: str = "the value") -> Array:
+def as_array(data: Any, name: str = "value", loss: str = "") -> Array:
     """`data` as an array: arrays as they are, Python floats as float32.
 
     Raises:
@@ -158,15 +158,16 @@ def as_array(data: Any, name: str = "the value") -> Array:
     """
     if isinstance(data, np.ndarray):
         if type(data) is not np.ndarray:
-            return as_array(_plain(data, name), name)
+            return as_array(_plain(data, name))
         return data if data.dtype.isnative else data.astype(data.dtype.newbyteorder("="))
     if isinstance(data, Tensor):
         return data.data
     try:
         array = np.asarray(data)
     except ValueError as error:
-        message = f"{name} is not an array: {error}"
-        raise ShapeError(message) from error
+        where = f"{loss}: {name}" if loss else name
+        message = f"{where} is not an array: {error}"
+        raise ShapeError(message, field=name) from error
     typed = hasattr(data, "dtype") or hasattr(data, "__array__")
     return array.astype(np.float32) if array.dtype == np.float64 and not typed else array
 

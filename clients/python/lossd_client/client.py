@@ -352,8 +352,9 @@ class AsyncClient(_Base):
 
     async def empty(self, shape: int | tuple[int, ...], dtype: npt.DTypeLike = np.float32) -> Array:
         """`Client.empty`, awaited."""
-        made = functools.partial(self._transport.empty, timeout=self.timeout)
-        return await asyncio.to_thread(made, _sizes(shape), np.dtype(dtype))
+        return await asyncio.to_thread(
+            self._transport.empty, _sizes(shape), np.dtype(dtype), self.timeout
+        )
 
     async def aclose(self) -> None:
         """Close the connection."""

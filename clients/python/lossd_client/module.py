@@ -168,7 +168,7 @@ class Loss:
         call = _Call(self, inputs, sample_weight, reduction)
         call.differentiate()
         finish = call.finish if call.torch is None else call.finish_torch
-        request = call.request(call.wanted, call.foreseen())
+        request = call.request(call.wanted, call.foreseen)
         if then is None:
             return self._later(request, finish)
         return self._later(request, lambda response: then(finish(response)))
@@ -264,6 +264,8 @@ class _Call:
                 )
                 raise RuntimeError(message)
         self.wanted = [n for n in asked if n in loss.differentiable]
+        if self.halves and self.reduction not in ("none", "sample"):
+            self.scale = loss.client.scale
 
     @property
     def again(self) -> bool:
@@ -275,14 +277,13 @@ class _Call:
         """Whether a gradient is rounded to a type of two bytes."""
         return any(n in self.arrays and is_half(self.arrays[n].dtype) for n in self.wanted)
 
+    @property
     def foreseen(self) -> Array | None:
         """The upstream gradient to ask for: as the last, for gradients of halves.
 
         Many of these are too small for float16 before they are multiplied, which is what they are
         multiplied for.
         """
-        reduced = self.reduction not in ("none", "sample")
-        self.scale = self.loss.client.scale if reduced and self.halves else 1.0
         return None if self.scale == 1 else np.array(self.scale, np.float32)
 
     def learn(self, upstream: Array) -> None:

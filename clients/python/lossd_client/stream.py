@@ -261,9 +261,11 @@ class Stream:
     def _read(self) -> None:
         with self._reading:
             self._reads = threading.get_ident()
-            while self._read_one():
-                pass
-            self._reads = 0
+            try:
+                while self._read_one():
+                    pass
+            finally:
+                self._reads = 0
 
     def _read_one(self) -> bool:
         """Read a message and give it to whom it is for; False at the stream's end."""

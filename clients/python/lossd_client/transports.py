@@ -9,7 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from lossd_client.wire import Array, Register, Registered, Request, Response
 
 
 def options(keepalive: float) -> tuple[tuple[str, int], ...]:
-    """GRPC's options of a connection that both of its ends have.
+    """Options of gRPC for a connection, which both of its ends have.
 
     Args:
         keepalive: seconds of silence after which the other end is asked whether it is there; it has
@@ -168,8 +168,9 @@ class _Deadline:
     """A moment, or never."""
 
     def __init__(self, timeout: float | None) -> None:
-        endless = timeout is None or timeout > threading.TIMEOUT_MAX
-        self._at = None if endless else time.monotonic() + cast(float, timeout)
+        self._at = None
+        if timeout is not None and timeout <= threading.TIMEOUT_MAX:
+            self._at = time.monotonic() + timeout
 
     def left(self) -> float | None:
         """Seconds until then."""

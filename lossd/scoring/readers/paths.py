@@ -42,13 +42,17 @@ def files_of(name: str) -> list[Path]:
         raise SourceError(f"{name}: cannot be read: {exc.strerror}") from exc
 
 
+def _order(path: Path) -> list[tuple[int, str]]:
+    return natural(path.as_posix())
+
+
 def _inside(folder: Path) -> list[Path]:
     seen = [path for path in folder.iterdir() if not path.name.startswith((".", "_"))]
     files = [path for path in seen if path.is_file() or is_store(path)]
     if not files:
         below = " (folders in it are not searched: name them as 'folder/**/*.parquet')"
         raise SourceError(f"{folder}: the folder has no files{below if seen else ''}")
-    return sorted(files, key=lambda path: natural(path.as_posix()))
+    return sorted(files, key=_order)
 
 
 def _matching(pattern: str) -> list[Path]:
@@ -61,7 +65,7 @@ def _matching(pattern: str) -> list[Path]:
     ]
     if not files:
         raise SourceError(f"{pattern}: no file matches")
-    return sorted(files, key=lambda path: natural(path.as_posix()))
+    return sorted(files, key=_order)
 
 
 def _is_left_out(path: Path, fixed: list[str]) -> bool:
