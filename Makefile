@@ -90,7 +90,7 @@ fmt: $(VENV)/.dev ## put the code in shape
 	$(RUN) -m ruff format .
 
 gen: $(VENV)/.dev ## write protobuf code, client classes and tables from their sources
-	$(RUN) scripts/generate.py
+	$(RUN) -m scripts.generate
 
 plots: $(VENV)/.dev ## draw the pictures of losses that have none yet
 	$(RUN) -m scripts.plots
@@ -99,7 +99,7 @@ conformance: $(VENV)/.dev ## measure every loss's error against the oracle; writ
 	$(RUN) -m scripts.conformance
 
 check-gen: $(VENV)/.dev ## tell whether the generated files are current
-	$(RUN) scripts/generate.py --check
+	$(RUN) -m scripts.generate --check
 
 serve: $(VENV)/.demo ## a server on localhost:50051; FLAGS="--listen unix:/tmp/lossd.sock" for others
 	$(BIN)/lossd serve $(FLAGS)

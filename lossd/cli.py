@@ -123,7 +123,13 @@ def _losses(name: str | None) -> None:
     table.add_row("zero_if_empty", "False", "Whether a mean of nothing is 0 instead of NaN.")
     console.print()
     console.print(table, markup=False)
-    more = f"\nformula:   {loss.formula}\nreference: {loss.reference}"
+    more = "\n".join(
+        [
+            f"\nformula:   {loss.formula}",
+            *(f"gradient:  {equation}" for equation in loss.gradient),
+            f"reference: {loss.reference}",
+        ]
+    )
     console.print(more, markup=False, soft_wrap=True)
 
 

@@ -177,6 +177,7 @@ class Loss:
         aliases: older names of the class in torch.nn, deprecated there.
         called: names of the class's call, where torch.nn's differ from the tensors'.
         divisor: the tensor whose sum the mean divides by; "" for the number of losses.
+        formula, gradient: LaTeX of a loss before it is reduced, and of its derivatives.
         reference: where the definition stands.
         advice: what a client warns of, by reduction.
         counted: tensors whose values `count` looks at.
@@ -207,6 +208,7 @@ class Loss:
     reductions: ClassVar[tuple[str, ...]] = ("none", "mean", "sum")
     reference: ClassVar[str] = ""
     formula: ClassVar[str] = ""
+    gradient: ClassVar[tuple[str, ...]] = ()
     advice: ClassVar[dict[str, str]] = {}
     owned: ClassVar[tuple[str, ...]] = ()
     plain_mean: ClassVar[bool] = False

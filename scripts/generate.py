@@ -1,7 +1,7 @@
 """Write the files that are derived from others: protobuf code, the client's classes, the table.
 
-python scripts/generate.py            write them
-python scripts/generate.py --check    exit with 1 if one of them is not current
+python -m scripts.generate            write them
+python -m scripts.generate --check    exit with 1 if one of them is not current
 """
 
 import argparse
@@ -18,10 +18,18 @@ from lossd_client.limits import Limits
 
 import lossd.losses  # noqa: F401  fills the registry
 from lossd.spec import Loss, Param, registry
+from scripts.corners import corners
 
 ROOT = Path(__file__).resolve().parents[1]
 CLIENT = Path("clients/python/lossd_client")
 SAMPLE_WEIGHT = "Factor of each sample's losses, the first dimensions of their shape."
+PINNED = (
+    "constraints.txt",
+    "tests/libraries/requirements.txt",
+    "tests/libraries/requirements-apart.txt",
+)
+PACKAGES = {"sklearn": "scikit-learn", "tfr": "rax"}
+"""Where a module is not named as its package; TensorFlow Ranking's authors made Rax of it."""
 HEADER = "Made by `make gen` (scripts/generate.py) from lossd/losses. Do not edit."
 
 
@@ -324,17 +332,14 @@ def page(name: str) -> str:
     shape, notes = list[str](), list[str]()
     for paragraph in re.split(r"\n\n+", body.strip()):
         (shape if paragraph.startswith("Shape:") else notes).append(paragraph)
-    where = (
-        "torch.nn" if loss.library == "torch.nn" else f"not in torch.nn; known from {loss.library}"
-    )
+    where = loss.library if loss.library == "torch.nn" else f"not in torch.nn; {loss.library}'s"
     lines = [
         f"<!-- {HEADER} The picture: `make plots`. -->",
         f"# {loss.__name__}",
         "",
-        f"{summary} (`{name}`; {where})",
+        f"{summary} (`{name}`; {where}; {_held_to(loss)})",
         "",
-        f"$${loss.formula}$$",
-        "",
+        *_equation(loss.formula),
         f"![loss and gradient](img/{name}.svg)",
         "",
     ]
@@ -373,10 +378,44 @@ def page(name: str) -> str:
         "| `zero_if_empty` | `False` | Whether a mean of nothing is 0, not NaN. | bool |",
         "",
     ]
+    lines += ["## Gradient", ""]
+    lines += [line for equation in loss.gradient for line in _equation(equation)]
+    lines += [
+        "Times the upstream gradient, and divided as the mean divides. A truth in square brackets",
+        "is 1 or 0.",
+        "",
+    ]
+    cases = corners(name)
+    if cases:
+        first = differentiable[0]
+        lines += ["## Corner cases", ""]
+        lines += [f"| given | `reduction` | loss | gradient of `{first}` |", "|---|---|---|---|"]
+        lines += ["| " + " | ".join(case) + " |" for case in cases]
+        lines += [
+            "",
+            "With 'none', the losses are those that change, and the gradient is that of the same",
+            "element.",
+            "",
+        ]
     if example.strip():
         lines += ["## Example", "", "```python", inspect.cleandoc(example.strip("\n")), "```", ""]
     lines += [f"Reference: {loss.reference}", ""]
     return "\n".join(lines)
+
+
+def _equation(text: str) -> list[str]:
+    return ["```math", text, "```", ""]
+
+
+def _held_to(loss: type[Loss]) -> str:
+    """Which version of which library the tests compare with."""
+    module = "torch" if loss.library == "torch.nn" else loss.library.partition(".")[0]
+    package = PACKAGES.get(module, module.replace("_", "-"))
+    for path in PINNED:
+        pinned = re.search(rf"^{package}==(\S+)", (ROOT / path).read_text(), re.MULTILINE)
+        if pinned:
+            return f"tested against {package} {pinned[1]}"
+    return "tested against its formula"
 
 
 def _plain(paragraph: str) -> str:

@@ -89,6 +89,17 @@ class IoULoss(_Boxes):
 
     name = "box_iou_loss"
     formula = r"\ell = 1 - \mathrm{IoU},\ \mathrm{IoU} = \frac{|A \cap B|}{|A \cup B| + \epsilon}"
+    gradient = (
+        (
+            r"\partial_a \ell = -\frac{\partial\,\mathrm{IoU}}{\partial a} \text{ for each "
+            r"coordinate } a \text{ of either box}"
+        ),
+        (
+            r"\frac{\partial\,\mathrm{IoU}}{\partial a} = \frac{(U + \epsilon)\,\partial I / "
+            r"\partial a - I\,\partial U / \partial a}{(U + \epsilon)^2},\ I = |A \cap B|,\ U = "
+            r"|A \cup B|"
+        ),
+    )
     reference = "Yu et al., UnitBox, https://arxiv.org/abs/1608.01471"
     sample = staticmethod(pair(iou))
 
@@ -111,6 +122,18 @@ class GIoULoss(_Boxes):
 
     name = "generalized_box_iou_loss"
     formula = r"\ell = 1 - \mathrm{IoU} + \frac{|C| - |A \cup B|}{|C| + \epsilon}"
+    gradient = (
+        (
+            r"\partial_a \ell = -\frac{\partial\,\mathrm{IoU}}{\partial a} + \frac{(|C| + "
+            r"\epsilon)\,\partial (|C| - U) / \partial a - (|C| - U)\,\partial |C| / \partial "
+            r"a}{(|C| + \epsilon)^2}"
+        ),
+        (
+            r"\frac{\partial\,\mathrm{IoU}}{\partial a} = \frac{(U + \epsilon)\,\partial I / "
+            r"\partial a - I\,\partial U / \partial a}{(U + \epsilon)^2},\ I = |A \cap B|,\ U = "
+            r"|A \cup B|"
+        ),
+    )
     reference = (
         "Rezatofighi et al., Generalized intersection over union, https://arxiv.org/abs/1902.09630"
     )
@@ -135,6 +158,18 @@ class DIoULoss(_Boxes):
 
     name = "distance_box_iou_loss"
     formula = r"\ell = 1 - \mathrm{IoU} + \frac{\rho^2(a, b)}{c^2 + \epsilon}"
+    gradient = (
+        (
+            r"\partial_a \ell = -\frac{\partial\,\mathrm{IoU}}{\partial a} + \frac{(c^2 + "
+            r"\epsilon)\,\partial \rho^2 / \partial a - \rho^2\,\partial c^2 / \partial a}{(c^2 "
+            r"+ \epsilon)^2}"
+        ),
+        (
+            r"\frac{\partial\,\mathrm{IoU}}{\partial a} = \frac{(U + \epsilon)\,\partial I / "
+            r"\partial a - I\,\partial U / \partial a}{(U + \epsilon)^2},\ I = |A \cap B|,\ U = "
+            r"|A \cup B|"
+        ),
+    )
     reference = "Zheng et al., Distance-IoU loss, https://arxiv.org/abs/1911.08287"
     sample = staticmethod(pair(diou))
 
@@ -162,6 +197,23 @@ class CIoULoss(_Boxes):
         r"\ell = 1 - \mathrm{IoU} + \frac{\rho^2(a, b)}{c^2 + \epsilon} + \alpha v,\ "
         r"v = \frac{4}{\pi^2} \left(\arctan \frac{w_b}{h_b} - \arctan \frac{w_a}{h_a}\right)^2,\ "
         r"\alpha = \frac{v}{1 - \mathrm{IoU} + v + \epsilon}"
+    )
+    gradient = (
+        (
+            r"\partial_a \ell = -\frac{\partial\,\mathrm{IoU}}{\partial a} + \frac{(c^2 + "
+            r"\epsilon)\,\partial \rho^2 / \partial a - \rho^2\,\partial c^2 / \partial a}{(c^2 "
+            r"+ \epsilon)^2} + \alpha\,\partial_a v"
+        ),
+        (
+            r"\frac{\partial\,\mathrm{IoU}}{\partial a} = \frac{(U + \epsilon)\,\partial I / "
+            r"\partial a - I\,\partial U / \partial a}{(U + \epsilon)^2},\ I = |A \cap B|,\ U = "
+            r"|A \cup B|"
+        ),
+        (
+            r"\partial_a v = \frac{8}{\pi^2} \left(\arctan \frac{w_b}{h_b} - \arctan "
+            r"\frac{w_a}{h_a}\right) \frac{\partial}{\partial a} \left(\arctan \frac{w_b}{h_b} - "
+            r"\arctan \frac{w_a}{h_a}\right)"
+        ),
     )
     reference = "Zheng et al., Distance-IoU loss, https://arxiv.org/abs/1911.08287"
     sample = staticmethod(pair(ciou))

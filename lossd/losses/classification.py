@@ -34,6 +34,18 @@ class CrossEntropyLoss(Classes):
         "weight", "size_average", "ignore_index", "reduce", "reduction", "label_smoothing",
     )  # fmt: skip
     formula = r"\ell = -w_y \log \frac{e^{x_y}}{\sum_c e^{x_c}}"
+    gradient = (
+        r"\partial_{x_c} \ell = w_y\,(p_c - [c = y]),\ p = \mathrm{softmax}(x)",
+        (
+            r"\text{of probabilities } y,\ \ell = -\sum_c w_c y_c \log p_c: \ \partial_{x_c} "
+            r"\ell = p_c \sum_j w_j y_j - w_c y_c,\ \partial_{y_c} \ell = -w_c \log p_c,\ "
+            r"\partial_{w_c} \ell = -y_c \log p_c"
+        ),
+        (
+            r"\text{with label\_smoothing } \varepsilon,\ (1 - \varepsilon)\,y_c + \varepsilon / "
+            r"C \text{ takes the place of } y_c, \text{ which is } [c = y] \text{ for an index}"
+        ),
+    )
     reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.CrossEntropyLoss.html"
     predicts = "logits"
 
@@ -176,6 +188,7 @@ class NLLLoss(Classes):
     aliases = ("NLLLoss2d",)
     signature = ("weight", "size_average", "ignore_index", "reduce", "reduction")
     formula = r"\ell = -w_y x_y"
+    gradient = (r"\partial_{x_c} \ell = -w_y\,[c = y]",)
     reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.NLLLoss.html"
     predicts = "log-probabilities"
 
@@ -268,6 +281,12 @@ class SoftmaxFocalLoss(_Rivals):
     library = "monai.losses"
     signature = ("gamma", "weight", "ignore_index", "reduction")
     formula = r"\ell = -w_y (1 - p_y)^\gamma \log p_y,\ p_c = \frac{e^{x_c}}{\sum_j e^{x_j}}"
+    gradient = (
+        (
+            r"\partial_{x_c} \ell = w_y\,[\,(1 - p_y)^\gamma - \gamma\,(1 - p_y)^{\gamma - "
+            r"1}\,p_y \log p_y\,]\,(p_c - [c = y])"
+        ),
+    )
     reference = (
         "Lin et al., Focal loss for dense object detection, https://arxiv.org/abs/1708.02002"
     )
@@ -314,6 +333,13 @@ class Poly1CrossEntropyLoss(_Rivals):
     library = "optax.losses"
     signature = ("epsilon", "weight", "ignore_index", "reduction", "label_smoothing")
     formula = r"\ell = w_y\,[-\log p_y + \varepsilon (1 - p_y)],\ p = \mathrm{softmax}(x)"
+    gradient = (
+        r"\partial_{x_c} \ell = w_y\,(1 + \varepsilon\,p_y)\,(p_c - [c = y])",
+        (
+            r"\text{with label\_smoothing, } \ell \text{ and its gradient are the sum over the "
+            r"classes as } y, \text{ each by its share of the target}"
+        ),
+    )
     reference = (
         "Leng et al., PolyLoss: a polynomial expansion perspective of classification loss "
         "functions, https://arxiv.org/abs/2204.12511"
@@ -400,6 +426,7 @@ class SymmetricCrossEntropyLoss(_Rivals):
         r"\ell = w_y\,[-\alpha \log p_y - \beta A (1 - p_y)],\ p = \mathrm{softmax}(x),"
         r"\ A = \log(\text{label\_clamp})"
     )
+    gradient = (r"\partial_{x_c} \ell = w_y\,(\alpha - \beta A\,p_y)\,(p_c - [c = y])",)
     reference = (
         "Wang et al., Symmetric cross entropy for robust learning with noisy labels, "
         "https://arxiv.org/abs/1908.06112"

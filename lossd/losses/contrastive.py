@@ -110,6 +110,16 @@ class SupConLoss(_Batch):
         r"\ell_i = -\frac{1}{|P_i|} \sum_{p \in P_i} "
         r"\log \frac{e^{z_i \cdot z_p / \tau}}{\sum_{a \ne i} e^{z_i \cdot z_a / \tau}}"
     )
+    gradient = (
+        (
+            r"\partial_{(z_i \cdot z_a)} \ell_i = \frac{1}{\tau} \left(\frac{e^{z_i \cdot z_a / "
+            r"\tau}}{\sum_{b \ne i} e^{z_i \cdot z_b / \tau}} - \frac{[a \in P_i]}{|P_i|}\right)"
+        ),
+        (
+            r"\partial_{x_i} L = \frac{1}{|x_i|} (g_i - (g_i \cdot z_i)\,z_i),\ g_i = "
+            r"\partial_{z_i} L,\ z_i = \frac{x_i}{|x_i|},\ L = \sum_i \ell_i"
+        ),
+    )
     reference = "Khosla et al., Supervised contrastive learning, https://arxiv.org/abs/2004.11362"
 
     temperature: float = param(0.1, "What cosines are divided by.", gt=0)
@@ -152,6 +162,16 @@ class NTXentLoss(Composed):
     formula = (
         r"\ell_i = -\log \frac{e^{z_i \cdot z_{i'} / \tau}}"
         r"{\sum_{a \ne i} e^{z_i \cdot z_a / \tau}}"
+    )
+    gradient = (
+        (
+            r"\partial_{(z_i \cdot z_a)} \ell_i = \frac{1}{\tau} \left(\frac{e^{z_i \cdot z_a / "
+            r"\tau}}{\sum_{b \ne i} e^{z_i \cdot z_b / \tau}} - [a = i']\right)"
+        ),
+        (
+            r"\partial_{x_i} L = \frac{1}{|x_i|} (g_i - (g_i \cdot z_i)\,z_i),\ g_i = "
+            r"\partial_{z_i} L,\ z_i = \frac{x_i}{|x_i|},\ L = \sum_i \ell_i"
+        ),
     )
     reference = (
         "Chen et al., A simple framework for contrastive learning, https://arxiv.org/abs/2002.05709"
@@ -204,6 +224,17 @@ class InfoNCELoss(Composed):
     library = "transformers"
     signature = ("temperature", "symmetric", "reduction")
     formula = r"\ell_i = -\log \frac{e^{q_i \cdot k_i / \tau}}{\sum_j e^{q_i \cdot k_j / \tau}}"
+    gradient = (
+        (
+            r"\partial_{(q_i \cdot k_j)} \ell_i = \frac{1}{\tau} \left(\frac{e^{q_i \cdot k_j / "
+            r"\tau}}{\sum_l e^{q_i \cdot k_l / \tau}} - [j = i]\right)"
+        ),
+        (
+            r"\partial_{x_i} L = \frac{1}{|x_i|} (g_i - (g_i \cdot q_i)\,q_i),\ g_i = "
+            r"\partial_{q_i} L,\ q_i = \frac{x_i}{|x_i|},\ L = \sum_i \ell_i \text{; keys "
+            r"likewise}"
+        ),
+    )
     reference = (
         "van den Oord et al., Representation learning with contrastive predictive coding, "
         "https://arxiv.org/abs/1807.03748"
@@ -274,6 +305,18 @@ class CircleLoss(_Batch):
         r"\ell_i = \log\Big(1 + \sum_n e^{\gamma \alpha_n (s_n - m)}"
         r" \sum_p e^{-\gamma \alpha_p (s_p - 1 + m)}\Big),\ "
         r"\alpha_n = [s_n + m]_+,\ \alpha_p = [1 + m - s_p]_+"
+    )
+    gradient = (
+        (
+            r"\partial_{s_n} \ell_i = \gamma\,\alpha_n\,(1 - e^{-\ell_i})\,\frac{e^{\gamma "
+            r"\alpha_n (s_n - m)}}{\sum_{n'} e^{\gamma \alpha_{n'} (s_{n'} - m)}},\ "
+            r"\partial_{s_p} \ell_i = -\gamma\,\alpha_p\,(1 - e^{-\ell_i})\,\frac{e^{-\gamma "
+            r"\alpha_p (s_p - 1 + m)}}{\sum_{p'} e^{-\gamma \alpha_{p'} (s_{p'} - 1 + m)}}"
+        ),
+        (
+            r"\partial_{x_i} L = \frac{1}{|x_i|} (g_i - (g_i \cdot z_i)\,z_i),\ g_i = "
+            r"\partial_{z_i} L,\ z_i = \frac{x_i}{|x_i|},\ s = z_i \cdot z_j,\ L = \sum_i \ell_i"
+        ),
     )
     reference = "Sun et al., Circle loss, https://arxiv.org/abs/2002.10857"
 

@@ -48,6 +48,21 @@ class SigmoidFocalLoss(Elementwise):
         r"\ell = -\alpha_t (1 - p_t)^\gamma \log p_t,\ "
         r"p_t = y\,\sigma(x) + (1 - y)(1 - \sigma(x))"
     )
+    gradient = (
+        (
+            r"\partial_x \ell = \alpha_t\,[\,u^\gamma\,(\sigma(x) - y) + \gamma\,u^{\gamma - "
+            r"1}\,(1 - 2 y)\,\sigma(x)\,(1 - \sigma(x))\,H\,]"
+        ),
+        (
+            r"\partial_y \ell = (2 \alpha - 1)\,u^\gamma H + \alpha_t\,[\,\gamma\,u^{\gamma - "
+            r"1}\,(1 - 2 \sigma(x))\,H - u^\gamma x\,]"
+        ),
+        (
+            r"u = 1 - p_t,\ \alpha_t = \alpha y + (1 - \alpha)(1 - y),\ H = -y \log \sigma(x) - "
+            r"(1 - y) \log(1 - \sigma(x)) \text{, which is } -\log p_t \text{ for } y \in \{0, "
+            r"1\}"
+        ),
+    )
     reference = (
         "Lin et al., Focal loss for dense object detection, https://arxiv.org/abs/1708.02002"
     )

@@ -69,6 +69,12 @@ class DistillationKLLoss(Vectors):
         r"\ell = T^2 \sum_c q_c \log \frac{q_c}{p_c},\ p = \mathrm{softmax}(x / T),"
         r"\ q = \mathrm{softmax}(y / T)"
     )
+    gradient = (
+        (
+            r"\partial_{x_c} \ell = T\,(p_c - q_c),\ \partial_{y_c} \ell = T\,q_c \left(\log "
+            r"\frac{q_c}{p_c} - \frac{\ell}{T^2}\right)"
+        ),
+    )
     reference = (
         "Hinton et al., Distilling the knowledge in a neural network, "
         "https://arxiv.org/abs/1503.02531"
@@ -161,6 +167,23 @@ class GeneralizedJSDLoss(Samples):
         r"\ell = \beta \sum_c q_c \log \frac{q_c}{m_c}"
         r" + (1 - \beta) \sum_c p_c \log \frac{p_c}{m_c},\ m = \beta q + (1 - \beta) p,"
         r"\ p = \mathrm{softmax}(x / T),\ q = \mathrm{softmax}(y / T)"
+    )
+    gradient = (
+        (
+            r"\partial_{x_c} \ell = \frac{1 - \beta}{T}\,p_c \left(\log \frac{p_c}{m_c} - \sum_j "
+            r"p_j \log \frac{p_j}{m_j}\right),\ \partial_{y_c} \ell = \frac{\beta}{T}\,q_c "
+            r"\left(\log \frac{q_c}{m_c} - \sum_j q_j \log \frac{q_j}{m_j}\right)"
+        ),
+        (
+            r"\beta = 0: \ \ell = \sum_c q_c \log \frac{q_c}{p_c},\ \partial_{x_c} \ell = "
+            r"\frac{p_c - q_c}{T},\ \partial_{y_c} \ell = \frac{q_c}{T} \left(\log "
+            r"\frac{q_c}{p_c} - \ell\right)"
+        ),
+        (
+            r"\beta = 1: \ \ell = \sum_c p_c \log \frac{p_c}{q_c},\ \partial_{x_c} \ell = "
+            r"\frac{p_c}{T} \left(\log \frac{p_c}{q_c} - \ell\right),\ \partial_{y_c} \ell = "
+            r"\frac{q_c - p_c}{T}"
+        ),
     )
     reference = (
         "Agarwal et al., On-policy distillation of language models: learning from self-generated "

@@ -39,6 +39,7 @@ class HingeEmbeddingLoss(Elementwise):
     name = "hinge_embedding_loss"
     signature = ("margin", "size_average", "reduce", "reduction")
     formula = r"\ell = x \text{ where } y = 1,\ \max(0, m - x) \text{ where } y = -1"
+    gradient = (r"\partial_x \ell = 1 \text{ where } y = 1,\ -[\,x \le m\,] \text{ where } y = -1",)
     reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.HingeEmbeddingLoss.html"
 
     input = tensor("element", "Distances x, (*).", grad=True)
@@ -71,6 +72,12 @@ class MarginRankingLoss(Elementwise):
     integers = "alone"
     signature = ("margin", "size_average", "reduce", "reduction")
     formula = r"\ell = \max(0, -y(x_1 - x_2) + m)"
+    gradient = (
+        (
+            r"\partial_{x_1} \ell = -\partial_{x_2} \ell = -y\,a,\ \partial_y \ell = -(x_1 - "
+            r"x_2)\,a,\ a = [\,m - y (x_1 - x_2) \ge 0\,]"
+        ),
+    )
     reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.MarginRankingLoss.html"
     broadcast = "same rank"
 
@@ -136,6 +143,14 @@ class CosineEmbeddingLoss(_Pairs):
     formula = (
         r"\ell = 1 - \cos(x_1, x_2) \text{ where } y = 1,"
         r"\ \max(0, \cos(x_1, x_2) - m) \text{ where } y = -1"
+    )
+    gradient = (
+        (
+            r"\partial_{x_1} \ell = k \left(\frac{x_2}{|x_1| |x_2|} - \cos(x_1, x_2) "
+            r"\frac{x_1}{|x_1|^2}\right),\ \partial_{x_2} \ell = k \left(\frac{x_1}{|x_1| |x_2|} "
+            r"- \cos(x_1, x_2) \frac{x_2}{|x_2|^2}\right)"
+        ),
+        r"k = -1 \text{ where } y = 1,\ [\,\cos(x_1, x_2) \ge m\,] \text{ where } y = -1",
     )
     reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.CosineEmbeddingLoss.html"
 
@@ -221,6 +236,14 @@ class TripletMarginLoss(_Triplets):
     signature = ("margin", "p", "eps", "swap", "size_average", "reduce", "reduction")
     early: ClassVar = {"margin": Limits(gt=0)}
     formula = r"\ell = \max(0,\ \|a - p + \varepsilon\|_p - \|a - n + \varepsilon\|_p + m)"
+    gradient = (
+        (
+            r"\partial_a \ell = u(a - p + \varepsilon) - u(a - n + \varepsilon),\ \partial_p "
+            r"\ell = -u(a - p + \varepsilon),\ \partial_n \ell = u(a - n + \varepsilon) \text{ "
+            r"where } \ell > 0"
+        ),
+        r"u(v)_i = \operatorname{sign}(v_i) \left(\frac{|v_i|}{\|v\|_p}\right)^{p - 1}",
+    )
     reference = (
         "Balntas et al., Learning local feature descriptors with triplets and shallow "
         "convolutional neural networks, 2016, doi:10.5244/C.30.119"
@@ -412,6 +435,12 @@ class TripletMarginWithDistanceLoss(_Triplets):
     signature = ("*", "distance_function", "margin", "swap", "reduction")
     early: ClassVar = {"margin": Limits(gt=0)}
     formula = r"\ell = \max(0,\ d(a, p) - d(a, n) + m)"
+    gradient = (
+        (
+            r"\partial_a \ell = \partial_a d(a, p) - \partial_a d(a, n),\ \partial_p \ell = "
+            r"\partial_p d(a, p),\ \partial_n \ell = -\partial_n d(a, n) \text{ where } \ell > 0"
+        ),
+    )
     reference = (
         "https://docs.pytorch.org/docs/2.13/generated/torch.nn.TripletMarginWithDistanceLoss.html"
     )
@@ -559,6 +588,16 @@ class ContrastiveLoss(_Pairs):
     library = "sentence_transformers.losses"
     signature = ("distance_function", "margin", "reduction")
     formula = r"\ell = \tfrac12 \left[\, y\, d^2 + (1 - y) \max(0,\ m - d)^2 \,\right]"
+    gradient = (
+        (
+            r"\partial_{x_1} \ell = [\,y\,d - (1 - y) \max(0,\ m - d)\,]\,\partial_{x_1} d,\ "
+            r"\partial_{x_2} \ell = [\,y\,d - (1 - y) \max(0,\ m - d)\,]\,\partial_{x_2} d"
+        ),
+        (
+            r"\text{'pairwise': } \partial_{x_1} d = -\partial_{x_2} d = \frac{x_1 - x_2 + "
+            r"\varepsilon}{d}"
+        ),
+    )
     reference = (
         "Hadsell et al., Dimensionality reduction by learning an invariant mapping, 2006, "
         "doi:10.1109/CVPR.2006.100"

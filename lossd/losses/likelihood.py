@@ -48,6 +48,17 @@ class PoissonNLLLoss(Elementwise):
     integers = "alone"
     signature = ("log_input", "full", "size_average", "eps", "reduce", "reduction")
     formula = r"\ell = e^x - y x \text{ if log\_input, else } x - y \log(x + \varepsilon)"
+    gradient = (
+        r"\partial_x \ell = e^x - y,\ \partial_y \ell = -x \text{ if log\_input}",
+        (
+            r"\partial_x \ell = 1 - \frac{y}{x + \varepsilon},\ \partial_y \ell = -\log(x + "
+            r"\varepsilon) \text{ if not}"
+        ),
+        (
+            r"\text{if full, } \partial_y \ell \text{ has } \log y + \tfrac{1}{2 y} \text{ added "
+            r"where } y > 1"
+        ),
+    )
     reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.PoissonNLLLoss.html"
 
     input = tensor("element", "Expected counts x, or their logarithms, (*).", grad=True)
@@ -111,6 +122,12 @@ class GaussianNLLLoss(Elementwise):
     integers = "beside"
     formula = (
         r"\ell = \tfrac{1}{2}\left(\log v + (x - y)^2 / v\right),\ v = \max(\sigma^2, \varepsilon)"
+    )
+    gradient = (
+        (
+            r"\partial_x \ell = -\partial_y \ell = \frac{x - y}{v},\ \partial_{\sigma^2} \ell = "
+            r"\frac{1}{2 v} \left(1 - \frac{(x - y)^2}{v}\right)"
+        ),
     )
     reference = "Nix and Weigend, 1994, doi:10.1109/ICNN.1994.374138"
     predicts = "value"

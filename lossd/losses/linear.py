@@ -38,6 +38,10 @@ class LinearCrossEntropyLoss(Composed):
     unused = ("options",)
     unset = ("ignore_index",)
     formula = r"\ell = -w_y \log \frac{e^{z_y}}{\sum_c e^{z_c}},\ z = W x + b"
+    gradient = (
+        r"g_c = \partial_{z_c} \ell = w_y\,(p_c - [c = y]),\ p = \mathrm{softmax}(z)",
+        r"\partial_x \ell = W^\top g,\ \partial_W \ell = g\,x^\top,\ \partial_b \ell = g",
+    )
     reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.LinearCrossEntropyLoss.html"
     owned = ("linear_weight", "linear_bias")
 
@@ -202,6 +206,24 @@ class AdaptiveLogSoftmaxWithLoss(Composed):
     formula = (
         r"\ell = -\log p_{head}(y)\ \text{or}\ "
         r"-\log p_{head}(k) - \log p_k(y)\ \text{for}\ y\ \text{in cluster}\ k"
+    )
+    gradient = (
+        (
+            r"g_c = \partial_{h_c} \ell = p_{head}(c) - [c = y \text{ or } c = k],\ h = "
+            r"W_{head}\,x + b"
+        ),
+        (
+            r"t_c = \partial_{z_c} \ell = p_k(c) - [c = y],\ z = W_{k,2} W_{k,1}\,x,\ \text{for "
+            r"} y \text{ in cluster } k"
+        ),
+        (
+            r"\partial_x \ell = W_{head}^\top g + (W_{k,2} W_{k,1})^\top t,\ \partial_{W_{head}} "
+            r"\ell = g\,x^\top,\ \partial_b \ell = g"
+        ),
+        (
+            r"\partial_{W_{k,2}} \ell = t\,(W_{k,1} x)^\top,\ \partial_{W_{k,1}} \ell = "
+            r"W_{k,2}^\top t\,x^\top"
+        ),
     )
     reference = (
         "Grave et al., Efficient softmax approximation for GPUs, https://arxiv.org/abs/1609.04309"

@@ -45,6 +45,7 @@ class SoftMarginLoss(Elementwise):
     name = "soft_margin_loss"
     signature = ("size_average", "reduce", "reduction")
     formula = r"\ell = \log(1 + e^{-y x})"
+    gradient = (r"\partial_x \ell = -y\,\sigma(-y x)",)
     reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.SoftMarginLoss.html"
 
     input = tensor("element", "Scores x, (*).", grad=True)
@@ -86,6 +87,16 @@ class MultiLabelSoftMarginLoss(Vectors):
     formula = (
         r"\ell = -\frac{1}{C} \sum_c w_c\,[\,y_c \log \sigma(x_c)"
         r" + (1 - y_c) \log(1 - \sigma(x_c))\,]"
+    )
+    gradient = (
+        (
+            r"\partial_{x_c} \ell = \frac{w_c}{C}\,(\sigma(x_c) - y_c),\ \partial_{y_c} \ell = "
+            r"-\frac{w_c}{C}\,x_c"
+        ),
+        (
+            r"\partial_{w_c} \ell = -\frac{1}{C}\,[\,y_c \log \sigma(x_c) + (1 - y_c) \log(1 - "
+            r"\sigma(x_c))\,]"
+        ),
     )
     reference = (
         "https://docs.pytorch.org/docs/2.13/generated/torch.nn.MultiLabelSoftMarginLoss.html"
@@ -188,6 +199,13 @@ class MultiMarginLoss(Classes):
     name = "multi_margin_loss"
     signature = ("p", "margin", "weight", "size_average", "reduce", "reduction")
     formula = r"\ell = \frac{w_y}{C} \sum_{c \ne y} \max(0,\ m - x_y + x_c)^p"
+    gradient = (
+        (
+            r"\partial_{x_c} \ell = \frac{p\,w_y}{C} \max(0,\ m - x_y + x_c)^{p - 1}\,[\,m - x_y "
+            r"+ x_c > 0\,] \text{ for } c \ne y"
+        ),
+        r"\partial_{x_y} \ell = -\sum_{c \ne y} \partial_{x_c} \ell",
+    )
     reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.MultiMarginLoss.html"
     predicts = "scores"
     versus = True
@@ -274,6 +292,13 @@ class MultiLabelMarginLoss(Samples):
     name = "multilabel_margin_loss"
     signature = ("size_average", "reduce", "reduction")
     formula = r"\ell = \frac{1}{C} \sum_{y} \sum_{c \notin y} \max(0,\ 1 - x_y + x_c)"
+    gradient = (
+        (
+            r"\partial_{x_c} \ell = \frac{1}{C} \sum_y [\,1 - x_y + x_c > 0\,] \text{ for } c "
+            r"\notin y"
+        ),
+        r"\partial_{x_y} \ell = -\frac{1}{C} \sum_{c \notin y} [\,1 - x_y + x_c > 0\,]",
+    )
     reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.MultiLabelMarginLoss.html"
 
     input = tensor("whole", "Scores x, (N, C) or (C).", grad=True)
@@ -363,6 +388,7 @@ class HingeLoss(Elementwise):
     library = "keras.losses"
     signature = ("reduction",)
     formula = r"\ell = \max(0,\ 1 - y x)"
+    gradient = (r"\partial_x \ell = -y\,[\,y x \le 1\,],\ \partial_y \ell = -x\,[\,y x \le 1\,]",)
     reference = "https://keras.io/api/losses/hinge_losses/#hinge-class"
 
     input = tensor("element", "Scores x, (*).", grad=True)
@@ -390,6 +416,9 @@ class SquaredHingeLoss(Elementwise):
     library = "keras.losses"
     signature = ("reduction",)
     formula = r"\ell = \max(0,\ 1 - y x)^2"
+    gradient = (
+        r"\partial_x \ell = -2 y \max(0,\ 1 - y x),\ \partial_y \ell = -2 x \max(0,\ 1 - y x)",
+    )
     reference = "https://keras.io/api/losses/hinge_losses/#squaredhinge-class"
 
     input = tensor("element", "Scores x, (*).", grad=True)
@@ -420,6 +449,17 @@ class CategoricalHingeLoss(Vectors):
     library = "keras.losses"
     signature = ("reduction",)
     formula = r"\ell = \max\left(0,\ 1 + \max_c (1 - y_c) x_c - \sum_c y_c x_c\right)"
+    gradient = (
+        (
+            r"\partial_{x_c} \ell = a\,[\,b_c\,(1 - y_c) - y_c\,],\ \partial_{y_c} \ell = -a\,(1 "
+            r"+ b_c)\,x_c"
+        ),
+        r"a = 1 \text{ where what is in the maximum with 0 is at least that, else } 0",
+        (
+            r"b_c = 1 / k \text{ for the } k \text{ classes that share the largest } (1 - "
+            r"y_c)\,x_c,\ 0 \text{ for others}"
+        ),
+    )
     reference = "https://keras.io/api/losses/hinge_losses/#categoricalhinge-class"
 
     input = tensor("vector", "Scores x, (*, C).", grad=True)

@@ -141,6 +141,7 @@ class ImportanceSamplingLoss(_OfTokens):
     library = "tinker"
     signature = ("reduction",)
     formula = r"\ell = -e^{x - x_\mathrm{old}} A"
+    gradient = (r"\partial_x \ell = \ell = -e^{x - x_\mathrm{old}} A",)
     reference = "https://tinker-docs.thinkingmachines.ai/tinker/losses"
 
     def lower(self, given: Given) -> Loss:
@@ -182,6 +183,13 @@ class PPOClipLoss(_OfTokens):
     formula = (
         r"\ell = -\min(r A,\ \mathrm{clip}(r,\ 1 - \varepsilon_\mathrm{low},"
         r"\ 1 + \varepsilon_\mathrm{high})\,A),\ r = e^{x - x_\mathrm{old}}"
+    )
+    gradient = (
+        (
+            r"\partial_x \ell = -r A \text{ where } r \le 1 + \varepsilon_\mathrm{high} \text{ "
+            r"if } A > 0 \text{, where } r \ge 1 - \varepsilon_\mathrm{low} \text{ if } A < 0,\ "
+            r"0 \text{ elsewhere}"
+        ),
     )
     reference = "Schulman et al., Proximal policy optimization, https://arxiv.org/abs/1707.06347"
 
@@ -231,6 +239,7 @@ class CISPOLoss(_OfTokens):
         r"\ell = -w A x,\ w = \mathrm{clip}(e^{x - x_\mathrm{old}},\ l,\ h)"
         r" \text{ without gradient}"
     )
+    gradient = (r"\partial_x \ell = -w A",)
     reference = "MiniMax-M1, 2025, https://arxiv.org/abs/2506.13585"
 
     clip_low_threshold: float = param(0.0, "Least weight l of a token.", ge=0)
@@ -302,6 +311,17 @@ class GRPOLoss(Vectors):
         r"\ 1 - \varepsilon_\mathrm{low},\ 1 + \varepsilon_\mathrm{high})\,A_t)"
         r" + \beta\,(e^{d_t} - d_t - 1)\,\right],"
         r"\ r_t = e^{x_t - x_{\mathrm{old},t}},\ d_t = x_{\mathrm{ref},t} - x_t"
+    )
+    gradient = (
+        (
+            r"\partial_{x_t} \ell = \frac{m_t}{D} \left[\,-c_t\,r_t A_t + \beta\,(1 - "
+            r"e^{d_t})\,\right],\ c_t = 0 \text{ where the clip holds, else } 1"
+        ),
+        (
+            r"\text{of one ratio } r \text{ for a sequence: } \partial_{x_t} \ell = "
+            r"\frac{m_t}{D} \left[\,-\frac{r}{\sum_s m_s} \sum_s m_s c_s A_s + \beta\,(1 - "
+            r"e^{d_t})\,\right]"
+        ),
     )
     reference = "Shao et al., DeepSeekMath, 2024, https://arxiv.org/abs/2402.03300"
     counted = ("mask",)

@@ -137,6 +137,17 @@ class CPOLoss(_Pairs):
         r"\ell = -(1 - \varepsilon) \log \sigma(z) - \varepsilon \log \sigma(-z),"
         r"\ z = \beta\,(c - r)"
     )
+    gradient = (
+        (
+            r"\partial_c \ell = -\partial_r \ell = \beta\,\partial_z \ell,\ \partial_z \ell = "
+            r"-(1 - \varepsilon)\,\sigma(-z) + \varepsilon\,\sigma(z)"
+        ),
+        (
+            r"\text{'hinge', } \ell = \max(0,\ 1 - z): \ \partial_z \ell = -[\,z < 1\,];\ "
+            r"\text{'ipo', } \ell = (c - r - \tfrac{1}{2 \beta})^2: \ \partial_c \ell = "
+            r"-\partial_r \ell = 2\,(c - r - \tfrac{1}{2 \beta})"
+        ),
+    )
     reference = "Xu et al., Contrastive preference optimization, https://arxiv.org/abs/2401.08417"
 
     beta: float = param(0.1, "Factor β of the difference.", gt=0)
@@ -198,6 +209,13 @@ class SimPOLoss(_Pairs):
     formula = (
         r"\ell = -(1 - \varepsilon) \log \sigma(z) - \varepsilon \log \sigma(-z),"
         r"\ z = \beta\,(c - r) - \gamma"
+    )
+    gradient = (
+        (
+            r"\partial_c \ell = -\partial_r \ell = \beta\,\partial_z \ell,\ \partial_z \ell = "
+            r"-(1 - \varepsilon)\,\sigma(-z) + \varepsilon\,\sigma(z)"
+        ),
+        r"\text{'hinge', } \ell = \max(0,\ 1 - z): \ \partial_z \ell = -[\,z < 1\,]",
     )
     reference = "Meng et al., SimPO, 2024, https://arxiv.org/abs/2405.14734"
 
@@ -265,6 +283,13 @@ class ORPOLoss(_Pairs):
         r"\ell = -\beta \log \sigma\!\left(\log \frac{e^c}{1 - e^c}"
         r" - \log \frac{e^r}{1 - e^r}\right)"
     )
+    gradient = (
+        (
+            r"\partial_c \ell = -\frac{\beta\,\sigma(-z)}{1 - e^c},\ \partial_r \ell = "
+            r"\frac{\beta\,\sigma(-z)}{1 - e^r},\ z = \log \frac{e^c}{1 - e^c} - \log "
+            r"\frac{e^r}{1 - e^r}"
+        ),
+    )
     reference = "Hong et al., ORPO, 2024, https://arxiv.org/abs/2403.07691"
 
     policy_chosen_logps = tensor(
@@ -311,6 +336,13 @@ class IPOLoss(_ReferredPairs):
     signature = ("beta", "reduction")
     formula = (
         r"\ell = \left((c - c_\mathrm{ref}) - (r - r_\mathrm{ref}) - \tfrac{1}{2\beta}\right)^2"
+    )
+    gradient = (
+        (
+            r"\partial_c \ell = -\partial_{c_\mathrm{ref}} \ell = -\partial_r \ell = "
+            r"\partial_{r_\mathrm{ref}} \ell = 2 \left((c - c_\mathrm{ref}) - (r - "
+            r"r_\mathrm{ref}) - \tfrac{1}{2 \beta}\right)"
+        ),
     )
     reference = "Azar et al., 2023, https://arxiv.org/abs/2310.12036"
 
@@ -371,6 +403,67 @@ class DPOLoss(_ReferredPairs):
     formula = (
         r"\ell = -(1 - \varepsilon) \log \sigma(z) - \varepsilon \log \sigma(-z),"
         r"\ z = \beta\,[(c - c_\mathrm{ref}) - (r - r_\mathrm{ref})]"
+    )
+    gradient = (
+        (
+            r"\partial_c \ell = -\partial_{c_\mathrm{ref}} \ell = -\partial_r \ell = "
+            r"\partial_{r_\mathrm{ref}} \ell = \beta\,\partial_z \ell,\ \partial_z \ell = -(1 - "
+            r"\varepsilon)\,\sigma(-z) + \varepsilon\,\sigma(z)"
+        ),
+        (
+            r"\text{'robust': } -\tfrac{\varepsilon}{1 - 2 \varepsilon} \text{ takes the place "
+            r"of } \varepsilon"
+        ),
+        r"\text{'hinge': } \ell = \max(0,\ 1 - z),\ \partial_z \ell = -[\,z < 1\,]",
+        (
+            r"\text{'ipo': } \ell = \left(\tfrac{z}{\beta} - \tfrac{1}{2 \beta}\right)^2,\ "
+            r"\partial_z \ell = \tfrac{2}{\beta} \left(\tfrac{z}{\beta} - \tfrac{1}{2 "
+            r"\beta}\right)"
+        ),
+        (
+            r"\text{'exo\_pair': } \ell = \sigma(z) \log \tfrac{\sigma(z)}{1 - \varepsilon} + "
+            r"\sigma(-z) \log \tfrac{\sigma(-z)}{\varepsilon},\ \partial_z \ell = "
+            r"\sigma(z)\,\sigma(-z) \left(z - \log \tfrac{1 - \varepsilon}{\varepsilon}\right)"
+        ),
+        (
+            r"\text{'discopop': } \ell = \sigma(-\tfrac{z}{\tau}) \log(1 + e^{-z}) + "
+            r"\sigma(\tfrac{z}{\tau})\,e^{-z},\ \partial_z \ell = "
+            r"-\sigma(-\tfrac{z}{\tau})\,\sigma(-z) - \sigma(\tfrac{z}{\tau})\,e^{-z} + "
+            r"\tfrac{1}{\tau}\,\sigma(\tfrac{z}{\tau})\,\sigma(-\tfrac{z}{\tau}) \left(e^{-z} - "
+            r"\log(1 + e^{-z})\right)"
+        ),
+        (
+            r"\text{of } a = \beta\,(c - c_\mathrm{ref}) \text{ and } b = \beta\,(r - "
+            r"r_\mathrm{ref}), \text{ the reference's with the other sign:}"
+        ),
+        (
+            r"\text{'nca\_pair': } \ell = -\log \sigma(a) - \tfrac12 \log \sigma(-a) - \tfrac12 "
+            r"\log \sigma(-b),\ \partial_c \ell = \beta \left(\tfrac12 \sigma(a) - "
+            r"\sigma(-a)\right),\ \partial_r \ell = \tfrac{\beta}{2} \sigma(b)"
+        ),
+        (
+            r"\text{'bco\_pair': } \ell = -\log \sigma(a) - \log \sigma(-b),\ \partial_c \ell = "
+            r"-\beta\,\sigma(-a),\ \partial_r \ell = \beta\,\sigma(b)"
+        ),
+        (
+            r"\text{'sppo\_hard': } \ell = \left(\tfrac{a}{\beta} - \tfrac{1}{2 \beta}\right)^2 "
+            r"+ \left(\tfrac{b}{\beta} + \tfrac{1}{2 \beta}\right)^2,\ \partial_c \ell = 2 "
+            r"\left(\tfrac{a}{\beta} - \tfrac{1}{2 \beta}\right),\ \partial_r \ell = 2 "
+            r"\left(\tfrac{b}{\beta} + \tfrac{1}{2 \beta}\right)"
+        ),
+        (
+            r"\text{'apo\_zero': } \ell = \sigma(-a) + \sigma(b),\ \partial_c \ell = "
+            r"-\beta\,\sigma(a)\,\sigma(-a),\ \partial_r \ell = \beta\,\sigma(b)\,\sigma(-b)"
+        ),
+        (
+            r"\text{'apo\_down': } \ell = \sigma(a) + \sigma(-z),\ \partial_c \ell = "
+            r"\beta\,[\,\sigma(a)\,\sigma(-a) - \sigma(z)\,\sigma(-z)\,],\ \partial_r \ell = "
+            r"\beta\,\sigma(z)\,\sigma(-z)"
+        ),
+        (
+            r"\text{'aot': } \text{and } \text{'aot\_unpaired': as 'sigmoid', with the two "
+            r"sorted parts in } z"
+        ),
     )
     reference = "Rafailov et al., Direct preference optimization, https://arxiv.org/abs/2305.18290"
 
@@ -692,6 +785,13 @@ class KTOLoss(Elementwise):
     formula = (
         r"\ell = w_y\,[1 - \sigma(\pm\beta\,(x - x_\mathrm{ref} - \max(\mathrm{kl}, 0)))],"
         r"\ + \text{ where } y \ne 0"
+    )
+    gradient = (
+        (
+            r"\partial_x \ell = -\partial_{x_\mathrm{ref}} \ell = \mp "
+            r"\beta\,w_y\,\sigma(z)\,\sigma(-z),\ z = \pm\beta\,(x - x_\mathrm{ref} - "
+            r"\max(\mathrm{kl}, 0)),\ - \text{ and } + \text{ where } y \ne 0"
+        ),
     )
     reference = "Ethayarajh et al., KTO, 2024, https://arxiv.org/abs/2402.01306"
 

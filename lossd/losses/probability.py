@@ -35,6 +35,12 @@ class BCELoss(Elementwise):
     name = "binary_cross_entropy"
     signature = ("weight", "size_average", "reduce", "reduction")
     formula = r"\ell = -w\,[\,y \log x + (1 - y) \log(1 - x)\,]"
+    gradient = (
+        (
+            r"\partial_x \ell = w\,\frac{x - y}{\max(x (1 - x),\ 10^{-12})},\ \partial_y \ell = "
+            r"w\,[\log(1 - x) - \log x]"
+        ),
+    )
     reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.BCELoss.html"
     predicts = "probability"
     broadcast = "refuse"
@@ -70,6 +76,13 @@ class BCEWithLogitsLoss(Elementwise):
     name = "binary_cross_entropy_with_logits"
     signature = ("weight", "size_average", "reduce", "reduction", "pos_weight")
     formula = r"\ell = -w\,[\,p\,y \log \sigma(x) + (1 - y) \log(1 - \sigma(x))\,]"
+    gradient = (
+        r"\partial_x \ell = w\,[\,(1 - y + p\,y)\,\sigma(x) - p\,y\,]",
+        (
+            r"\partial_y \ell = w\,[\log(1 - \sigma(x)) - p \log \sigma(x)],\ -w\,x \text{ for } "
+            r"p = 1"
+        ),
+    )
     reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.BCEWithLogitsLoss.html"
     predicts = "logit"
     broadcast = "refuse"
@@ -124,6 +137,10 @@ class KLDivLoss(Elementwise):
         "divergence; use 'batchmean'"
     }
     formula = r"\ell = y\,(\log y - x)"
+    gradient = (
+        r"\partial_x \ell = -y,\ \partial_y \ell = \log y + 1 - x",
+        r"\text{if log\_target, } \partial_x \ell = -e^y,\ \partial_y \ell = e^y (y - x + 1)",
+    )
     reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.KLDivLoss.html"
 
     input = tensor("element", "Log-probabilities x, (*).", grad=True)

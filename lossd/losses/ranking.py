@@ -30,6 +30,12 @@ class ListwiseSoftmaxLoss(Vectors):
     library = "tfr.keras.losses"
     signature = ("temperature", "reduction")
     formula = r"\ell = -\sum_i y_i \log \frac{e^{x_i / T}}{\sum_j e^{x_j / T}}"
+    gradient = (
+        (
+            r"\partial_{x_i} \ell = \frac{1}{T} \left(p_i \sum_j y_j - y_i\right),\ "
+            r"\partial_{y_i} \ell = -\log p_i,\ p = \mathrm{softmax}(x / T)"
+        ),
+    )
     reference = "https://www.tensorflow.org/ranking/api_docs/python/tfr/keras/losses/SoftmaxLoss"
 
     input = tensor("vector", "Scores x, (*, L).", grad=True)

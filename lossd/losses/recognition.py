@@ -107,6 +107,16 @@ class ArcFaceLoss(_Cosines):
         r"\ell = -\log \frac{e^{s \cos(\theta_y + m)}}"
         r"{e^{s \cos(\theta_y + m)} + \sum_{c \ne y} e^{s x_c}},\ \theta_y = \arccos x_y"
     )
+    gradient = (
+        (
+            r"\partial_{x_c} \ell = s\,p_c \text{ for } c \ne y,\ \partial_{x_y} \ell = -s\,(1 - "
+            r"p_y) \left(\cos m + \frac{x_y \sin m}{\sqrt{1 - x_y^2}}\right)"
+        ),
+        (
+            r"p = \mathrm{softmax} \text{ of the scaled cosines, the label's after its angle is "
+            r"widened}"
+        ),
+    )
     reference = (
         "Deng et al., ArcFace: additive angular margin loss for deep face recognition, "
         "https://arxiv.org/abs/1801.07698"
@@ -159,6 +169,12 @@ class CosFaceLoss(_Cosines):
     library = "pytorch_metric_learning.losses"
     signature = ("margin", "scale", "reduction")
     formula = r"\ell = -\log \frac{e^{s (x_y - m)}}{e^{s (x_y - m)} + \sum_{c \ne y} e^{s x_c}}"
+    gradient = (
+        (
+            r"\partial_{x_c} \ell = s\,(p_c - [c = y]),\ p = \mathrm{softmax} \text{ of the "
+            r"scaled cosines, the label's after it is lowered}"
+        ),
+    )
     reference = (
         "Wang et al., CosFace: large margin cosine loss for deep face recognition, "
         "https://arxiv.org/abs/1801.09414"

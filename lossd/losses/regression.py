@@ -55,6 +55,10 @@ class L1Loss(_Weighable):
     signature = ("size_average", "reduce", "reduction")
     functional = (*signature, "weight")
     formula = r"\ell = |x - y|"
+    gradient = (
+        r"\partial_x \ell = -\partial_y \ell = \operatorname{sign}(x - y)",
+        r"\partial_x (w \ell) = w\,\partial_x \ell,\ \partial_w (w \ell) = \ell",
+    )
     reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.L1Loss.html"
     predicts = "value"
 
@@ -101,6 +105,10 @@ class MSELoss(_Weighable):
     signature = ("size_average", "reduce", "reduction")
     functional = (*signature, "weight")
     formula = r"\ell = (x - y)^2"
+    gradient = (
+        r"\partial_x \ell = -\partial_y \ell = 2\,(x - y)",
+        r"\partial_x (w \ell) = w\,\partial_x \ell,\ \partial_w (w \ell) = \ell",
+    )
     reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.MSELoss.html"
     predicts = "value"
 
@@ -151,6 +159,7 @@ class SmoothL1Loss(Elementwise):
         r"\ell = \tfrac{1}{2}(x - y)^2/\beta \text{ where } |x - y| < \beta,"
         r"\ |x - y| - \tfrac{1}{2}\beta \text{ elsewhere}"
     )
+    gradient = (r"\partial_x \ell = -\partial_y \ell = \mathrm{clip}((x - y) / \beta,\ -1,\ 1)",)
     reference = "Girshick, Fast R-CNN, 2015, https://arxiv.org/abs/1504.08083"
     predicts = "value"
     broadcast = "warn"
@@ -188,6 +197,10 @@ class HuberLoss(_Weighable):
     formula = (
         r"\ell = \tfrac{1}{2}(x - y)^2 \text{ where } |x - y| \le \delta,"
         r"\ \delta(|x - y| - \tfrac{1}{2}\delta) \text{ elsewhere}"
+    )
+    gradient = (
+        r"\partial_x \ell = -\partial_y \ell = \mathrm{clip}(x - y,\ -\delta,\ \delta)",
+        r"\partial_x (w \ell) = w\,\partial_x \ell,\ \partial_w (w \ell) = \ell",
     )
     reference = (
         "Huber, Robust estimation of a location parameter, 1964, doi:10.1214/aoms/1177703732"
@@ -258,6 +271,7 @@ class LogCoshLoss(Elementwise):
     library = "keras.losses"
     signature = ("reduction",)
     formula = r"\ell = \log \cosh(x - y)"
+    gradient = (r"\partial_x \ell = -\partial_y \ell = \tanh(x - y)",)
     reference = "https://keras.io/api/losses/regression_losses/#logcosh-class"
     predicts = "value"
     broadcast = "warn"
@@ -298,6 +312,10 @@ class MAPELoss(Elementwise):
     library = "keras.losses"
     signature = ("eps", "reduction")
     formula = r"\ell = 100\,\frac{|x - y|}{\max(|y|, \varepsilon)}"
+    gradient = (
+        r"\partial_x \ell = \frac{100 \operatorname{sign}(x - y)}{\max(|y|, \varepsilon)}",
+        r"\partial_y \ell = -\partial_x \ell - \frac{\ell}{y}\,[\,|y| \ge \varepsilon\,]",
+    )
     reference = "https://keras.io/api/losses/regression_losses/#meanabsolutepercentageerror-class"
     predicts = "value"
     broadcast = "warn"
@@ -332,6 +350,16 @@ class MSLELoss(Elementwise):
     library = "keras.losses"
     signature = ("eps", "reduction")
     formula = r"\ell = (\log(1 + x) - \log(1 + y))^2"
+    gradient = (
+        (
+            r"\partial_x \ell = \frac{2\,(\log(1 + x) - \log(1 + y))}{1 + x}\,[\,x \ge "
+            r"\varepsilon\,]"
+        ),
+        (
+            r"\partial_y \ell = -\frac{2\,(\log(1 + x) - \log(1 + y))}{1 + y}\,[\,y \ge "
+            r"\varepsilon\,]"
+        ),
+    )
     reference = "https://keras.io/api/losses/regression_losses/#meansquaredlogarithmicerror-class"
     predicts = "value"
     broadcast = "warn"
@@ -365,6 +393,12 @@ class QuantileLoss(Elementwise):
     library = "sklearn.metrics"
     signature = ("quantile", "reduction")
     formula = r"\ell = \max(q\,(y - x),\ (q - 1)(y - x))"
+    gradient = (
+        (
+            r"\partial_x \ell = -\partial_y \ell = -q \text{ where } x < y,\ 1 - q \text{ where "
+            r"} x > y"
+        ),
+    )
     reference = "Koenker and Bassett, Regression quantiles, 1978, doi:10.2307/1913643"
     predicts = "value"
     broadcast = "warn"

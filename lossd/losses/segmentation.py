@@ -218,6 +218,20 @@ class DiceLoss(_Segmentation):
         "smooth_nr", "smooth_dr",
     )  # fmt: skip
     formula = r"\ell = 1 - \frac{2 \sum x y + \epsilon_n}{\sum x + \sum y + \epsilon_d}"
+    gradient = (
+        (
+            r"\ell = 1 - \frac{N}{D}: \ \partial_x \ell = \frac{N - 2 y D}{D^2},\ \partial_y "
+            r"\ell = \frac{N - 2 x D}{D^2}"
+        ),
+        (
+            r"\text{with squared\_pred, } D = \sum x^2 + \sum y^2 + \epsilon_d \text{, and } 2 x "
+            r"N,\ 2 y N \text{ take the place of } N"
+        ),
+        (
+            r"\text{with sigmoid or softmax, times the derivative of } x \text{ with respect to "
+            r"the logits}"
+        ),
+    )
     reference = "https://docs.monai.io/en/stable/losses.html#diceloss"
 
     squared_pred: bool = param(False, "Whether the denominator is of squares.")
@@ -255,6 +269,21 @@ class JaccardLoss(DiceLoss):
         r"\ell = 1 - \frac{2 \sum x y + \epsilon_n}"
         r"{2 (\sum x + \sum y - \sum x y) + \epsilon_d}"
     )
+    gradient = (
+        (
+            r"\ell = 1 - \frac{N}{D}: \ \partial_x \ell = \frac{2 (1 - y) N - 2 y D}{D^2},\ "
+            r"\partial_y \ell = \frac{2 (1 - x) N - 2 x D}{D^2}"
+        ),
+        (
+            r"\text{with squared\_pred, } D = 2 (\sum x^2 + \sum y^2 - \sum x y) + \epsilon_d "
+            r"\text{, and } 2 (2 x - y) N,\ 2 (2 y - x) N \text{ take the place of the first "
+            r"terms}"
+        ),
+        (
+            r"\text{with sigmoid or softmax, times the derivative of } x \text{ with respect to "
+            r"the logits}"
+        ),
+    )
 
     def settings(self) -> dict[str, Any]:
         return super().settings() | {"alpha": 1.0, "beta": 1.0}
@@ -286,6 +315,16 @@ class TverskyLoss(_Segmentation):
     formula = (
         r"\ell = 1 - \frac{\sum x y + \epsilon_n}"
         r"{\sum x y + \alpha \sum x (1 - y) + \beta \sum (1 - x) y + \epsilon_d}"
+    )
+    gradient = (
+        (
+            r"\ell = 1 - \frac{N}{D}: \ \partial_x \ell = \frac{(y + \alpha (1 - y) - \beta y) N "
+            r"- y D}{D^2},\ \partial_y \ell = \frac{(x - \alpha x + \beta (1 - x)) N - x D}{D^2}"
+        ),
+        (
+            r"\text{with sigmoid or softmax, times the derivative of } x \text{ with respect to "
+            r"the logits}"
+        ),
     )
     reference = "https://docs.monai.io/en/stable/losses.html#tverskyloss"
 
@@ -324,6 +363,15 @@ class FocalTverskyLoss(TverskyLoss):
         "reduction", "smooth_nr", "smooth_dr",
     )  # fmt: skip
     formula = r"\ell = (1 - \mathrm{TI})^{1 / \gamma}"
+    gradient = (
+        (
+            r"\partial_x \ell = -\frac{1}{\gamma}\,(1 - \mathrm{TI})^{1 / \gamma - "
+            r"1}\,\frac{\partial\,\mathrm{TI}}{\partial x},\ \partial_y \ell = "
+            r"-\frac{1}{\gamma}\,(1 - \mathrm{TI})^{1 / \gamma - "
+            r"1}\,\frac{\partial\,\mathrm{TI}}{\partial y},\ \mathrm{TI} \text{ as in "
+            r"TverskyLoss}"
+        ),
+    )
     reference = (
         "Abraham and Khan, A novel focal Tversky loss function with improved attention U-Net for "
         "lesion segmentation, https://arxiv.org/abs/1810.07842"
@@ -364,6 +412,19 @@ class GeneralizedDiceLoss(_Segmentation):
     formula = (
         r"\ell = 1 - \frac{2 \sum_c w_c \sum x_c y_c + \epsilon_n}"
         r"{\sum_c w_c \left(\sum x_c + \sum y_c\right) + \epsilon_d}"
+    )
+    gradient = (
+        r"\ell = 1 - \frac{N}{D}: \ \partial_{x_c} \ell = \frac{w_c\,(N - 2 y_c D)}{D^2}",
+        (
+            r"\partial_{y_c} \ell = \frac{w_c}{D^2} \left[\,N - 2 x_c D - \frac{q}{\sum y_c} "
+            r"\left(N \left(\sum x_c + \sum y_c\right) - 2 D \sum x_c y_c\right)\right],\ w_c = "
+            r"\left(\sum y_c\right)^{-q}"
+        ),
+        r"q = 2,\ 1 \text{ or } 0 \text{ for w\_type 'square', 'simple' or 'uniform'}",
+        (
+            r"\text{with sigmoid or softmax, times the derivative of } x \text{ with respect to "
+            r"the logits}"
+        ),
     )
     reference = "https://docs.monai.io/en/stable/losses.html#generalizeddiceloss"
     kinds = (_Generalized, _GeneralizedOfSigmoid, _GeneralizedOfSoftmax)

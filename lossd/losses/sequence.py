@@ -48,6 +48,12 @@ class CTCLoss(Samples):
     name = "ctc_loss"
     signature = ("blank", "reduction", "zero_infinity")
     formula = r"\ell = -\log \sum_{\pi \in B^{-1}(y)} \prod_t p_{t, \pi_t}"
+    gradient = (
+        (
+            r"\partial_{\log p_{t,c}} \ell = p_{t,c} - \frac{\sum_{\pi \in B^{-1}(y),\ \pi_t = "
+            r"c} \prod_s p_{s, \pi_s}}{\sum_{\pi \in B^{-1}(y)} \prod_s p_{s, \pi_s}}"
+        ),
+    )
     reference = (
         "Graves et al., Connectionist temporal classification, 2006, doi:10.1145/1143844.1143891"
     )

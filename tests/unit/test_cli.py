@@ -27,6 +27,7 @@ def test_one_loss_is_described(name: str, capsys: pytest.CaptureFixture[str]) ->
     for key in [*loss.tensors, *loss.params, "sample_weight", "reduction", "normalizer"]:
         assert re.search(rf"^{key}\b", text, re.MULTILINE), key
     assert loss.formula in text
+    assert all(equation in text for equation in loss.gradient)
     assert loss.reference in text
 
 
