@@ -316,7 +316,7 @@ class TverskyLoss(_Segmentation):
         r"\ell = 1 - \frac{\sum x y + \epsilon_n}"
         r"{\sum x y + \alpha \sum x (1 - y) + \beta \sum (1 - x) y + \epsilon_d}"
     )
-    gradient = (
+    gradient: ClassVar[tuple[str, ...]] = (
         (
             r"\ell = 1 - \frac{N}{D}: \ \partial_x \ell = \frac{(y + \alpha (1 - y) - \beta y) N "
             r"- y D}{D^2},\ \partial_y \ell = \frac{(x - \alpha x + \beta (1 - x)) N - x D}{D^2}"
