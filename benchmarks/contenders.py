@@ -309,18 +309,24 @@ def large(tensors: dict[str, Array]) -> list[Array]:
     return [array for array in tensors.values() if array.shape == first.shape]
 
 
+def request_bytes(
+    workload: Workload, tensors: dict[str, Array], gradients: tuple[str, ...] = ()
+) -> bytes:
+    """What lossd sends for a call."""
+    asked = Request(workload.loss, tensors, {}, workload.reduction, gradients)
+    asked.tensors, chunks = wire.split(tensors)
+    messages = [wire.write_stream(1, asked), *(wire.write_stream(1, c) for c in chunks)]
+    return b"".join(messages)
+
+
 def wire_bytes(workload: Workload, tensors: dict[str, Array], answer: Any) -> tuple[bytes, int]:
-    """What lossd sends for a call, and how many bytes come back."""
+    """What lossd sends for a call with its gradient, and how many bytes come back."""
     first = next(iter(tensors))
     value, gradient = answer
-    asked = Request(workload.loss, tensors, {}, workload.reduction, (first,))
-    head, chunks = wire.split(tensors)
-    asked.tensors = head
-    messages = [wire.write_stream(1, asked), *(wire.write_stream(1, c) for c in chunks)]
     head, chunks = wire.split({"loss": np.array(value, gradient.dtype), f"grad.{first}": gradient})
     returned = len(wire.write_stream(1, Response(head)))
     returned += sum(len(wire.write_stream(1, chunk)) for chunk in chunks)
-    return b"".join(messages), returned
+    return request_bytes(workload, tensors, (first,)), returned
 
 
 # Sums, not plain copies: LLVM would call memcpy for those, which is another thing to measure.

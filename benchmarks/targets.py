@@ -13,6 +13,9 @@ FROM_ELEMENTS: Final = 4096  # below, a call is all overhead
 CHUNKED: Final = 1 << 20  # bytes of a request from which throughput counts, and not latency
 
 
+SHARED: Final = 16_000_000  # bytes of tensors and gradient
+
+
 @dataclass(frozen=True)
 class Verdict:
     """A target and what was measured; `met` is None where it was not."""
@@ -73,18 +76,45 @@ def verdicts(rows: Sequence[Row]) -> list[Verdict]:
             most=60,
             unit=" µs",
         ),
-        _worst(
-            "Small call over unix / raw grpcio ping-pong ≤ 1.5",
-            small,
-            lambda r: r.ratio("unix", "raw_unix"),
-            most=1.5,
+        *(
+            _worst(
+                f"Small call over unix / raw grpcio ping-pong ≤ {most}",
+                small,
+                lambda r: r.ratio("unix", "raw_unix"),
+                most=most,
+            )
+            for most in (1.5, 1.15)
+        ),
+        *(
+            _worst(
+                f"Over unix with shared memory, {loss} {size}: torch in-process / lossd ≥ {least}",
+                [r for r in rows if _is(r, loss, size)],
+                lambda r: r.ratio("torch", "unix"),
+                least=least,
+            )
+            for loss, size, least in (
+                ("cross_entropy", "4096x1000", 1.5),
+                ("cross_entropy", "512x32000", 4),
+                ("mse_loss", "16M", 4),
+                ("binary_cross_entropy_with_logits", "16M", 4),
+            )
         ),
         _worst(
-            "Over TCP with gradients (requests > 1 MiB): share of raw grpcio echo, worst ≥ 60 %",
-            chunked,
-            lambda r: 100 * r.ratio("raw_tcp", "tcp"),
-            least=60,
-            unit=" %",
+            "Over unix with shared memory, ≥ 16 MB / in-process ≤ 1.6",
+            [r for r in rows if r.moved >= SHARED],
+            lambda r: r.ratio("unix", "lossd"),
+            most=1.6,
+        ),
+        *(
+            _worst(
+                "Over TCP with gradients (requests > 1 MiB): share of raw grpcio echo, worst "
+                f"≥ {least} %",
+                chunked,
+                lambda r: 100 * r.ratio("raw_tcp", "tcp"),
+                least=least,
+                unit=" %",
+            )
+            for least in (60, 90)
         ),
     ]
 

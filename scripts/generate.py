@@ -355,9 +355,9 @@ def page(name: str) -> str:
         if tensor.within is not None:
             kinds += f", in [{tensor.within[0]:g}, {tensor.within[1]:g}]"
         kinds += "; may be left out" if tensor.optional else ""
-        lines.append(
-            f"| `{key}` | {tensor.doc} | {'yes' if key in differentiable else 'no'} | {kinds} |"
-        )
+        of_some = "of probabilities" if key in differentiable else "no"
+        gradient = "yes" if tensor.grad else of_some
+        lines.append(f"| `{key}` | {tensor.doc} | {gradient} | {kinds} |")
     lines += [
         "",
         "Any loss takes `sample_weight` at call time beside these.",

@@ -220,6 +220,6 @@ def generalized(sums: Any, slopes: Any, losses: Any, given: Any, k: Any) -> None
         k[c, 2] += k[c, 1]
         # the weights are functions of the volumes, those of empty classes of the smallest one
         by = heaviest if empty[c] else c
-        if not empty[by]:
+        if power > 0 and not empty[by]:
             in_weight = scaled * (score * (ours + theirs) - 2.0 * both)
             k[by, 2] -= in_weight * power * weights[by] / sums[by, 2]

@@ -26,8 +26,8 @@ class _Boxes(Samples):
     library = "torchvision.ops"
     signature: ClassVar[tuple[str, ...]] = ("reduction", "eps")
 
-    boxes1 = tensor("whole", "Predicted boxes (x1, y1, x2, y2), (*, 4).", grad=True)
-    boxes2 = tensor("whole", "True boxes (x1, y1, x2, y2), (*, 4).", grad=True)
+    boxes1 = tensor("whole", "Predicted boxes A (x1, y1, x2, y2), (*, 4).", grad=True)
+    boxes2 = tensor("whole", "True boxes B (x1, y1, x2, y2), (*, 4).", grad=True)
     eps: float = param(1e-7, "Added to denominators, against divisions by 0.", ge=0)
 
     operands: ClassVar = (("boxes1", Operand(2)), ("boxes2", Operand(2)))
@@ -91,13 +91,12 @@ class IoULoss(_Boxes):
     formula = r"\ell = 1 - \mathrm{IoU},\ \mathrm{IoU} = \frac{|A \cap B|}{|A \cup B| + \epsilon}"
     gradient = (
         (
-            r"\partial_a \ell = -\frac{\partial\,\mathrm{IoU}}{\partial a} \text{ for each "
-            r"coordinate } a \text{ of either box}"
+            r"\partial_t \ell = -\partial_t\,\mathrm{IoU} \text{ for each coordinate } t \text{ "
+            r"of either box}"
         ),
         (
-            r"\frac{\partial\,\mathrm{IoU}}{\partial a} = \frac{(U + \epsilon)\,\partial I / "
-            r"\partial a - I\,\partial U / \partial a}{(U + \epsilon)^2},\ I = |A \cap B|,\ U = "
-            r"|A \cup B|"
+            r"\partial_t\,\mathrm{IoU} = \frac{(U + \epsilon)\,\partial_t I - I\,\partial_t "
+            r"U}{(U + \epsilon)^2},\ I = |A \cap B|,\ U = |A \cup B|"
         ),
     )
     reference = "Yu et al., UnitBox, https://arxiv.org/abs/1608.01471"
@@ -124,14 +123,13 @@ class GIoULoss(_Boxes):
     formula = r"\ell = 1 - \mathrm{IoU} + \frac{|C| - |A \cup B|}{|C| + \epsilon}"
     gradient = (
         (
-            r"\partial_a \ell = -\frac{\partial\,\mathrm{IoU}}{\partial a} + \frac{(|C| + "
-            r"\epsilon)\,\partial (|C| - U) / \partial a - (|C| - U)\,\partial |C| / \partial "
-            r"a}{(|C| + \epsilon)^2}"
+            r"\partial_t \ell = -\partial_t\,\mathrm{IoU} + \frac{(|C| + \epsilon)\,\partial_t "
+            r"(|C| - U) - (|C| - U)\,\partial_t |C|}{(|C| + \epsilon)^2} \text{ for each "
+            r"coordinate } t \text{ of either box}"
         ),
         (
-            r"\frac{\partial\,\mathrm{IoU}}{\partial a} = \frac{(U + \epsilon)\,\partial I / "
-            r"\partial a - I\,\partial U / \partial a}{(U + \epsilon)^2},\ I = |A \cap B|,\ U = "
-            r"|A \cup B|"
+            r"\partial_t\,\mathrm{IoU} = \frac{(U + \epsilon)\,\partial_t I - I\,\partial_t "
+            r"U}{(U + \epsilon)^2},\ I = |A \cap B|,\ U = |A \cup B|"
         ),
     )
     reference = (
@@ -160,14 +158,17 @@ class DIoULoss(_Boxes):
     formula = r"\ell = 1 - \mathrm{IoU} + \frac{\rho^2(a, b)}{c^2 + \epsilon}"
     gradient = (
         (
-            r"\partial_a \ell = -\frac{\partial\,\mathrm{IoU}}{\partial a} + \frac{(c^2 + "
-            r"\epsilon)\,\partial \rho^2 / \partial a - \rho^2\,\partial c^2 / \partial a}{(c^2 "
-            r"+ \epsilon)^2}"
+            r"\partial_t \ell = -\partial_t\,\mathrm{IoU} + \frac{(c^2 + \epsilon)\,\partial_t "
+            r"\rho^2 - \rho^2\,\partial_t c^2}{(c^2 + \epsilon)^2} \text{ for each coordinate } "
+            r"t \text{ of either box}"
         ),
         (
-            r"\frac{\partial\,\mathrm{IoU}}{\partial a} = \frac{(U + \epsilon)\,\partial I / "
-            r"\partial a - I\,\partial U / \partial a}{(U + \epsilon)^2},\ I = |A \cap B|,\ U = "
-            r"|A \cup B|"
+            r"\partial_t\,\mathrm{IoU} = \frac{(U + \epsilon)\,\partial_t I - I\,\partial_t "
+            r"U}{(U + \epsilon)^2},\ I = |A \cap B|,\ U = |A \cup B|"
+        ),
+        (
+            r"\rho: \text{the distance of the centres } a \text{ and } b;\ c: \text{the diagonal "
+            r"of the smallest box around both}"
         ),
     )
     reference = "Zheng et al., Distance-IoU loss, https://arxiv.org/abs/1911.08287"
@@ -200,19 +201,22 @@ class CIoULoss(_Boxes):
     )
     gradient = (
         (
-            r"\partial_a \ell = -\frac{\partial\,\mathrm{IoU}}{\partial a} + \frac{(c^2 + "
-            r"\epsilon)\,\partial \rho^2 / \partial a - \rho^2\,\partial c^2 / \partial a}{(c^2 "
-            r"+ \epsilon)^2} + \alpha\,\partial_a v"
+            r"\partial_t \ell = -\partial_t\,\mathrm{IoU} + \frac{(c^2 + \epsilon)\,\partial_t "
+            r"\rho^2 - \rho^2\,\partial_t c^2}{(c^2 + \epsilon)^2} + \alpha\,\partial_t v \text{ "
+            r"for each coordinate } t \text{ of either box}"
         ),
         (
-            r"\frac{\partial\,\mathrm{IoU}}{\partial a} = \frac{(U + \epsilon)\,\partial I / "
-            r"\partial a - I\,\partial U / \partial a}{(U + \epsilon)^2},\ I = |A \cap B|,\ U = "
-            r"|A \cup B|"
+            r"\partial_t\,\mathrm{IoU} = \frac{(U + \epsilon)\,\partial_t I - I\,\partial_t "
+            r"U}{(U + \epsilon)^2},\ I = |A \cap B|,\ U = |A \cup B|"
         ),
         (
-            r"\partial_a v = \frac{8}{\pi^2} \left(\arctan \frac{w_b}{h_b} - \arctan "
-            r"\frac{w_a}{h_a}\right) \frac{\partial}{\partial a} \left(\arctan \frac{w_b}{h_b} - "
-            r"\arctan \frac{w_a}{h_a}\right)"
+            r"\partial_t v = \frac{8}{\pi^2} \left(\arctan \frac{w_b}{h_b} - \arctan "
+            r"\frac{w_a}{h_a}\right) \partial_t \left(\arctan \frac{w_b}{h_b} - \arctan "
+            r"\frac{w_a}{h_a}\right)"
+        ),
+        (
+            r"\rho: \text{the distance of the centres } a \text{ and } b;\ c: \text{the diagonal "
+            r"of the smallest box around both};\ w, h: \text{widths and heights}"
         ),
     )
     reference = "Zheng et al., Distance-IoU loss, https://arxiv.org/abs/1911.08287"

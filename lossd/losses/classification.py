@@ -43,7 +43,8 @@ class CrossEntropyLoss(Classes):
         ),
         (
             r"\text{with label\_smoothing } \varepsilon,\ (1 - \varepsilon)\,y_c + \varepsilon / "
-            r"C \text{ takes the place of } y_c, \text{ which is } [c = y] \text{ for an index}"
+            r"C \text{ takes the place of } y_c, \text{ which is } [c = y] \text{ for an index}, "
+            r"\text{ and } \partial_{y_c} \ell \text{ is multiplied by } 1 - \varepsilon"
         ),
     )
     reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.CrossEntropyLoss.html"

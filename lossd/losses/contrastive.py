@@ -37,7 +37,7 @@ def _dots(x: Any, y: Any) -> Any:
 class _Batch(Composed):
     """Embeddings and labels; `score` turns a chunk of cosines into losses and their slopes."""
 
-    embeddings = tensor("whole", "Embeddings, (N, D).", grad=True)
+    embeddings = tensor("whole", "Embeddings x, (N, D), of the unit vectors z.", grad=True)
     labels = tensor("index", "The class of each, (N).")
 
     @classmethod
@@ -113,7 +113,8 @@ class SupConLoss(_Batch):
     gradient = (
         (
             r"\partial_{(z_i \cdot z_a)} \ell_i = \frac{1}{\tau} \left(\frac{e^{z_i \cdot z_a / "
-            r"\tau}}{\sum_{b \ne i} e^{z_i \cdot z_b / \tau}} - \frac{[a \in P_i]}{|P_i|}\right)"
+            r"\tau}}{\sum_{b \ne i} e^{z_i \cdot z_b / \tau}} - \frac{[a \in "
+            r"P_i]}{|P_i|}\right),\ a \ne i;\ P_i: \text{the others of } i\text{'s class}"
         ),
         (
             r"\partial_{x_i} L = \frac{1}{|x_i|} (g_i - (g_i \cdot z_i)\,z_i),\ g_i = "
@@ -122,7 +123,7 @@ class SupConLoss(_Batch):
     )
     reference = "Khosla et al., Supervised contrastive learning, https://arxiv.org/abs/2004.11362"
 
-    temperature: float = param(0.1, "What cosines are divided by.", gt=0)
+    temperature: float = param(0.1, "What cosines are divided by, τ.", gt=0)
 
     def divided_by(self) -> float:
         return self.temperature
@@ -166,7 +167,8 @@ class NTXentLoss(Composed):
     gradient = (
         (
             r"\partial_{(z_i \cdot z_a)} \ell_i = \frac{1}{\tau} \left(\frac{e^{z_i \cdot z_a / "
-            r"\tau}}{\sum_{b \ne i} e^{z_i \cdot z_b / \tau}} - [a = i']\right)"
+            r"\tau}}{\sum_{b \ne i} e^{z_i \cdot z_b / \tau}} - [a = i']\right),\ a \ne i;\ i': "
+            r"\text{the other view of } i"
         ),
         (
             r"\partial_{x_i} L = \frac{1}{|x_i|} (g_i - (g_i \cdot z_i)\,z_i),\ g_i = "
@@ -177,9 +179,11 @@ class NTXentLoss(Composed):
         "Chen et al., A simple framework for contrastive learning, https://arxiv.org/abs/2002.05709"
     )
 
-    embeddings1 = tensor("whole", "Embeddings of one view, (N, D).", grad=True)
-    embeddings2 = tensor("whole", "Embeddings of the other view, (N, D).", grad=True)
-    temperature: float = param(0.1, "What cosines are divided by.", gt=0)
+    embeddings1 = tensor(
+        "whole", "Embeddings x of one view, (N, D), of the unit vectors z.", grad=True
+    )
+    embeddings2 = tensor("whole", "Embeddings of the other view, (N, D), likewise.", grad=True)
+    temperature: float = param(0.1, "What cosines are divided by, τ.", gt=0)
 
     @classmethod
     def smallest(cls) -> dict[str, Any]:
@@ -230,19 +234,24 @@ class InfoNCELoss(Composed):
             r"\tau}}{\sum_l e^{q_i \cdot k_l / \tau}} - [j = i]\right)"
         ),
         (
-            r"\partial_{x_i} L = \frac{1}{|x_i|} (g_i - (g_i \cdot q_i)\,q_i),\ g_i = "
-            r"\partial_{q_i} L,\ q_i = \frac{x_i}{|x_i|},\ L = \sum_i \ell_i \text{; keys "
-            r"likewise}"
+            r"\partial_{x_i} L = \frac{1}{|x_i|} (g_i - (g_i \cdot q_i)\,q_i) \text{ for a query "
+            r"} x_i \text{ and } q_i = \frac{x_i}{|x_i|},\ g_i = \partial_{q_i} L,\ L = \sum_i "
+            r"\ell_i \text{; keys likewise}"
         ),
+        r"\text{if symmetric, the mean of this and of the same with queries and keys exchanged}",
     )
     reference = (
         "van den Oord et al., Representation learning with contrastive predictive coding, "
         "https://arxiv.org/abs/1807.03748"
     )
 
-    query = tensor("whole", "Queries q, (N, D).", grad=True)
-    key = tensor("whole", "Keys k, (N, D), each the right one for the query beside it.", grad=True)
-    temperature: float = param(0.1, "What cosines are divided by.", gt=0)
+    query = tensor("whole", "Queries, (N, D), of the unit vectors q.", grad=True)
+    key = tensor(
+        "whole",
+        "Keys, (N, D), of the unit vectors k, each right for the query beside it.",
+        grad=True,
+    )
+    temperature: float = param(0.1, "What cosines are divided by, τ.", gt=0)
     symmetric: bool = param(False, "Whether keys look for their queries too.")
 
     @classmethod
@@ -317,10 +326,11 @@ class CircleLoss(_Batch):
             r"\partial_{x_i} L = \frac{1}{|x_i|} (g_i - (g_i \cdot z_i)\,z_i),\ g_i = "
             r"\partial_{z_i} L,\ z_i = \frac{x_i}{|x_i|},\ s = z_i \cdot z_j,\ L = \sum_i \ell_i"
         ),
+        r"n: \text{those of other classes than } i,\ p: \text{the others of its class}",
     )
     reference = "Sun et al., Circle loss, https://arxiv.org/abs/2002.10857"
 
-    m: float = param(0.4, "The relaxation factor.")
+    m: float = param(0.4, "The relaxation factor m.")
     gamma: float = param(80.0, "The scale of similarities.", gt=0)
 
     def count(self, arrays: Any, layout: Layout) -> float:
@@ -341,7 +351,7 @@ class _CircleRows(Vectors):
 
     cosine = tensor("vector", "Cosines s.", grad=True)
     kind = tensor("vector", "1, -1 or 0.")
-    m: float = param(0.4, "The relaxation factor.")
+    m: float = param(0.4, "The relaxation factor m.")
     gamma: float = param(80.0, "The scale of similarities.", gt=0)
 
     def layout(self, given: Given) -> Layout:

@@ -45,8 +45,8 @@ class SigmoidFocalLoss(Elementwise):
     library = "torchvision.ops"
     signature = ("alpha", "gamma", "reduction")
     formula = (
-        r"\ell = -\alpha_t (1 - p_t)^\gamma \log p_t,\ "
-        r"p_t = y\,\sigma(x) + (1 - y)(1 - \sigma(x))"
+        r"\ell = \alpha_t (1 - p_t)^\gamma H,\ p_t = y\,\sigma(x) + (1 - y)(1 - \sigma(x)),"
+        r"\ H = -y \log \sigma(x) - (1 - y) \log(1 - \sigma(x))"
     )
     gradient = (
         (
@@ -58,9 +58,8 @@ class SigmoidFocalLoss(Elementwise):
             r"1}\,(1 - 2 \sigma(x))\,H - u^\gamma x\,]"
         ),
         (
-            r"u = 1 - p_t,\ \alpha_t = \alpha y + (1 - \alpha)(1 - y),\ H = -y \log \sigma(x) - "
-            r"(1 - y) \log(1 - \sigma(x)) \text{, which is } -\log p_t \text{ for } y \in \{0, "
-            r"1\}"
+            r"u = 1 - p_t,\ \alpha_t = \alpha y + (1 - \alpha)(1 - y); \text{ for } \alpha = "
+            r"-1,\ \alpha_t = 1 \text{ and } 0 \text{ takes the place of } 2 \alpha - 1"
         ),
     )
     reference = (

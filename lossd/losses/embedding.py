@@ -86,7 +86,7 @@ class MarginRankingLoss(Elementwise):
     target = tensor(
         "element", "1 if the first ranks higher, -1 if the second does, (*).", grad=True
     )
-    margin: float = param(0.0, "By how much the scores must differ.")
+    margin: float = param(0.0, "By how much the scores must differ, m.")
 
     @staticmethod
     def math(x1: Any, x2: Any, y: Any, margin: Any) -> Any:
@@ -154,10 +154,10 @@ class CosineEmbeddingLoss(_Pairs):
     )
     reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.CosineEmbeddingLoss.html"
 
-    input1 = tensor("vector", "First vectors, (N, D) or (D).", grad=True)
-    input2 = tensor("vector", "Second vectors, (N, D) or (D).", grad=True)
+    input1 = tensor("vector", "First vectors x1, (N, D) or (D).", grad=True)
+    input2 = tensor("vector", "Second vectors x2, (N, D) or (D).", grad=True)
     target = tensor("scalar", "1 for similar, -1 for dissimilar pairs, (N) or ().", constant=True)
-    margin: float = param(0.0, "Cosine up to which dissimilar pairs cost nothing, in [-1, 1].")
+    margin: float = param(0.0, "Cosine m up to which dissimilar pairs cost nothing, in [-1, 1].")
 
     @staticmethod
     def terms(x1: Any, x2: Any, margin: Any) -> Any:
@@ -240,9 +240,17 @@ class TripletMarginLoss(_Triplets):
         (
             r"\partial_a \ell = u(a - p + \varepsilon) - u(a - n + \varepsilon),\ \partial_p "
             r"\ell = -u(a - p + \varepsilon),\ \partial_n \ell = u(a - n + \varepsilon) \text{ "
-            r"where } \ell > 0"
+            r"where the maximum's second argument is} \ge 0"
         ),
-        r"u(v)_i = \operatorname{sign}(v_i) \left(\frac{|v_i|}{\|v\|_p}\right)^{p - 1}",
+        (
+            r"u(v)_i = \mathrm{sign}(v_i) \left(\frac{|v_i|}{\|v\|_p}\right)^{p - 1} \text{; of "
+            r"infinite } p,\ \mathrm{sign}(v_i) / k \text{ for the } k \text{ largest (smallest) "
+            r"components; of } p = 0,\ 0"
+        ),
+        (
+            r"\text{with swap, where } \|p - n + \varepsilon\|_p < \|a - n + \varepsilon\|_p "
+            r"\text{: } p \text{ takes the place of } a \text{ in the terms with } n"
+        ),
     )
     reference = (
         "Balntas et al., Learning local feature descriptors with triplets and shallow "
@@ -252,9 +260,9 @@ class TripletMarginLoss(_Triplets):
     anchor = tensor("vector", "Points a, (N, D) or (D).", grad=True)
     positive = tensor("vector", "Points p that should be near, as anchor.", grad=True)
     negative = tensor("vector", "Points n that should be far, as anchor.", grad=True)
-    margin: float = param(1.0, "By how much the distances must differ.", gt=0)
+    margin: float = param(1.0, "By how much the distances must differ, m.", gt=0)
     p: float = param(2.0, "Order of the norm: any number, inf for the largest component.")
-    eps: float = param(1e-6, "Added to each component of a difference.")
+    eps: float = param(1e-6, "Added to each component of a difference, ε.")
     swap: bool = param(False, "Whether the positive may stand in for the anchor.")
 
     def lower(self, given: Given) -> Loss:
@@ -438,7 +446,21 @@ class TripletMarginWithDistanceLoss(_Triplets):
     gradient = (
         (
             r"\partial_a \ell = \partial_a d(a, p) - \partial_a d(a, n),\ \partial_p \ell = "
-            r"\partial_p d(a, p),\ \partial_n \ell = -\partial_n d(a, n) \text{ where } \ell > 0"
+            r"\partial_p d(a, p),\ \partial_n \ell = -\partial_n d(a, n) \text{ where the "
+            r"maximum's second argument is} \ge 0"
+        ),
+        (
+            r"\text{with swap, where } d(p, n) < d(a, n) \text{: } p \text{ takes the place of } "
+            r"a \text{ in the terms with } n"
+        ),
+        (
+            r"\partial_x d(x, y) = \frac{x - y + \varepsilon}{d} \text{ for 'pairwise' with } "
+            r"\varepsilon = 10^{-6},\ 2\,(x - y) \text{ for 'squared\_euclidean'},\ "
+            r"\mathrm{sign}(x - y) \text{ for 'manhattan'};\ \partial_y d = -\partial_x d"
+        ),
+        (
+            r"\text{for 'cosine', } \partial_x d(x, y) = \cos(x, y) \frac{x}{|x|^2} - "
+            r"\frac{y}{|x| |y|}"
         ),
     )
     reference = (
@@ -453,7 +475,7 @@ class TripletMarginWithDistanceLoss(_Triplets):
         "Name of the distance.",
         choices=("pairwise", "cosine", "squared_euclidean", "manhattan"),
     )
-    margin: float = param(1.0, "By how much the distances must differ.", gt=0)
+    margin: float = param(1.0, "By how much the distances must differ, m.", gt=0)
     swap: bool = param(False, "Whether the positive may stand in for the anchor.")
 
     def lower(self, given: Given) -> Loss:
@@ -590,12 +612,17 @@ class ContrastiveLoss(_Pairs):
     formula = r"\ell = \tfrac12 \left[\, y\, d^2 + (1 - y) \max(0,\ m - d)^2 \,\right]"
     gradient = (
         (
-            r"\partial_{x_1} \ell = [\,y\,d - (1 - y) \max(0,\ m - d)\,]\,\partial_{x_1} d,\ "
-            r"\partial_{x_2} \ell = [\,y\,d - (1 - y) \max(0,\ m - d)\,]\,\partial_{x_2} d"
+            r"\partial_{x_1} \ell = k\,\partial_{x_1} d,\ \partial_{x_2} \ell = "
+            r"k\,\partial_{x_2} d,\ k = y\,d - (1 - y) \max(0,\ m - d)"
         ),
         (
-            r"\text{'pairwise': } \partial_{x_1} d = -\partial_{x_2} d = \frac{x_1 - x_2 + "
-            r"\varepsilon}{d}"
+            r"\partial_{x_1} d = -\partial_{x_2} d = \frac{x_1 - x_2 + \varepsilon}{d} \text{ "
+            r"for 'pairwise'},\ \mathrm{sign}(x_1 - x_2 + \varepsilon) \text{ for 'manhattan', } "
+            r"\varepsilon = 10^{-6}"
+        ),
+        (
+            r"\text{for 'cosine', } \partial_{x_1} d = \cos(x_1, x_2) \frac{x_1}{|x_1|^2} - "
+            r"\frac{x_2}{|x_1| |x_2|} \text{ and the same with both exchanged}"
         ),
     )
     reference = (
@@ -603,8 +630,8 @@ class ContrastiveLoss(_Pairs):
         "doi:10.1109/CVPR.2006.100"
     )
 
-    input1 = tensor("vector", "First vectors, (N, D) or (D).", grad=True)
-    input2 = tensor("vector", "Second vectors, (N, D) or (D).", grad=True)
+    input1 = tensor("vector", "First vectors x1, (N, D) or (D).", grad=True)
+    input2 = tensor("vector", "Second vectors x2, (N, D) or (D).", grad=True)
     target = tensor("scalar", "1 for similar, 0 for dissimilar pairs, (N) or ().")
     distance_function: str = param(
         "pairwise", "Name of the distance.", choices=("pairwise", "cosine", "manhattan")

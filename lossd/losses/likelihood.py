@@ -135,7 +135,7 @@ class GaussianNLLLoss(Elementwise):
     input = tensor("element", "Expected values x, (*).", grad=True)
     target = tensor("element", "True values y, (*).", grad=True)
     var = tensor(
-        "element", "Variances, like input or fewer.", grad=True, within=(0, math.inf), nan=True
+        "element", "Variances σ², like input or fewer.", grad=True, within=(0, math.inf), nan=True
     )
     full: bool = param(False, "Whether to add the constant ½ log 2π.")
     eps: float = param(1e-6, "Least variance.")

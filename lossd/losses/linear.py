@@ -39,8 +39,14 @@ class LinearCrossEntropyLoss(Composed):
     unset = ("ignore_index",)
     formula = r"\ell = -w_y \log \frac{e^{z_y}}{\sum_c e^{z_c}},\ z = W x + b"
     gradient = (
-        r"g_c = \partial_{z_c} \ell = w_y\,(p_c - [c = y]),\ p = \mathrm{softmax}(z)",
-        r"\partial_x \ell = W^\top g,\ \partial_W \ell = g\,x^\top,\ \partial_b \ell = g",
+        (
+            r"\partial_x \ell = W^\top g,\ \partial_W \ell = g\,x^\top,\ \partial_b \ell = g,\ "
+            r"g_c = \partial_{z_c} \ell = w_y\,(p_c - [c = y]),\ p = \mathrm{softmax}(z)"
+        ),
+        (
+            r"g,\ \partial_y \ell \text{ and } \partial_w \ell \text{ of probabilities and with "
+            r"label\_smoothing: as in CrossEntropyLoss, of } z"
+        ),
     )
     reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.LinearCrossEntropyLoss.html"
     owned = ("linear_weight", "linear_bias")
@@ -209,20 +215,18 @@ class AdaptiveLogSoftmaxWithLoss(Composed):
     )
     gradient = (
         (
-            r"g_c = \partial_{h_c} \ell = p_{head}(c) - [c = y \text{ or } c = k],\ h = "
-            r"W_{head}\,x + b"
+            r"g_c = \partial_{h_c} \ell = p_{head}(c) - [c = j],\ h = W_{head}\,x + b,\ j = y "
+            r"\text{ or the column of the cluster of } y"
         ),
         (
-            r"t_c = \partial_{z_c} \ell = p_k(c) - [c = y],\ z = W_{k,2} W_{k,1}\,x,\ \text{for "
-            r"} y \text{ in cluster } k"
+            r"t_c = \partial_{z_c} \ell = p_k(c) - [c = y'],\ z = V U x \text{ with the layers } "
+            r"U,\ V \text{ of the cluster } k \text{ of } y,\ y' \text{ the place of } y \text{ "
+            r"in it}"
         ),
         (
-            r"\partial_x \ell = W_{head}^\top g + (W_{k,2} W_{k,1})^\top t,\ \partial_{W_{head}} "
-            r"\ell = g\,x^\top,\ \partial_b \ell = g"
-        ),
-        (
-            r"\partial_{W_{k,2}} \ell = t\,(W_{k,1} x)^\top,\ \partial_{W_{k,1}} \ell = "
-            r"W_{k,2}^\top t\,x^\top"
+            r"\partial_x \ell = W_{head}^\top g + (V U)^\top t,\ \partial_{W_{head}} \ell = "
+            r"g\,x^\top,\ \partial_b \ell = g,\ \partial_V \ell = t\,(U x)^\top,\ \partial_U "
+            r"\ell = V^\top t\,x^\top"
         ),
     )
     reference = (
@@ -233,7 +237,9 @@ class AdaptiveLogSoftmaxWithLoss(Composed):
     input = tensor("whole", "Features x, (N, D) or (D).", grad=True)
     target = tensor("index", "Class indices, (N) or ().")
     head_weight = tensor("whole", "The head's weight, (cutoffs[0] + K, D).", grad=True)
-    tail_weight = tensor("whole", "The clusters' weights, flat.", grad=True)
+    tail_weight = tensor(
+        "whole", "The clusters' layers, of each U (H, D), then V, flat.", grad=True
+    )
     cutoffs = tensor("index", "First class of each cluster, then the number of classes, (K + 1).")
     head_bias = tensor("whole", "The head's bias, (cutoffs[0] + K).", grad=True, optional=True)
     div_value: float = param(4.0, "By how much each cluster's inner layer is narrower.", gt=0)

@@ -216,7 +216,7 @@ class MultiMarginLoss(Classes):
     target = tensor("label", "Class indices in [0, C), (N) or ().")
     weight = tensor("class", "Factor w of each class, (C).", optional=True)
     p: int = param(1, "Power of the hinge.", choices=(1, 2))
-    margin: float = param(1.0, "By how much the label's score must lead.")
+    margin: float = param(1.0, "By how much the label's score must lead, m.")
 
     def lower(self, given: Given) -> Loss:
         return _SquaredMultiMargin(**self.values) if self.p == 2 else self

@@ -95,13 +95,15 @@ class _OfTokens(Elementwise):
     counted = ("mask",)
     masked = "mask"
     log_probs = tensor("element", "Log-probabilities x of the tokens, (N, T) or (*).", grad=True)
-    old_log_probs = tensor("element", "Those of the policy that drew the tokens, the same shape.")
+    old_log_probs = tensor(
+        "element", "Those of the policy that drew the tokens, x_old, the same shape."
+    )
     advantages = tensor(
-        "element", "How much better than expected, for each token or each sequence (N)."
+        "element", "How much better than expected, A, for each token or each sequence (N)."
     )
     mask = tensor(
         "element",
-        "1 for tokens that count, 0 for others, of the shape of log_probs; the mean divides by "
+        "m: 1 for tokens that count, 0 for others, of the shape of log_probs; the mean divides by "
         "its sum, or by 1 if that is less.",
         optional=True,
     )
@@ -141,7 +143,10 @@ class ImportanceSamplingLoss(_OfTokens):
     library = "tinker"
     signature = ("reduction",)
     formula = r"\ell = -e^{x - x_\mathrm{old}} A"
-    gradient = (r"\partial_x \ell = \ell = -e^{x - x_\mathrm{old}} A",)
+    gradient = (
+        r"\partial_x \ell = \ell = -e^{x - x_\mathrm{old}} A",
+        r"\text{with a mask } m,\ m\,\ell \text{ and } m\,\partial_x \ell",
+    )
     reference = "https://tinker-docs.thinkingmachines.ai/tinker/losses"
 
     def lower(self, given: Given) -> Loss:
@@ -190,6 +195,7 @@ class PPOClipLoss(_OfTokens):
             r"if } A > 0 \text{, where } r \ge 1 - \varepsilon_\mathrm{low} \text{ if } A < 0,\ "
             r"0 \text{ elsewhere}"
         ),
+        r"\text{with a mask } m,\ m\,\ell \text{ and } m\,\partial_x \ell",
     )
     reference = "Schulman et al., Proximal policy optimization, https://arxiv.org/abs/1707.06347"
 
@@ -239,7 +245,10 @@ class CISPOLoss(_OfTokens):
         r"\ell = -w A x,\ w = \mathrm{clip}(e^{x - x_\mathrm{old}},\ l,\ h)"
         r" \text{ without gradient}"
     )
-    gradient = (r"\partial_x \ell = -w A",)
+    gradient = (
+        r"\partial_x \ell = -w A",
+        r"\text{with a mask } m,\ m\,\ell \text{ and } m\,\partial_x \ell",
+    )
     reference = "MiniMax-M1, 2025, https://arxiv.org/abs/2506.13585"
 
     clip_low_threshold: float = param(0.0, "Least weight l of a token.", ge=0)
@@ -315,12 +324,23 @@ class GRPOLoss(Vectors):
     gradient = (
         (
             r"\partial_{x_t} \ell = \frac{m_t}{D} \left[\,-c_t\,r_t A_t + \beta\,(1 - "
-            r"e^{d_t})\,\right],\ c_t = 0 \text{ where the clip holds, else } 1"
+            r"e^{d_t})\,\right],\ c_t = 0 \text{ where } A_t > 0,\ r_t > 1 + "
+            r"\varepsilon_\mathrm{high} \text{ or } A_t < 0,\ r_t < 1 - \varepsilon_\mathrm{low} "
+            r"\text{, else } 1"
         ),
         (
-            r"\text{of one ratio } r \text{ for a sequence: } \partial_{x_t} \ell = "
-            r"\frac{m_t}{D} \left[\,-\frac{r}{\sum_s m_s} \sum_s m_s c_s A_s + \beta\,(1 - "
-            r"e^{d_t})\,\right]"
+            r"D = \max(\sum_t m_t,\ 1) \text{ for 'grpo', max\_completion\_length or } T \text{ "
+            r"for 'dr\_grpo', } 1 \text{ for 'bnpo' and 'dapo'}"
+        ),
+        (
+            r"\text{with } \delta > 0,\ \min(r_t, \delta) \text{ takes the place of } r_t \text{ "
+            r"in } r_t A_t, \text{ and } c_t = 0 \text{ where that is the smaller one and } r_t "
+            r"> \delta"
+        ),
+        (
+            r"\text{for 'sequence', } r = e^{\sum_s m_s (x_s - x_{\mathrm{old},s}) / \sum_s "
+            r"m_s}: \ \partial_{x_t} \ell = \frac{m_t}{D} \left[\,-\frac{r}{\sum_s m_s} \sum_s "
+            r"m_s c_s A_s + \beta\,(1 - e^{d_t})\,\right]"
         ),
     )
     reference = "Shao et al., DeepSeekMath, 2024, https://arxiv.org/abs/2402.03300"
@@ -329,16 +349,18 @@ class GRPOLoss(Vectors):
     keep = True  # the first term is the token's slope, before the sequence's factor
 
     log_probs = tensor("vector", "Log-probabilities x of the tokens, (N, T).", grad=True)
-    old_log_probs = tensor("vector", "Those of the policy that drew the tokens, (N, T).")
-    advantages = tensor("vector", "How much better than expected, (N) or (N, T).")
-    mask = tensor("vector", "1 for tokens that count, 0 for others, (N, T).")
+    old_log_probs = tensor("vector", "Those of the policy that drew the tokens, x_old, (N, T).")
+    advantages = tensor("vector", "How much better than expected, A, (N) or (N, T).")
+    mask = tensor("vector", "m: 1 for tokens that count, 0 for others, (N, T).")
     ref_log_probs = tensor(
-        "vector", "Log-probabilities of the reference policy, (N, T).", optional=True
+        "vector", "Log-probabilities x_ref of the reference policy, (N, T).", optional=True
     )
-    beta: float = param(0.0, "Factor of the divergence; 0 without ref_log_probs.", ge=0)
+    beta: float = param(0.0, "Factor β of the divergence; 0 without ref_log_probs.", ge=0)
     epsilon_low: float = param(0.2, "How far below 1 the ratio is clipped.", ge=0)
     epsilon_high: float = param(0.2, "How far above 1 the ratio is clipped.", ge=0)
-    delta: float = param(0.0, "Largest ratio of tokens with A < 0, 0 for no bound.", ge=0)
+    delta: float = param(
+        0.0, "Largest ratio δ before it is clipped, 0 for no bound; matters where A < 0.", ge=0
+    )
     loss_type: str = param(
         "dapo", "What losses are divided by.", choices=("grpo", "bnpo", "dr_grpo", "dapo")
     )

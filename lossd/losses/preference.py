@@ -97,10 +97,10 @@ class _Pairs(Elementwise):
     """Losses of pairs of answers."""
 
     policy_chosen_logps = tensor(
-        "element", "Log-probabilities of the preferred answers, (*).", grad=True
+        "element", "Log-probabilities c of the preferred answers, (*).", grad=True
     )
     policy_rejected_logps = tensor(
-        "element", "Log-probabilities of the rejected answers, (*).", grad=True
+        "element", "Log-probabilities r of the rejected answers, (*).", grad=True
     )
 
 
@@ -108,10 +108,14 @@ class _ReferredPairs(_Pairs):
     """Losses of pairs of answers that a reference policy has rated, too."""
 
     reference_chosen_logps = tensor(
-        "element", "The reference's log-probabilities of the preferred answers, (*).", grad=True
+        "element",
+        "The reference's log-probabilities c_ref of the preferred answers, (*).",
+        grad=True,
     )
     reference_rejected_logps = tensor(
-        "element", "The reference's log-probabilities of the rejected answers, (*).", grad=True
+        "element",
+        "The reference's log-probabilities r_ref of the rejected answers, (*).",
+        grad=True,
     )
 
 
@@ -410,6 +414,7 @@ class DPOLoss(_ReferredPairs):
             r"\partial_{r_\mathrm{ref}} \ell = \beta\,\partial_z \ell,\ \partial_z \ell = -(1 - "
             r"\varepsilon)\,\sigma(-z) + \varepsilon\,\sigma(z)"
         ),
+        r"\text{'sigmoid\_norm': } \varepsilon = 0",
         (
             r"\text{'robust': } -\tfrac{\varepsilon}{1 - 2 \varepsilon} \text{ takes the place "
             r"of } \varepsilon"
@@ -460,9 +465,15 @@ class DPOLoss(_ReferredPairs):
             r"\beta\,[\,\sigma(a)\,\sigma(-a) - \sigma(z)\,\sigma(-z)\,],\ \partial_r \ell = "
             r"\beta\,\sigma(z)\,\sigma(-z)"
         ),
+        r"\text{'aot' and 'aot\_unpaired': as 'sigmoid', with the two sorted parts in } z",
         (
-            r"\text{'aot': } \text{and } \text{'aot\_unpaired': as 'sigmoid', with the two "
-            r"sorted parts in } z"
+            r"\text{with an f-divergence, } z = \beta\,[f(c - c_\mathrm{ref}) - f(r - "
+            r"r_\mathrm{ref})],\ \partial_c \ell = \beta\,f'(c - c_\mathrm{ref})\,\partial_z "
+            r"\ell,\ \partial_r \ell = -\beta\,f'(r - r_\mathrm{ref})\,\partial_z \ell"
+        ),
+        (
+            r"\text{'forward\_kl': } f'(u) = e^{-u};\ \text{'js\_divergence': } f'(u) = "
+            r"\sigma(-u);\ \text{'alpha\_divergence': } f'(u) = e^{(a - 1) u}"
         ),
     )
     reference = "Rafailov et al., Direct preference optimization, https://arxiv.org/abs/2305.18290"
@@ -495,7 +506,7 @@ class DPOLoss(_ReferredPairs):
         "What holds the policy to the reference.",
         choices=("reverse_kl", "forward_kl", "js_divergence", "alpha_divergence"),
     )
-    f_alpha_divergence_coef: float = param(0.5, "Coefficient of 'alpha_divergence'.")
+    f_alpha_divergence_coef: float = param(0.5, "Coefficient a of 'alpha_divergence'.")
 
     def lower(self, given: Given) -> Loss:
         if self.f_divergence_type != "reverse_kl":
@@ -792,11 +803,12 @@ class KTOLoss(Elementwise):
             r"\beta\,w_y\,\sigma(z)\,\sigma(-z),\ z = \pm\beta\,(x - x_\mathrm{ref} - "
             r"\max(\mathrm{kl}, 0)),\ - \text{ and } + \text{ where } y \ne 0"
         ),
+        r"w_y: \text{desirable\_weight where } y \ne 0, \text{ undesirable\_weight elsewhere}",
     )
     reference = "Ethayarajh et al., KTO, 2024, https://arxiv.org/abs/2402.01306"
 
     policy_logps = tensor("element", "Log-probabilities x of the answers, (*).", grad=True)
-    reference_logps = tensor("element", "The reference's log-probabilities, (*).", grad=True)
+    reference_logps = tensor("element", "The reference's log-probabilities x_ref, (*).", grad=True)
     target = tensor("element", "Whether an answer is desirable: 1, or 0, (*).")
     kl = tensor("element", "Divergence that gains and losses are measured from, ().")
     beta: float = param(0.1, "Factor β of the log-ratio.", gt=0)

@@ -33,7 +33,8 @@ class ListwiseSoftmaxLoss(Vectors):
     gradient = (
         (
             r"\partial_{x_i} \ell = \frac{1}{T} \left(p_i \sum_j y_j - y_i\right),\ "
-            r"\partial_{y_i} \ell = -\log p_i,\ p = \mathrm{softmax}(x / T)"
+            r"\partial_{y_i} \ell = -\log p_i,\ p = \mathrm{softmax}(x / T) \text{ of the items "
+            r"with } y \ge 0;\ 0 \text{ for others}"
         ),
     )
     reference = "https://www.tensorflow.org/ranking/api_docs/python/tfr/keras/losses/SoftmaxLoss"

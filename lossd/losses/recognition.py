@@ -114,7 +114,11 @@ class ArcFaceLoss(_Cosines):
         ),
         (
             r"p = \mathrm{softmax} \text{ of the scaled cosines, the label's after its angle is "
-            r"widened}"
+            r"widened; } m \text{ in radians}"
+        ),
+        (
+            r"\text{where } \theta_y + m > \pi \text{, the label's cosine is } x_y - m \sin m "
+            r"\text{, and } \partial_{x_c} \ell = s\,(p_c - [c = y])"
         ),
     )
     reference = (
@@ -122,7 +126,9 @@ class ArcFaceLoss(_Cosines):
         "https://arxiv.org/abs/1801.07698"
     )
 
-    margin: float = param(28.6, "What the label's angle is widened by, in degrees.", ge=0, le=180)
+    margin: float = param(
+        28.6, "What the label's angle is widened by, m, in degrees.", ge=0, le=180
+    )
     scale: float = param(64.0, "Factor s of all cosines.", gt=0)
 
     def constants(self, layout: Layout) -> tuple[float, ...]:
@@ -180,7 +186,7 @@ class CosFaceLoss(_Cosines):
         "https://arxiv.org/abs/1801.09414"
     )
 
-    margin: float = param(0.35, "What the label's cosine is lowered by.", ge=0)
+    margin: float = param(0.35, "What the label's cosine is lowered by, m.", ge=0)
     scale: float = param(64.0, "Factor s of all cosines.", gt=0)
 
     def constants(self, layout: Layout) -> tuple[float, ...]:

@@ -56,8 +56,12 @@ class L1Loss(_Weighable):
     functional = (*signature, "weight")
     formula = r"\ell = |x - y|"
     gradient = (
-        r"\partial_x \ell = -\partial_y \ell = \operatorname{sign}(x - y)",
+        r"\partial_x \ell = -\partial_y \ell = \mathrm{sign}(x - y)",
         r"\partial_x (w \ell) = w\,\partial_x \ell,\ \partial_w (w \ell) = \ell",
+        (
+            r"\text{the mean } L \text{ divides by the sum of the weights: } \partial_w L = "
+            r"(\ell - L) / \sum w"
+        ),
     )
     reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.L1Loss.html"
     predicts = "value"
@@ -108,6 +112,10 @@ class MSELoss(_Weighable):
     gradient = (
         r"\partial_x \ell = -\partial_y \ell = 2\,(x - y)",
         r"\partial_x (w \ell) = w\,\partial_x \ell,\ \partial_w (w \ell) = \ell",
+        (
+            r"\text{the mean } L \text{ divides by the sum of the weights: } \partial_w L = "
+            r"(\ell - L) / \sum w"
+        ),
     )
     reference = "https://docs.pytorch.org/docs/2.13/generated/torch.nn.MSELoss.html"
     predicts = "value"
@@ -313,7 +321,7 @@ class MAPELoss(Elementwise):
     signature = ("eps", "reduction")
     formula = r"\ell = 100\,\frac{|x - y|}{\max(|y|, \varepsilon)}"
     gradient = (
-        r"\partial_x \ell = \frac{100 \operatorname{sign}(x - y)}{\max(|y|, \varepsilon)}",
+        r"\partial_x \ell = \frac{100\,\mathrm{sign}(x - y)}{\max(|y|, \varepsilon)}",
         r"\partial_y \ell = -\partial_x \ell - \frac{\ell}{y}\,[\,|y| \ge \varepsilon\,]",
     )
     reference = "https://keras.io/api/losses/regression_losses/#meanabsolutepercentageerror-class"
@@ -349,15 +357,12 @@ class MSLELoss(Elementwise):
     name = "msle_loss"
     library = "keras.losses"
     signature = ("eps", "reduction")
-    formula = r"\ell = (\log(1 + x) - \log(1 + y))^2"
+    formula = r"\ell = (\log(1 + \max(x, \varepsilon)) - \log(1 + \max(y, \varepsilon)))^2"
     gradient = (
         (
-            r"\partial_x \ell = \frac{2\,(\log(1 + x) - \log(1 + y))}{1 + x}\,[\,x \ge "
-            r"\varepsilon\,]"
-        ),
-        (
-            r"\partial_y \ell = -\frac{2\,(\log(1 + x) - \log(1 + y))}{1 + y}\,[\,y \ge "
-            r"\varepsilon\,]"
+            r"\partial_x \ell = \frac{2\,d}{1 + x}\,[\,x \ge \varepsilon\,],\ \partial_y \ell = "
+            r"-\frac{2\,d}{1 + y}\,[\,y \ge \varepsilon\,],\ d = \log(1 + \max(x, \varepsilon)) "
+            r"- \log(1 + \max(y, \varepsilon))"
         ),
     )
     reference = "https://keras.io/api/losses/regression_losses/#meansquaredlogarithmicerror-class"

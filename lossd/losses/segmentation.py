@@ -228,15 +228,15 @@ class DiceLoss(_Segmentation):
             r"N,\ 2 y N \text{ take the place of } N"
         ),
         (
-            r"\text{with sigmoid or softmax, times the derivative of } x \text{ with respect to "
-            r"the logits}"
+            r"\text{with sigmoid or softmax, times the derivatives (the Jacobian) of } x \text{ "
+            r"in the logits}"
         ),
     )
     reference = "https://docs.monai.io/en/stable/losses.html#diceloss"
 
     squared_pred: bool = param(False, "Whether the denominator is of squares.")
-    smooth_nr: float = param(1e-5, "Added to the numerator.", ge=0)
-    smooth_dr: float = param(1e-5, "Added to the denominator.", ge=0)
+    smooth_nr: float = param(1e-5, "Added to the numerator, ε_n.", ge=0)
+    smooth_dr: float = param(1e-5, "Added to the denominator, ε_d.", ge=0)
 
     def settings(self) -> dict[str, Any]:
         return {
@@ -280,8 +280,8 @@ class JaccardLoss(DiceLoss):
             r"terms}"
         ),
         (
-            r"\text{with sigmoid or softmax, times the derivative of } x \text{ with respect to "
-            r"the logits}"
+            r"\text{with sigmoid or softmax, times the derivatives (the Jacobian) of } x \text{ "
+            r"in the logits}"
         ),
     )
 
@@ -322,16 +322,16 @@ class TverskyLoss(_Segmentation):
             r"- y D}{D^2},\ \partial_y \ell = \frac{(x - \alpha x + \beta (1 - x)) N - x D}{D^2}"
         ),
         (
-            r"\text{with sigmoid or softmax, times the derivative of } x \text{ with respect to "
-            r"the logits}"
+            r"\text{with sigmoid or softmax, times the derivatives (the Jacobian) of } x \text{ "
+            r"in the logits}"
         ),
     )
     reference = "https://docs.monai.io/en/stable/losses.html#tverskyloss"
 
     alpha: float = param(0.5, "Weight of false positives.", ge=0)
     beta: float = param(0.5, "Weight of false negatives.", ge=0)
-    smooth_nr: float = param(1e-5, "Added to the numerator.", ge=0)
-    smooth_dr: float = param(1e-5, "Added to the denominator.", ge=0)
+    smooth_nr: float = param(1e-5, "Added to the numerator, ε_n.", ge=0)
+    smooth_dr: float = param(1e-5, "Added to the denominator, ε_d.", ge=0)
 
     def settings(self) -> dict[str, Any]:
         names = ("alpha", "beta", "smooth_nr", "smooth_dr")
@@ -370,6 +370,10 @@ class FocalTverskyLoss(TverskyLoss):
             r"-\frac{1}{\gamma}\,(1 - \mathrm{TI})^{1 / \gamma - "
             r"1}\,\frac{\partial\,\mathrm{TI}}{\partial y},\ \mathrm{TI} \text{ as in "
             r"TverskyLoss}"
+        ),
+        (
+            r"\text{with sigmoid or softmax, times the derivatives (the Jacobian) of } x \text{ "
+            r"in the logits}"
         ),
     )
     reference = (
@@ -418,12 +422,12 @@ class GeneralizedDiceLoss(_Segmentation):
         (
             r"\partial_{y_c} \ell = \frac{w_c}{D^2} \left[\,N - 2 x_c D - \frac{q}{\sum y_c} "
             r"\left(N \left(\sum x_c + \sum y_c\right) - 2 D \sum x_c y_c\right)\right],\ w_c = "
-            r"\left(\sum y_c\right)^{-q}"
+            r"\left(\sum y_c\right)^{-q} \text{ for classes that the target has}"
         ),
         r"q = 2,\ 1 \text{ or } 0 \text{ for w\_type 'square', 'simple' or 'uniform'}",
         (
-            r"\text{with sigmoid or softmax, times the derivative of } x \text{ with respect to "
-            r"the logits}"
+            r"\text{with sigmoid or softmax, times the derivatives (the Jacobian) of } x \text{ "
+            r"in the logits}"
         ),
     )
     reference = "https://docs.monai.io/en/stable/losses.html#generalizeddiceloss"
@@ -432,8 +436,8 @@ class GeneralizedDiceLoss(_Segmentation):
     w_type: str = param(
         "square", "A class's weight, by its volume.", choices=("square", "simple", "uniform")
     )
-    smooth_nr: float = param(1e-5, "Added to the numerator.", ge=0)
-    smooth_dr: float = param(1e-5, "Added to the denominator.", ge=0)
+    smooth_nr: float = param(1e-5, "Added to the numerator, ε_n.", ge=0)
+    smooth_dr: float = param(1e-5, "Added to the denominator, ε_d.", ge=0)
 
     def settings(self) -> dict[str, Any]:
         power = {"square": 2.0, "simple": 1.0, "uniform": 0.0}[self.w_type]

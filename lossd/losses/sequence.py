@@ -51,7 +51,12 @@ class CTCLoss(Samples):
     gradient = (
         (
             r"\partial_{\log p_{t,c}} \ell = p_{t,c} - \frac{\sum_{\pi \in B^{-1}(y),\ \pi_t = "
-            r"c} \prod_s p_{s, \pi_s}}{\sum_{\pi \in B^{-1}(y)} \prod_s p_{s, \pi_s}}"
+            r"c} \prod_s p_{s, \pi_s}}{\sum_{\pi \in B^{-1}(y)} \prod_s p_{s, \pi_s}},\ 0 \text{ "
+            r"from the input's length on}"
+        ),
+        (
+            r"B^{-1}(y): \text{ the paths } \pi \text{ of labels and blanks that are } y \text{ "
+            r"without repetitions and blanks};\ \log p: \text{log\_probs}"
         ),
     )
     reference = (

@@ -56,6 +56,11 @@ CORNERS = [
     Corner("an empty class gets the largest weight", "generalized_dice_loss",
            {"input": [[[1.0, 1, 1, 0], [0, 0, 0, 1]]], "target": [[[1.0] * 4, [0] * 4]]}, 0.25,
            {}, {"smooth_nr": 0.0, "smooth_dr": 0.0}, torch=False),
+    # 1 - 6 / 8 and the slopes 6 / 8² - 2 x / 8: the weights do not depend on volumes
+    Corner("an empty class of no weight of its own", "generalized_dice_loss",
+           {"input": [[[1.0, 1, 1, 0], [0, 0, 0, 1]]], "target": [[[1.0] * 4, [0] * 4]]}, 0.25,
+           {"target": [[[-0.15625] * 3 + [0.09375], [0.09375] * 3 + [-0.15625]]]},
+           {"w_type": "uniform", "smooth_nr": 0.0, "smooth_dr": 0.0}),
     Corner("no class at all", "generalized_dice_loss", {"input": NONE, "target": NONE}, 0,
            {"input": np.zeros((1, 1, 4))}, torch=False),
     Corner("logits far on the right side", "dice_loss",

@@ -174,6 +174,51 @@ def test_what_is_too_large_once_does_not_end_sharing(
         assert comes_to_be_shared(large[: 3 * MIB // 2])
 
 
+def test_memory_of_other_sizes_goes_back_for_more(
+    start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the server leases is enough for either size, and not for both."""
+    address = f"unix:{tmp_path}/lossd.sock"
+    server = start_server("--max-shared-bytes", str(24 * MIB), listen=(address,))
+    monkeypatch.setattr(shared, "AGAIN", 0.1)
+    large = RNG.standard_normal(2 * MIB, np.float32)
+    with connect(address, timeout=PATIENCE) as client:
+
+        def comes_to_be_shared(x: Any) -> bool:
+            deadline = time.monotonic() + PATIENCE
+            tensors = {"input": x, "target": x}
+            while time.monotonic() < deadline:
+                gradient = client.evaluate("l1_loss", tensors, gradients=["input"])
+                if is_shared(gradient.tensors["grad.input"]):
+                    return True
+                time.sleep(0.02)
+            return False
+
+        for x in (large[: 1 * MIB], large, large[: 1 * MIB]):
+            assert comes_to_be_shared(x)
+            assert segments(server) <= 6
+
+
+def test_memory_that_nothing_uses_goes_back(
+    unix: tuple[Server, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, address = unix
+    monkeypatch.setattr(shared, "IDLE", 0.3)
+    with connect(address, timeout=PATIENCE) as client:
+        while not is_shared(call(client)):
+            pass
+        most = segments(server)
+        time.sleep(0.4)
+        small = np.zeros(shared.FROM // 4, np.float32)
+        while not is_shared(client.empty(small.shape, np.float32)):
+            pass
+        deadline = time.monotonic() + PATIENCE
+        while segments(server) >= most:
+            assert time.monotonic() < deadline, f"{segments(server)} segments are left"
+            time.sleep(0.05)
+        assert is_shared(call(client)) or is_shared(call(client)) or is_shared(call(client))
+
+
 def test_who_cannot_map_it_takes_none_from_others(
     start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,19 @@ def test_every_loss_has_a_picture(name: str) -> None:
     assert (ROOT / "docs" / "losses" / "img" / f"{name}.svg").stat().st_size > 1000
 
 
+@pytest.mark.parametrize("name", sorted(registry))
+def test_every_page_has_equations_and_corner_cases(name: str) -> None:
+    text = (ROOT / "docs" / "losses" / f"{name}.md").read_text()
+    equations = re.findall(r"```math\n(.*?)\n```", text, flags=re.DOTALL)
+    assert equations == [registry[name].formula, *registry[name].gradient]
+    assert len(equations) > 1
+    for equation in equations:
+        assert equation.count("{") == equation.count("}")
+        assert equation.count(r"\left") == equation.count(r"\right")
+        assert r"\operatorname" not in equation, "GitHub does not render it"
+    assert "\n## Corner cases\n\n| given |" in text
+
+
 def test_there_are_no_pages_and_pictures_of_nothing() -> None:
     folder = ROOT / "docs" / "losses"
     assert {p.stem for p in folder.glob("*.md")} == set(registry)

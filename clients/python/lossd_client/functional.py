@@ -96,7 +96,7 @@ def adaptive_log_softmax_with_loss(
         input: Features x, (N, D) or (D).
         target: Class indices, (N) or ().
         head_weight: The head's weight, (cutoffs[0] + K, D).
-        tail_weight: The clusters' weights, flat.
+        tail_weight: The clusters' layers, of each U (H, D), then V, flat.
         cutoffs: First class of each cluster, then the number of classes, (K + 1).
         head_bias: The head's bias, (cutoffs[0] + K).
         div_value: By how much each cluster's inner layer is narrower. > 0.
@@ -139,7 +139,7 @@ def arcface_loss(
     Args:
         input: Cosines x of an embedding and each class's centre, (C) or (N, C).
         target: Class indices in [0, C), the input's shape without C.
-        margin: What the label's angle is widened by, in degrees. >= 0 and <= 180.
+        margin: What the label's angle is widened by, m, in degrees. >= 0 and <= 180.
         scale: Factor s of all cosines. > 0.
         reduction: 'none', 'mean', 'sum'.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
@@ -259,8 +259,8 @@ def box_iou_loss(
     """One minus the intersection over the union of two boxes.
 
     Args:
-        boxes1: Predicted boxes (x1, y1, x2, y2), (*, 4).
-        boxes2: True boxes (x1, y1, x2, y2), (*, 4).
+        boxes1: Predicted boxes A (x1, y1, x2, y2), (*, 4).
+        boxes2: True boxes B (x1, y1, x2, y2), (*, 4).
         reduction: 'none', 'mean', 'sum'.
         eps: Added to denominators, against divisions by 0. >= 0.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
@@ -324,9 +324,9 @@ def circle_loss(
     """Circle loss: the farther a similarity is from where it should be, the harder it is pulled.
 
     Args:
-        embeddings: Embeddings, (N, D).
+        embeddings: Embeddings x, (N, D), of the unit vectors z.
         labels: The class of each, (N).
-        m: The relaxation factor.
+        m: The relaxation factor m.
         gamma: The scale of similarities. > 0.
         reduction: 'none', 'mean', 'sum'.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
@@ -365,12 +365,12 @@ def cispo_loss(
 
     Args:
         log_probs: Log-probabilities x of the tokens, (N, T) or (*).
-        old_log_probs: Those of the policy that drew the tokens, the same shape.
-        advantages: How much better than expected, for each token or each sequence (N).
+        old_log_probs: Those of the policy that drew the tokens, x_old, the same shape.
+        advantages: How much better than expected, A, for each token or each sequence (N).
         clip_low_threshold: Least weight l of a token. >= 0.
         clip_high_threshold: Largest weight h of a token. > 0.
         reduction: 'none', 'mean', 'sum', 'sample'.
-        mask: 1 for tokens that count, 0 for others, of the shape of log_probs; the mean divides by its sum, or by 1 if that is less.
+        mask: m: 1 for tokens that count, 0 for others, of the shape of log_probs; the mean divides by its sum, or by 1 if that is less.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
         zero_if_empty: whether a mean of nothing is 0 instead of NaN.
@@ -404,8 +404,8 @@ def complete_box_iou_loss(
     """DIoULoss, and the difference of the aspect ratios where boxes overlap much.
 
     Args:
-        boxes1: Predicted boxes (x1, y1, x2, y2), (*, 4).
-        boxes2: True boxes (x1, y1, x2, y2), (*, 4).
+        boxes1: Predicted boxes A (x1, y1, x2, y2), (*, 4).
+        boxes2: True boxes B (x1, y1, x2, y2), (*, 4).
         reduction: 'none', 'mean', 'sum'.
         eps: Added to denominators, against divisions by 0. >= 0.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
@@ -441,8 +441,8 @@ def contrastive_loss(
     """Similar pairs (y = 1) cost their squared distance, others what lacks to `margin`, squared.
 
     Args:
-        input1: First vectors, (N, D) or (D).
-        input2: Second vectors, (N, D) or (D).
+        input1: First vectors x1, (N, D) or (D).
+        input2: Second vectors x2, (N, D) or (D).
         target: 1 for similar, 0 for dissimilar pairs, (N) or ().
         distance_function: Name of the distance. one of 'pairwise', 'cosine', 'manhattan'. 'pairwise' by default.
         margin: Distance m from which dissimilar pairs cost nothing. >= 0.
@@ -482,7 +482,7 @@ def cosface_loss(
     Args:
         input: Cosines x of an embedding and each class's centre, (C) or (N, C).
         target: Class indices in [0, C), the input's shape without C.
-        margin: What the label's cosine is lowered by. >= 0.
+        margin: What the label's cosine is lowered by, m. >= 0.
         scale: Factor s of all cosines. > 0.
         reduction: 'none', 'mean', 'sum'.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
@@ -520,10 +520,10 @@ def cosine_embedding_loss(
     """Similar vectors (y = 1) cost 1 - cos, dissimilar ones (y = -1) their cosine above `margin`.
 
     Args:
-        input1: First vectors, (N, D) or (D).
-        input2: Second vectors, (N, D) or (D).
+        input1: First vectors x1, (N, D) or (D).
+        input2: Second vectors x2, (N, D) or (D).
         target: 1 for similar, -1 for dissimilar pairs, (N) or ().
-        margin: Cosine up to which dissimilar pairs cost nothing, in [-1, 1].
+        margin: Cosine m up to which dissimilar pairs cost nothing, in [-1, 1].
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum'.
@@ -562,8 +562,8 @@ def cpo_loss(
     """Contrastive preference optimization: DPO without a reference.
 
     Args:
-        policy_chosen_logps: Log-probabilities of the preferred answers, (*).
-        policy_rejected_logps: Log-probabilities of the rejected answers, (*).
+        policy_chosen_logps: Log-probabilities c of the preferred answers, (*).
+        policy_rejected_logps: Log-probabilities r of the rejected answers, (*).
         beta: Factor β of the difference. > 0.
         label_smoothing: Share ε of pairs given the wrong way. >= 0 and < 0.5.
         loss_type: What the difference costs. one of 'sigmoid', 'hinge', 'ipo'. 'sigmoid' by default.
@@ -704,8 +704,8 @@ def dice_loss(
         softmax: Whether they are logits of classes that exclude each other.
         squared_pred: Whether the denominator is of squares.
         reduction: 'none', 'mean', 'sum'.
-        smooth_nr: Added to the numerator. >= 0.
-        smooth_dr: Added to the denominator. >= 0.
+        smooth_nr: Added to the numerator, ε_n. >= 0.
+        smooth_dr: Added to the denominator, ε_d. >= 0.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
         zero_if_empty: whether a mean of nothing is 0 instead of NaN.
@@ -743,8 +743,8 @@ def distance_box_iou_loss(
     """1 - IoU, and the squared distance of the centres over that of the enclosing diagonal.
 
     Args:
-        boxes1: Predicted boxes (x1, y1, x2, y2), (*, 4).
-        boxes2: True boxes (x1, y1, x2, y2), (*, 4).
+        boxes1: Predicted boxes A (x1, y1, x2, y2), (*, 4).
+        boxes2: True boxes B (x1, y1, x2, y2), (*, 4).
         reduction: 'none', 'mean', 'sum'.
         eps: Added to denominators, against divisions by 0. >= 0.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
@@ -820,17 +820,17 @@ def dpo_loss(
     """Direct preference optimization: prefer the chosen answer more than the reference does.
 
     Args:
-        policy_chosen_logps: Log-probabilities of the preferred answers, (*).
-        policy_rejected_logps: Log-probabilities of the rejected answers, (*).
-        reference_chosen_logps: The reference's log-probabilities of the preferred answers, (*).
-        reference_rejected_logps: The reference's log-probabilities of the rejected answers, (*).
+        policy_chosen_logps: Log-probabilities c of the preferred answers, (*).
+        policy_rejected_logps: Log-probabilities r of the rejected answers, (*).
+        reference_chosen_logps: The reference's log-probabilities c_ref of the preferred answers, (*).
+        reference_rejected_logps: The reference's log-probabilities r_ref of the rejected answers, (*).
         beta: Factor β of the margin over the reference. > 0.
         label_smoothing: Share ε of pairs given the wrong way. >= 0 and < 0.5.
         loss_type: What the margin costs. one of 'sigmoid', 'robust', 'hinge', 'ipo', 'exo_pair', 'nca_pair', 'bco_pair', 'sppo_hard', 'apo_zero', 'apo_down', 'discopop', 'aot', 'aot_unpaired', 'sigmoid_norm'. 'sigmoid' by default.
         discopop_tau: Temperature τ of 'discopop'. > 0.
         reduction: 'none', 'mean', 'sum', 'sample'.
         f_divergence_type: What holds the policy to the reference. one of 'reverse_kl', 'forward_kl', 'js_divergence', 'alpha_divergence'. 'reverse_kl' by default.
-        f_alpha_divergence_coef: Coefficient of 'alpha_divergence'.
+        f_alpha_divergence_coef: Coefficient a of 'alpha_divergence'.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
         zero_if_empty: whether a mean of nothing is 0 instead of NaN.
@@ -891,8 +891,8 @@ def focal_tversky_loss(
         beta: Weight of false negatives. >= 0.
         gamma: How much classes that are nearly right still count. > 0.
         reduction: 'none', 'mean', 'sum'.
-        smooth_nr: Added to the numerator. >= 0.
-        smooth_dr: Added to the denominator. >= 0.
+        smooth_nr: Added to the numerator, ε_n. >= 0.
+        smooth_dr: Added to the denominator, ε_d. >= 0.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
         zero_if_empty: whether a mean of nothing is 0 instead of NaN.
@@ -936,7 +936,7 @@ def gaussian_nll_loss(
     Args:
         input: Expected values x, (*).
         target: True values y, (*).
-        var: Variances, like input or fewer.
+        var: Variances σ², like input or fewer.
         full: Whether to add the constant ½ log 2π.
         eps: Least variance.
         reduction: 'none', 'mean', 'sum', 'sample'.
@@ -972,8 +972,8 @@ def generalized_box_iou_loss(
     """1 - IoU, and the part of the smallest enclosing box C that is in neither box.
 
     Args:
-        boxes1: Predicted boxes (x1, y1, x2, y2), (*, 4).
-        boxes2: True boxes (x1, y1, x2, y2), (*, 4).
+        boxes1: Predicted boxes A (x1, y1, x2, y2), (*, 4).
+        boxes2: True boxes B (x1, y1, x2, y2), (*, 4).
         reduction: 'none', 'mean', 'sum'.
         eps: Added to denominators, against divisions by 0. >= 0.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
@@ -1021,8 +1021,8 @@ def generalized_dice_loss(
         softmax: Whether they are logits of classes that exclude each other.
         w_type: A class's weight, by its volume. one of 'square', 'simple', 'uniform'. 'square' by default.
         reduction: 'none', 'mean', 'sum'.
-        smooth_nr: Added to the numerator. >= 0.
-        smooth_dr: Added to the denominator. >= 0.
+        smooth_nr: Added to the numerator, ε_n. >= 0.
+        smooth_dr: Added to the denominator, ε_d. >= 0.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
         zero_if_empty: whether a mean of nothing is 0 instead of NaN.
@@ -1108,18 +1108,18 @@ def grpo_loss(
 
     Args:
         log_probs: Log-probabilities x of the tokens, (N, T).
-        old_log_probs: Those of the policy that drew the tokens, (N, T).
-        advantages: How much better than expected, (N) or (N, T).
-        mask: 1 for tokens that count, 0 for others, (N, T).
-        beta: Factor of the divergence; 0 without ref_log_probs. >= 0.
+        old_log_probs: Those of the policy that drew the tokens, x_old, (N, T).
+        advantages: How much better than expected, A, (N) or (N, T).
+        mask: m: 1 for tokens that count, 0 for others, (N, T).
+        beta: Factor β of the divergence; 0 without ref_log_probs. >= 0.
         epsilon_low: How far below 1 the ratio is clipped. >= 0.
         epsilon_high: How far above 1 the ratio is clipped. >= 0.
-        delta: Largest ratio of tokens with A < 0, 0 for no bound. >= 0.
+        delta: Largest ratio δ before it is clipped, 0 for no bound; matters where A < 0. >= 0.
         loss_type: What losses are divided by. one of 'grpo', 'bnpo', 'dr_grpo', 'dapo'. 'dapo' by default.
         importance_sampling_level: What has a ratio of its own. one of 'token', 'sequence'. 'token' by default.
         max_completion_length: Divisor of 'dr_grpo', 0 for T. >= 0.
         reduction: 'none', 'mean', 'sum'.
-        ref_log_probs: Log-probabilities of the reference policy, (N, T).
+        ref_log_probs: Log-probabilities x_ref of the reference policy, (N, T).
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
         zero_if_empty: whether a mean of nothing is 0 instead of NaN.
@@ -1268,10 +1268,10 @@ def importance_sampling_loss(
 
     Args:
         log_probs: Log-probabilities x of the tokens, (N, T) or (*).
-        old_log_probs: Those of the policy that drew the tokens, the same shape.
-        advantages: How much better than expected, for each token or each sequence (N).
+        old_log_probs: Those of the policy that drew the tokens, x_old, the same shape.
+        advantages: How much better than expected, A, for each token or each sequence (N).
         reduction: 'none', 'mean', 'sum', 'sample'.
-        mask: 1 for tokens that count, 0 for others, of the shape of log_probs; the mean divides by its sum, or by 1 if that is less.
+        mask: m: 1 for tokens that count, 0 for others, of the shape of log_probs; the mean divides by its sum, or by 1 if that is less.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
         zero_if_empty: whether a mean of nothing is 0 instead of NaN.
@@ -1304,9 +1304,9 @@ def info_nce_loss(
     """Each query finds its key among all keys of the batch; `symmetric`, and each key its query.
 
     Args:
-        query: Queries q, (N, D).
-        key: Keys k, (N, D), each the right one for the query beside it.
-        temperature: What cosines are divided by. > 0.
+        query: Queries, (N, D), of the unit vectors q.
+        key: Keys, (N, D), of the unit vectors k, each right for the query beside it.
+        temperature: What cosines are divided by, τ. > 0.
         symmetric: Whether keys look for their queries too.
         reduction: 'none', 'mean', 'sum'.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
@@ -1343,10 +1343,10 @@ def ipo_loss(
     """Identity preference optimization: the pair's margin over the reference should be 1/(2β).
 
     Args:
-        policy_chosen_logps: Log-probabilities of the preferred answers, (*).
-        policy_rejected_logps: Log-probabilities of the rejected answers, (*).
-        reference_chosen_logps: The reference's log-probabilities of the preferred answers, (*).
-        reference_rejected_logps: The reference's log-probabilities of the rejected answers, (*).
+        policy_chosen_logps: Log-probabilities c of the preferred answers, (*).
+        policy_rejected_logps: Log-probabilities r of the rejected answers, (*).
+        reference_chosen_logps: The reference's log-probabilities c_ref of the preferred answers, (*).
+        reference_rejected_logps: The reference's log-probabilities r_ref of the rejected answers, (*).
         beta: Regularization β, the paper's τ. > 0.
         reduction: 'none', 'mean', 'sum', 'sample'.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
@@ -1400,8 +1400,8 @@ def jaccard_loss(
         softmax: Whether they are logits of classes that exclude each other.
         squared_pred: Whether the denominator is of squares.
         reduction: 'none', 'mean', 'sum'.
-        smooth_nr: Added to the numerator. >= 0.
-        smooth_dr: Added to the denominator. >= 0.
+        smooth_nr: Added to the numerator, ε_n. >= 0.
+        smooth_dr: Added to the denominator, ε_d. >= 0.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
         zero_if_empty: whether a mean of nothing is 0 instead of NaN.
@@ -1485,7 +1485,7 @@ def kto_loss(
 
     Args:
         policy_logps: Log-probabilities x of the answers, (*).
-        reference_logps: The reference's log-probabilities, (*).
+        reference_logps: The reference's log-probabilities x_ref, (*).
         target: Whether an answer is desirable: 1, or 0, (*).
         kl: Divergence that gains and losses are measured from, ().
         beta: Factor β of the log-ratio. > 0.
@@ -1720,7 +1720,7 @@ def margin_ranking_loss(
         input1: First scores, (*).
         input2: Second scores, (*).
         target: 1 if the first ranks higher, -1 if the second does, (*).
-        margin: By how much the scores must differ.
+        margin: By how much the scores must differ, m.
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum', 'sample'.
@@ -1840,7 +1840,7 @@ def multi_margin_loss(
         input: Scores x, (N, C) or (C).
         target: Class indices in [0, C), (N) or ().
         p: Power of the hinge. one of 1, 2.
-        margin: By how much the label's score must lead.
+        margin: By how much the label's score must lead, m.
         weight: Factor w of each class, (C).
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
@@ -2003,9 +2003,9 @@ def nt_xent_loss(
     """Normalised temperature-scaled cross entropy: two views of a sample find each other.
 
     Args:
-        embeddings1: Embeddings of one view, (N, D).
-        embeddings2: Embeddings of the other view, (N, D).
-        temperature: What cosines are divided by. > 0.
+        embeddings1: Embeddings x of one view, (N, D), of the unit vectors z.
+        embeddings2: Embeddings of the other view, (N, D), likewise.
+        temperature: What cosines are divided by, τ. > 0.
         reduction: 'none', 'mean', 'sum'.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
@@ -2168,12 +2168,12 @@ def ppo_clip_loss(
 
     Args:
         log_probs: Log-probabilities x of the tokens, (N, T) or (*).
-        old_log_probs: Those of the policy that drew the tokens, the same shape.
-        advantages: How much better than expected, for each token or each sequence (N).
+        old_log_probs: Those of the policy that drew the tokens, x_old, the same shape.
+        advantages: How much better than expected, A, for each token or each sequence (N).
         epsilon_low: How far below 1 the ratio is clipped. >= 0.
         epsilon_high: How far above 1 the ratio is clipped. >= 0.
         reduction: 'none', 'mean', 'sum', 'sample'.
-        mask: 1 for tokens that count, 0 for others, of the shape of log_probs; the mean divides by its sum, or by 1 if that is less.
+        mask: m: 1 for tokens that count, 0 for others, of the shape of log_probs; the mean divides by its sum, or by 1 if that is less.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
         zero_if_empty: whether a mean of nothing is 0 instead of NaN.
@@ -2283,8 +2283,8 @@ def simpo_loss(
     """Simple preference optimization: the mean log-probabilities should differ by a margin.
 
     Args:
-        policy_chosen_logps: Log-probabilities of the preferred answers, (*).
-        policy_rejected_logps: Log-probabilities of the rejected answers, (*).
+        policy_chosen_logps: Log-probabilities c of the preferred answers, (*).
+        policy_rejected_logps: Log-probabilities r of the rejected answers, (*).
         beta: Factor β of the difference. > 0.
         gamma: What β times the difference should be at least; TRL's simpo_gamma.
         label_smoothing: Share ε of pairs given the wrong way. >= 0 and < 0.5.
@@ -2473,9 +2473,9 @@ def supcon_loss(
     """Supervised contrastive loss: embeddings of one class attract, against all others.
 
     Args:
-        embeddings: Embeddings, (N, D).
+        embeddings: Embeddings x, (N, D), of the unit vectors z.
         labels: The class of each, (N).
-        temperature: What cosines are divided by. > 0.
+        temperature: What cosines are divided by, τ. > 0.
         reduction: 'none', 'mean', 'sum'.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
@@ -2564,9 +2564,9 @@ def triplet_margin_loss(
         anchor: Points a, (N, D) or (D).
         positive: Points p that should be near, as anchor.
         negative: Points n that should be far, as anchor.
-        margin: By how much the distances must differ. > 0.
+        margin: By how much the distances must differ, m. > 0.
         p: Order of the norm: any number, inf for the largest component.
-        eps: Added to each component of a difference.
+        eps: Added to each component of a difference, ε.
         swap: Whether the positive may stand in for the anchor.
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
@@ -2614,7 +2614,7 @@ def triplet_margin_with_distance_loss(
         positive: Points p that should be near, as anchor.
         negative: Points n that should be far, as anchor.
         distance_function: Name of the distance. one of 'pairwise', 'cosine', 'squared_euclidean', 'manhattan'. 'pairwise' by default.
-        margin: By how much the distances must differ. > 0.
+        margin: By how much the distances must differ, m. > 0.
         swap: Whether the positive may stand in for the anchor.
         reduction: 'none', 'mean', 'sum'.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
@@ -2666,8 +2666,8 @@ def tversky_loss(
         alpha: Weight of false positives. >= 0.
         beta: Weight of false negatives. >= 0.
         reduction: 'none', 'mean', 'sum'.
-        smooth_nr: Added to the numerator. >= 0.
-        smooth_dr: Added to the denominator. >= 0.
+        smooth_nr: Added to the numerator, ε_n. >= 0.
+        smooth_dr: Added to the denominator, ε_d. >= 0.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
         zero_if_empty: whether a mean of nothing is 0 instead of NaN.

@@ -98,7 +98,7 @@ class ArcFaceLoss(Loss):
     out there.
 
     Args:
-        margin: What the label's angle is widened by, in degrees. >= 0 and <= 180.
+        margin: What the label's angle is widened by, m, in degrees. >= 0 and <= 180.
         scale: Factor s of all cosines. > 0.
         reduction: 'none', 'mean', 'sum'.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
@@ -323,15 +323,15 @@ class CISPOLoss(Loss):
         clip_low_threshold: Least weight l of a token. >= 0.
         clip_high_threshold: Largest weight h of a token. > 0.
         reduction: 'none', 'mean', 'sum', 'sample'.
-        mask: 1 for tokens that count, 0 for others, of the shape of log_probs; the mean divides by its sum, or by 1 if that is less.
+        mask: m: 1 for tokens that count, 0 for others, of the shape of log_probs; the mean divides by its sum, or by 1 if that is less.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
         zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         log_probs: Log-probabilities x of the tokens, (N, T) or (*).
-        old_log_probs: Those of the policy that drew the tokens, the same shape.
-        advantages: How much better than expected, for each token or each sequence (N).
+        old_log_probs: Those of the policy that drew the tokens, x_old, the same shape.
+        advantages: How much better than expected, A, for each token or each sequence (N).
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: log_probs.
@@ -419,8 +419,8 @@ class CIoULoss(Loss):
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
-        boxes1: Predicted boxes (x1, y1, x2, y2), (*, 4).
-        boxes2: True boxes (x1, y1, x2, y2), (*, 4).
+        boxes1: Predicted boxes A (x1, y1, x2, y2), (*, 4).
+        boxes2: True boxes B (x1, y1, x2, y2), (*, 4).
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: boxes1, boxes2.
@@ -490,8 +490,8 @@ class CPOLoss(Loss):
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
-        policy_chosen_logps: Log-probabilities of the preferred answers, (*).
-        policy_rejected_logps: Log-probabilities of the rejected answers, (*).
+        policy_chosen_logps: Log-probabilities c of the preferred answers, (*).
+        policy_rejected_logps: Log-probabilities r of the rejected answers, (*).
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: policy_chosen_logps, policy_rejected_logps.
@@ -720,7 +720,7 @@ class CircleLoss(Loss):
     own.
 
     Args:
-        m: The relaxation factor.
+        m: The relaxation factor m.
         gamma: The scale of similarities. > 0.
         reduction: 'none', 'mean', 'sum'.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
@@ -728,7 +728,7 @@ class CircleLoss(Loss):
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
-        embeddings: Embeddings, (N, D).
+        embeddings: Embeddings x, (N, D), of the unit vectors z.
         labels: The class of each, (N).
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
@@ -805,8 +805,8 @@ class ContrastiveLoss(Loss):
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
-        input1: First vectors, (N, D) or (D).
-        input2: Second vectors, (N, D) or (D).
+        input1: First vectors x1, (N, D) or (D).
+        input2: Second vectors x2, (N, D) or (D).
         target: 1 for similar, 0 for dissimilar pairs, (N) or ().
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
@@ -878,7 +878,7 @@ class CosFaceLoss(Loss):
     the matrix of class centres, here both are the caller's. `margin` is a cosine.
 
     Args:
-        margin: What the label's cosine is lowered by. >= 0.
+        margin: What the label's cosine is lowered by, m. >= 0.
         scale: Factor s of all cosines. > 0.
         reduction: 'none', 'mean', 'sum'.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
@@ -949,7 +949,7 @@ class CosineEmbeddingLoss(Loss):
     target that is neither 1 nor -1 gives 0.
 
     Args:
-        margin: Cosine up to which dissimilar pairs cost nothing, in [-1, 1].
+        margin: Cosine m up to which dissimilar pairs cost nothing, in [-1, 1].
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum'.
@@ -958,8 +958,8 @@ class CosineEmbeddingLoss(Loss):
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
-        input1: First vectors, (N, D) or (D).
-        input2: Second vectors, (N, D) or (D).
+        input1: First vectors x1, (N, D) or (D).
+        input2: Second vectors x2, (N, D) or (D).
         target: 1 for similar, -1 for dissimilar pairs, (N) or ().
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
@@ -1115,8 +1115,8 @@ class DIoULoss(Loss):
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
-        boxes1: Predicted boxes (x1, y1, x2, y2), (*, 4).
-        boxes2: True boxes (x1, y1, x2, y2), (*, 4).
+        boxes1: Predicted boxes A (x1, y1, x2, y2), (*, 4).
+        boxes2: True boxes B (x1, y1, x2, y2), (*, 4).
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: boxes1, boxes2.
@@ -1201,16 +1201,16 @@ class DPOLoss(Loss):
         discopop_tau: Temperature τ of 'discopop'. > 0.
         reduction: 'none', 'mean', 'sum', 'sample'.
         f_divergence_type: What holds the policy to the reference. one of 'reverse_kl', 'forward_kl', 'js_divergence', 'alpha_divergence'. 'reverse_kl' by default.
-        f_alpha_divergence_coef: Coefficient of 'alpha_divergence'.
+        f_alpha_divergence_coef: Coefficient a of 'alpha_divergence'.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
         zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
-        policy_chosen_logps: Log-probabilities of the preferred answers, (*).
-        policy_rejected_logps: Log-probabilities of the rejected answers, (*).
-        reference_chosen_logps: The reference's log-probabilities of the preferred answers, (*).
-        reference_rejected_logps: The reference's log-probabilities of the rejected answers, (*).
+        policy_chosen_logps: Log-probabilities c of the preferred answers, (*).
+        policy_rejected_logps: Log-probabilities r of the rejected answers, (*).
+        reference_chosen_logps: The reference's log-probabilities c_ref of the preferred answers, (*).
+        reference_rejected_logps: The reference's log-probabilities r_ref of the rejected answers, (*).
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: policy_chosen_logps, policy_rejected_logps, reference_chosen_logps, reference_rejected_logps.
@@ -1349,8 +1349,8 @@ class DiceLoss(Loss):
         softmax: Whether they are logits of classes that exclude each other.
         squared_pred: Whether the denominator is of squares.
         reduction: 'none', 'mean', 'sum'.
-        smooth_nr: Added to the numerator. >= 0.
-        smooth_dr: Added to the denominator. >= 0.
+        smooth_nr: Added to the numerator, ε_n. >= 0.
+        smooth_dr: Added to the denominator, ε_d. >= 0.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
         zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
@@ -1530,8 +1530,8 @@ class FocalTverskyLoss(Loss):
         beta: Weight of false negatives. >= 0.
         gamma: How much classes that are nearly right still count. > 0.
         reduction: 'none', 'mean', 'sum'.
-        smooth_nr: Added to the numerator. >= 0.
-        smooth_dr: Added to the denominator. >= 0.
+        smooth_nr: Added to the numerator, ε_n. >= 0.
+        smooth_dr: Added to the denominator, ε_d. >= 0.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
         zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
@@ -1648,8 +1648,8 @@ class GIoULoss(Loss):
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
-        boxes1: Predicted boxes (x1, y1, x2, y2), (*, 4).
-        boxes2: True boxes (x1, y1, x2, y2), (*, 4).
+        boxes1: Predicted boxes A (x1, y1, x2, y2), (*, 4).
+        boxes2: True boxes B (x1, y1, x2, y2), (*, 4).
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: boxes1, boxes2.
@@ -1720,24 +1720,24 @@ class GRPOLoss(Loss):
     fresh samples `old_log_probs` is `log_probs` itself.
 
     Args:
-        beta: Factor of the divergence; 0 without ref_log_probs. >= 0.
+        beta: Factor β of the divergence; 0 without ref_log_probs. >= 0.
         epsilon_low: How far below 1 the ratio is clipped. >= 0.
         epsilon_high: How far above 1 the ratio is clipped. >= 0.
-        delta: Largest ratio of tokens with A < 0, 0 for no bound. >= 0.
+        delta: Largest ratio δ before it is clipped, 0 for no bound; matters where A < 0. >= 0.
         loss_type: What losses are divided by. one of 'grpo', 'bnpo', 'dr_grpo', 'dapo'. 'dapo' by default.
         importance_sampling_level: What has a ratio of its own. one of 'token', 'sequence'. 'token' by default.
         max_completion_length: Divisor of 'dr_grpo', 0 for T. >= 0.
         reduction: 'none', 'mean', 'sum'.
-        ref_log_probs: Log-probabilities of the reference policy, (N, T).
+        ref_log_probs: Log-probabilities x_ref of the reference policy, (N, T).
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
         zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         log_probs: Log-probabilities x of the tokens, (N, T).
-        old_log_probs: Those of the policy that drew the tokens, (N, T).
-        advantages: How much better than expected, (N) or (N, T).
-        mask: 1 for tokens that count, 0 for others, (N, T).
+        old_log_probs: Those of the policy that drew the tokens, x_old, (N, T).
+        advantages: How much better than expected, A, (N) or (N, T).
+        mask: m: 1 for tokens that count, 0 for others, (N, T).
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: log_probs.
@@ -1857,7 +1857,7 @@ class GaussianNLLLoss(Loss):
     Called with:
         input: Expected values x, (*).
         target: True values y, (*).
-        var: Variances, like input or fewer.
+        var: Variances σ², like input or fewer.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target, var.
@@ -1930,8 +1930,8 @@ class GeneralizedDiceLoss(Loss):
         softmax: Whether they are logits of classes that exclude each other.
         w_type: A class's weight, by its volume. one of 'square', 'simple', 'uniform'. 'square' by default.
         reduction: 'none', 'mean', 'sum'.
-        smooth_nr: Added to the numerator. >= 0.
-        smooth_dr: Added to the denominator. >= 0.
+        smooth_nr: Added to the numerator, ε_n. >= 0.
+        smooth_dr: Added to the denominator, ε_d. >= 0.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
         zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
@@ -2315,10 +2315,10 @@ class IPOLoss(Loss):
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
-        policy_chosen_logps: Log-probabilities of the preferred answers, (*).
-        policy_rejected_logps: Log-probabilities of the rejected answers, (*).
-        reference_chosen_logps: The reference's log-probabilities of the preferred answers, (*).
-        reference_rejected_logps: The reference's log-probabilities of the rejected answers, (*).
+        policy_chosen_logps: Log-probabilities c of the preferred answers, (*).
+        policy_rejected_logps: Log-probabilities r of the rejected answers, (*).
+        reference_chosen_logps: The reference's log-probabilities c_ref of the preferred answers, (*).
+        reference_rejected_logps: The reference's log-probabilities r_ref of the rejected answers, (*).
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: policy_chosen_logps, policy_rejected_logps, reference_chosen_logps, reference_rejected_logps.
@@ -2402,15 +2402,15 @@ class ImportanceSamplingLoss(Loss):
 
     Args:
         reduction: 'none', 'mean', 'sum', 'sample'.
-        mask: 1 for tokens that count, 0 for others, of the shape of log_probs; the mean divides by its sum, or by 1 if that is less.
+        mask: m: 1 for tokens that count, 0 for others, of the shape of log_probs; the mean divides by its sum, or by 1 if that is less.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
         zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         log_probs: Log-probabilities x of the tokens, (N, T) or (*).
-        old_log_probs: Those of the policy that drew the tokens, the same shape.
-        advantages: How much better than expected, for each token or each sequence (N).
+        old_log_probs: Those of the policy that drew the tokens, x_old, the same shape.
+        advantages: How much better than expected, A, for each token or each sequence (N).
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: log_probs.
@@ -2473,7 +2473,7 @@ class InfoNCELoss(Loss):
     Rows are normalised here. With `symmetric` it is the loss of CLIP.
 
     Args:
-        temperature: What cosines are divided by. > 0.
+        temperature: What cosines are divided by, τ. > 0.
         symmetric: Whether keys look for their queries too.
         reduction: 'none', 'mean', 'sum'.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
@@ -2481,8 +2481,8 @@ class InfoNCELoss(Loss):
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
-        query: Queries q, (N, D).
-        key: Keys k, (N, D), each the right one for the query beside it.
+        query: Queries, (N, D), of the unit vectors q.
+        key: Keys, (N, D), of the unit vectors k, each right for the query beside it.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: query, key.
@@ -2553,8 +2553,8 @@ class IoULoss(Loss):
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
-        boxes1: Predicted boxes (x1, y1, x2, y2), (*, 4).
-        boxes2: True boxes (x1, y1, x2, y2), (*, 4).
+        boxes1: Predicted boxes A (x1, y1, x2, y2), (*, 4).
+        boxes2: True boxes B (x1, y1, x2, y2), (*, 4).
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: boxes1, boxes2.
@@ -2623,8 +2623,8 @@ class JaccardLoss(Loss):
         softmax: Whether they are logits of classes that exclude each other.
         squared_pred: Whether the denominator is of squares.
         reduction: 'none', 'mean', 'sum'.
-        smooth_nr: Added to the numerator. >= 0.
-        smooth_dr: Added to the denominator. >= 0.
+        smooth_nr: Added to the numerator, ε_n. >= 0.
+        smooth_dr: Added to the denominator, ε_d. >= 0.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
         zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
@@ -2809,7 +2809,7 @@ class KTOLoss(Loss):
 
     Called with:
         policy_logps: Log-probabilities x of the answers, (*).
-        reference_logps: The reference's log-probabilities, (*).
+        reference_logps: The reference's log-probabilities x_ref, (*).
         target: Whether an answer is desirable: 1, or 0, (*).
         kl: Divergence that gains and losses are measured from, ().
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
@@ -3220,7 +3220,7 @@ class MSELoss(Loss):
 class MSLELoss(Loss):
     r"""Mean squared logarithmic error: squared error of log(1 + value), for positive values.
 
-    .. math:: \ell = (\log(1 + x) - \log(1 + y))^2
+    .. math:: \ell = (\log(1 + \max(x, \varepsilon)) - \log(1 + \max(y, \varepsilon)))^2
 
     Shape:
         input, target: any, (*); broadcast together with a warning where they differ.
@@ -3294,7 +3294,7 @@ class MarginRankingLoss(Loss):
     At the kink the gradient is that of the active side.
 
     Args:
-        margin: By how much the scores must differ.
+        margin: By how much the scores must differ, m.
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
         reduction: 'none', 'mean', 'sum', 'sample'.
@@ -3510,7 +3510,7 @@ class MultiMarginLoss(Loss):
 
     Args:
         p: Power of the hinge. one of 1, 2.
-        margin: By how much the label's score must lead.
+        margin: By how much the label's score must lead, m.
         weight: Factor w of each class, (C).
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
@@ -3667,15 +3667,15 @@ class NTXentLoss(Loss):
     of its sample is the right answer.
 
     Args:
-        temperature: What cosines are divided by. > 0.
+        temperature: What cosines are divided by, τ. > 0.
         reduction: 'none', 'mean', 'sum'.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
         zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
-        embeddings1: Embeddings of one view, (N, D).
-        embeddings2: Embeddings of the other view, (N, D).
+        embeddings1: Embeddings x of one view, (N, D), of the unit vectors z.
+        embeddings2: Embeddings of the other view, (N, D), likewise.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: embeddings1, embeddings2.
@@ -3820,15 +3820,15 @@ class PPOClipLoss(Loss):
         epsilon_low: How far below 1 the ratio is clipped. >= 0.
         epsilon_high: How far above 1 the ratio is clipped. >= 0.
         reduction: 'none', 'mean', 'sum', 'sample'.
-        mask: 1 for tokens that count, 0 for others, of the shape of log_probs; the mean divides by its sum, or by 1 if that is less.
+        mask: m: 1 for tokens that count, 0 for others, of the shape of log_probs; the mean divides by its sum, or by 1 if that is less.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
         zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
         log_probs: Log-probabilities x of the tokens, (N, T) or (*).
-        old_log_probs: Those of the policy that drew the tokens, the same shape.
-        advantages: How much better than expected, for each token or each sequence (N).
+        old_log_probs: Those of the policy that drew the tokens, x_old, the same shape.
+        advantages: How much better than expected, A, for each token or each sequence (N).
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: log_probs.
@@ -4127,7 +4127,7 @@ class QuantileLoss(Loss):
 class SigmoidFocalLoss(Loss):
     r"""Binary cross entropy of logits in which well classified examples hardly count.
 
-    .. math:: \ell = -\alpha_t (1 - p_t)^\gamma \log p_t,\ p_t = y\,\sigma(x) + (1 - y)(1 - \sigma(x))
+    .. math:: \ell = \alpha_t (1 - p_t)^\gamma H,\ p_t = y\,\sigma(x) + (1 - y)(1 - \sigma(x)),\ H = -y \log \sigma(x) - (1 - y) \log(1 - \sigma(x))
 
     Shape:
         input, target: any, (*), the same.
@@ -4217,8 +4217,8 @@ class SimPOLoss(Loss):
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
-        policy_chosen_logps: Log-probabilities of the preferred answers, (*).
-        policy_rejected_logps: Log-probabilities of the rejected answers, (*).
+        policy_chosen_logps: Log-probabilities c of the preferred answers, (*).
+        policy_rejected_logps: Log-probabilities r of the rejected answers, (*).
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: policy_chosen_logps, policy_rejected_logps.
@@ -4577,14 +4577,14 @@ class SupConLoss(Loss):
     are of one class; it leaves out losses that are exactly 0, which count here.
 
     Args:
-        temperature: What cosines are divided by. > 0.
+        temperature: What cosines are divided by, τ. > 0.
         reduction: 'none', 'mean', 'sum'.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
         zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.
 
     Called with:
-        embeddings: Embeddings, (N, D).
+        embeddings: Embeddings x, (N, D), of the unit vectors z.
         labels: The class of each, (N).
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
@@ -4746,9 +4746,9 @@ class TripletMarginLoss(Loss):
     the same point the loss is the margin and the gradients stay finite.
 
     Args:
-        margin: By how much the distances must differ. > 0.
+        margin: By how much the distances must differ, m. > 0.
         p: Order of the norm: any number, inf for the largest component.
-        eps: Added to each component of a difference.
+        eps: Added to each component of a difference, ε.
         swap: Whether the positive may stand in for the anchor.
         size_average: deprecated; use reduction.
         reduce: deprecated; use reduction.
@@ -4840,7 +4840,7 @@ class TripletMarginWithDistanceLoss(Loss):
 
     Args:
         distance_function: Name of the distance. one of 'pairwise', 'cosine', 'squared_euclidean', 'manhattan'. 'pairwise' by default.
-        margin: By how much the distances must differ. > 0.
+        margin: By how much the distances must differ, m. > 0.
         swap: Whether the positive may stand in for the anchor.
         reduction: 'none', 'mean', 'sum'.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as PyTorch.
@@ -4937,8 +4937,8 @@ class TverskyLoss(Loss):
         alpha: Weight of false positives. >= 0.
         beta: Weight of false negatives. >= 0.
         reduction: 'none', 'mean', 'sum'.
-        smooth_nr: Added to the numerator. >= 0.
-        smooth_dr: Added to the denominator. >= 0.
+        smooth_nr: Added to the numerator, ε_n. >= 0.
+        smooth_dr: Added to the denominator, ε_d. >= 0.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
         zero_if_empty: whether a mean of nothing is 0 instead of NaN.
         client: where to compute; by default at $LOSSD_TARGET, else localhost:50051.

@@ -7,7 +7,6 @@ import re
 import stat
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,9 @@ FROM: Final = LARGE
 
 AGAIN: Final = 1.0
 """Seconds after which memory that was refused is asked for again."""
+
+IDLE: Final = 30.0
+"""Seconds after which memory that nothing uses goes back, at the next use of any."""
 
 _PATH: Final = re.compile(r"/proc/\d+/fd/\d+")
 
@@ -97,6 +99,9 @@ def loan_of(array: Array) -> Loan | None:
 class SharedPool:
     """A stream's shared memory: blocks that are free, and requests for more.
 
+    Blocks of sizes that are no longer asked for go back: after a while, or as soon as there is no
+    room for others.
+
     Args:
         ask: sends a request for so many bytes, whose answer goes to `attach` or `refused`.
         release: tells the server that a block is let go of.
@@ -113,7 +118,8 @@ class SharedPool:
         limit: int = 4 << 30,
     ) -> None:
         self._ask, self._release, self._limit = ask, release, limit
-        self._free: defaultdict[int, list[Block]] = defaultdict(list)
+        # by segment: a block and since when it is free, those that are for longest first
+        self._free: dict[int, tuple[Block, float]] = {}
         self._leased = 0
         self._lock = threading.RLock()  # a finaliser may run while it is held
         self._refused: tuple[float, float] = (math.inf, 0.0)  # from which size on, until when
@@ -132,16 +138,36 @@ class SharedPool:
 
     def _take(self, size: int) -> Block | None:
         with self._lock:
-            stock = self._free[size]
-            if stock:
-                return stock.pop()
+            for block, _ in reversed(list(self._free.values())):
+                if block.memory.size == size and self._free.pop(block.segment, None) is not None:
+                    return block
+            now = time.monotonic()
             least, until = self._refused
-            refused = size >= least and time.monotonic() < until
-            if self.off or refused or self._leased + size > self._limit:
+            if self.off or size > self._limit or (size >= least and now < until):
                 return None
-            self._leased += size
-        self._ask(size)
+            idle = self._idle(now - IDLE, self._leased + size - self._limit)
+            fits = self._leased + size <= self._limit
+            self._leased += size * fits
+        for block in idle:
+            self._release(block.segment)
+        if fits:
+            self._ask(size)
         return None
+
+    def _idle(self, before: float, needed: int = 0) -> list[Block]:
+        """Forget blocks that are free since before a time, and more until so much is let go of.
+
+        The caller releases them.
+        """
+        gone = []
+        for block, since in list(self._free.values()):
+            if since > before and needed <= 0:
+                break
+            if self._free.pop(block.segment, None):  # a finaliser may have been here
+                gone.append(block)
+                needed -= block.memory.size
+                self._leased -= block.memory.size
+        return gone
 
     def attach(self, leased: Leased, size: int) -> None:
         """Take a leased block in."""
@@ -154,15 +180,24 @@ class SharedPool:
             self._release(leased.segment)  # others may have use for it
             return
         with self._lock:
-            self._free[size].append(block)
+            self._free[block.segment] = block, time.monotonic()
 
     def refused(self, size: int) -> None:
-        """There is no room for so many bytes now: go without for a while."""
+        """There is no room for so many bytes now: go without for a while.
+
+        What nothing has used for as long makes room, if it is as much.
+        """
         with self._lock:
             self._leased -= size
             now = time.monotonic()
             least = self._refused[0] if now < self._refused[1] else math.inf
             self._refused = min(size, least), now + AGAIN
+            unused = [
+                b.memory.size for b, since in list(self._free.values()) if since <= now - AGAIN
+            ]
+            idle = self._idle(now - AGAIN) if sum(unused) >= size else []
+        for block in idle:
+            self._release(block.segment)
 
     def close(self) -> None:
         """Forget everything: the stream is gone."""
@@ -173,13 +208,15 @@ class SharedPool:
     def give_back(self, block: Block, keep: bool) -> None:
         """Take a block back, or let go of it."""
         with self._lock:
-            if keep and not self._closed:
-                self._free[block.memory.size].append(block)
-                return
-            self._leased -= block.memory.size
-            closed = self._closed
-        if not closed:
-            self._release(block.segment)
+            now = time.monotonic()
+            kept = keep and not self._closed
+            if kept:
+                self._free[block.segment] = block, now
+            else:
+                self._leased -= block.memory.size
+            gone = self._idle(now - IDLE) if kept else [block] * (not self._closed)
+        for each in gone:
+            self._release(each.segment)
 
     def place_of(self, array: Array) -> Place | None:
         """Where an array is, if it is in this memory as it would be sent."""
