@@ -14,7 +14,17 @@ from lossd_client.buffers import Pool
 from lossd_client.dtypes import is_float, is_half, named, narrowed, widened
 from lossd_client.errors import DomainError, DTypeError, LabelError, ParameterError, ShapeError
 
-from lossd.kernels import columns, halves, labels, products, rowwise, runtime, slots, stopping
+from lossd.kernels import (
+    columns,
+    courtesy,
+    halves,
+    labels,
+    products,
+    rowwise,
+    runtime,
+    slots,
+    stopping,
+)  # fmt: skip
 from lossd.kernels.variant import Variant
 from lossd.spec import (
     FLOATS,
@@ -104,6 +114,7 @@ class Plan:
     Attributes:
         size: bytes that the call takes, its tensors included.
         seconds: how long it takes, as of late; infinite until it has run.
+        fastest: how long it took at least.
     """
 
     def __init__(self, form: Form) -> None:
@@ -119,7 +130,7 @@ class Plan:
         given = [*form.given.values(), *([form.sample_weight] if form.sample_weight else [])]
         self.size = sum(math.prod(t.shape) * t.dtype.itemsize for t in given)
         self.size += _footprint(form, self.layout)
-        self.seconds = math.inf
+        self.seconds = self.fastest = math.inf
         self.divisor = self._fixed_divisor()
 
     def run(
@@ -514,11 +525,12 @@ class KernelPlan(Plan):
                 args[slot] = _address(gradient)
 
         entry, words = self.entered(call, begun.read, written)
-        threads = runtime.get_threads()
-        if self.parallel and threads > 1:
-            runtime.run_parallel(entry, _address(words), self.blocks, threads)
+        threads = runtime.get_threads() if self.parallel else 1
+        every = courtesy.blocks_between(self.blocks, self.fastest, threads)
+        if threads > 1:
+            runtime.run_parallel(entry, _address(words), self.blocks, threads, every)
         else:
-            runtime.run_serial(entry, _address(words), 0, self.blocks)
+            runtime.run_serial(entry, _address(words), 0, self.blocks, every)
 
         self.check_domains(call, arrays)
         if losses is None:

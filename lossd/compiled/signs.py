@@ -17,3 +17,7 @@ def is_set(typingctx: Any, address: Any) -> Any:
         return builder.icmp_signed("!=", word, ir.Constant(ir.IntType(64), 0))
 
     return types.boolean(types.intp), build
+
+
+give_way = types.ExternalFunction("sched_yield", types.int32())
+"""Let another thread that waits have this one's processor."""

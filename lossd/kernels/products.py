@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import threadpoolctl
 
-from lossd.kernels import runtime, stopping
+from lossd.kernels import courtesy, runtime, stopping
 
 Array = npt.NDArray[Any]
 
@@ -108,6 +108,7 @@ def spread(tasks: Sequence[Callable[[], None]], cost: int) -> None:
     if threads == 1 or len(tasks) == 1 or cost <= ALONE:
         for task in tasks:
             stop.check()
+            courtesy.pause()
             task()
         return
     queue = iter(tasks)
@@ -120,6 +121,7 @@ def spread(tasks: Sequence[Callable[[], None]], cost: int) -> None:
                     task = next(queue, None)
                 if task is None or stop.asked:
                     return
+                courtesy.pause()
                 task()
 
     helpers = [_pool.submit(work) for _ in range(min(threads, len(tasks)) - 1)]

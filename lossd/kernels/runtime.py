@@ -15,8 +15,8 @@ import numba as nb
 from lossd_client.errors import ParameterError
 from numba import prange, types
 
-from lossd.compiled.signs import is_set
-from lossd.kernels import cache, columns, elementwise, rowwise, samples, stopping
+from lossd.compiled.signs import give_way, is_set
+from lossd.kernels import cache, columns, courtesy, elementwise, rowwise, samples, stopping
 from lossd.kernels.slots import call_block
 from lossd.kernels.variant import Variant
 from lossd.spec import Elementwise, Loss, Samples
@@ -38,16 +38,22 @@ nb.config.THREADING_LAYER_PRIORITY = ["tbb", "omp", "workqueue"]
 
 
 @nb.njit
-def _call_unless_stopped(kernel: int, args: int, index: int, stop: int) -> None:
+def _call_unless_stopped(
+    kernel: int, args: int, index: int, stop: int, hurry: int, every: int
+) -> None:
     # a function of its own: Numba reads what does not depend on the index before a prange's loop
+    if every > 0 and index % every == every - 1 and is_set(hurry):
+        give_way()
     if not is_set(stop):
         call_block(kernel, args, index)
 
 
-@cache.compiled("void(intp, intp, intp, intp, intp)")
-def _run_serial(kernel: int, args: int, first: int, last: int, stop: int) -> None:
+@cache.compiled("void(intp, intp, intp, intp, intp, intp, intp)")
+def _run_serial(
+    kernel: int, args: int, first: int, last: int, stop: int, hurry: int, every: int
+) -> None:
     for index in range(first, last):
-        _call_unless_stopped(kernel, args, index, stop)
+        _call_unless_stopped(kernel, args, index, stop, hurry, every)
 
 
 @cache.compiled(
@@ -58,13 +64,15 @@ def address(array: Any) -> int:
     return array.ctypes.data  # type: ignore[no-any-return]
 
 
-@cache.compiled("void(intp, intp, intp, intp)", parallel=True)
-def _run_parallel(kernel: int, args: int, blocks: int, stop: int) -> None:
+@cache.compiled("void(intp, intp, intp, intp, intp, intp)", parallel=True)
+def _run_parallel(kernel: int, args: int, blocks: int, stop: int, hurry: int, every: int) -> None:
     for index in prange(blocks):
-        _call_unless_stopped(kernel, args, index, stop)
+        _call_unless_stopped(kernel, args, index, stop, hurry, every)
 
 
-_run_parallel(0, 0, 0, stopping.current().address)  # starts the threads, which decides on the layer
+_run_parallel(
+    0, 0, 0, stopping.current().address, courtesy.ADDRESS, 0
+)  # starts the threads, which decides on the layer
 LAYER: Final[str] = nb.threading_layer()
 MAX_THREADS: Final[int] = nb.config.NUMBA_NUM_THREADS
 
@@ -105,23 +113,30 @@ def one_thread() -> Iterator[None]:
         _own.count = None
 
 
-def run_serial(kernel: int, args: int, first: int, last: int) -> None:
+def run_serial(kernel: int, args: int, first: int, last: int, every: int = 0) -> None:
     """Compute blocks from `first` to before `last`, one after the other.
+
+    Args:
+        kernel: its address.
+        args: that of its arguments.
+        first: number of the first block.
+        last: number after the last one.
+        every: after how many blocks it gives way (kernels/courtesy.py), 0 for never.
 
     Raises:
         Stopped: it was asked to end (kernels/stopping.py).
     """
     stop = stopping.current()
-    _run_serial(kernel, args, first, last, stop.address)
+    _run_serial(kernel, args, first, last, stop.address, courtesy.ADDRESS, every)
     stop.check()
 
 
-def run_parallel(kernel: int, args: int, blocks: int, threads: int) -> None:
-    """Compute blocks on `threads` threads; raises as `run_serial`."""
+def run_parallel(kernel: int, args: int, blocks: int, threads: int, every: int = 0) -> None:
+    """Compute blocks on `threads` threads; as `run_serial`."""
     stop = stopping.current()
     with _turn:
         nb.set_num_threads(threads)  # holds for the calling thread alone
-        _run_parallel(kernel, args, blocks, stop.address)
+        _run_parallel(kernel, args, blocks, stop.address, courtesy.ADDRESS, every)
     stop.check()
 
 

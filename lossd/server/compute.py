@@ -12,7 +12,7 @@ from lossd_client.wire import Announcement, Request, Response
 
 from lossd import engine
 from lossd.answers import Later, answer, call_of, response_of, steps_of
-from lossd.kernels import runtime
+from lossd.kernels import courtesy, runtime
 from lossd.kernels.stopping import Stop, Stopped, stopped_by
 from lossd.plan import Plan
 from lossd.server.logs import log
@@ -28,6 +28,9 @@ the hop to another thread and back costs more than computing them."""
 BRIEF: Final = 300e-6
 """Seconds that an evaluation like it may have taken for a larger one to be computed on the event
 loop, too: so long does the hop take."""
+
+HURRY: Final = 0.25
+"""Seconds after a brief evaluation for which long ones give way to others."""
 
 BRIEF_INLINE: Final = 384 << 10
 """Bytes of tensors up to which it is then computed as soon as it is read."""
@@ -76,6 +79,8 @@ class Computer:
 
     def __init__(self, concurrency: int) -> None:
         self._pool = ThreadPoolExecutor(concurrency, "lossd-compute")
+        self._hurried = False
+        self._last_brief = 0.0
 
     async def evaluate(self, request: Request, out: Mapping[str, Array] | None = None) -> Response:
         """The answer to a request whose tensors are all there; gradients go to arrays of `out`.
@@ -127,6 +132,7 @@ class Computer:
         plan, call = ready
         if plan.size > INLINE and plan.seconds > BRIEF:
             return None
+        self._hurry()
         return response_of(engine.run(plan, call))
 
     def _briefly(self, request: Request, out: Mapping[str, Array] | None) -> Response | None:
@@ -140,9 +146,29 @@ class Computer:
         plan, call = ready[0], ready[1]._replace(out=out or {})
         if plan.seconds > BRIEF:
             return None
+        self._hurry()
         with runtime.one_thread():
             result = guarded(request.loss, lambda: engine.run(plan, call))
         return response_of(result)
+
+    def _hurry(self) -> None:
+        """Have long evaluations give way for a while."""
+        loop = asyncio.get_running_loop()
+        self._last_brief = loop.time()
+        if not self._hurried:
+            self._hurried = True
+            courtesy.hurry(True)
+            loop.call_later(HURRY, self._calm)
+
+    def _calm(self) -> None:
+        """Have them go on, once nobody is in a hurry."""
+        loop = asyncio.get_running_loop()
+        left = self._last_brief + HURRY - loop.time()
+        if left > 0:
+            loop.call_later(left, self._calm)
+        else:
+            self._hurried = False
+            courtesy.hurry(False)
 
     async def warm(self, name: str) -> None:
         """Compile a loss's kernels."""
