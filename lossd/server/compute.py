@@ -39,6 +39,13 @@ BRIEF_SIZE: Final = 4 << 20
 """Bytes of tensors up to which it is computed there at all: what takes longer this time, for its
 values, does not take long."""
 
+ALONE: Final = 2e-3
+"""Seconds that an evaluation may have taken to be computed there, on all threads, where no other is
+under way and no other client is there: nobody waits for the event loop then."""
+
+ALONE_SIZE: Final = 64 << 20
+"""Bytes of tensors up to which it is."""
+
 
 class Needs(NamedTuple):
     """What an evaluation needs, told by types and shapes.
@@ -82,14 +89,21 @@ class Computer:
         self._hurried = False
         self._last_brief = 0.0
 
-    async def evaluate(self, request: Request, out: Mapping[str, Array] | None = None) -> Response:
-        """The answer to a request whose tensors are all there; gradients go to arrays of `out`.
+    async def evaluate(
+        self, request: Request, out: Mapping[str, Array] | None = None, *, alone: bool = False
+    ) -> Response:
+        """The answer to a request whose tensors are all there.
+
+        Args:
+            request: what is asked.
+            out: arrays that gradients go to.
+            alone: whether nobody else would wait for the event loop.
 
         Raises:
             LossdError: what is wrong with the request.
             InternalError: a fault of ours, which is logged.
         """
-        if (response := self._briefly(request, out)) is not None:
+        if (response := self._at_once(request, out or {}, alone)) is not None:
             return response
         return await self._run(request, lambda: answer(request, out=out))
 
@@ -135,19 +149,21 @@ class Computer:
         self._hurry()
         return response_of(engine.run(plan, call))
 
-    def _briefly(self, request: Request, out: Mapping[str, Array] | None) -> Response | None:
-        """The answer to a request that takes less than the hop to the pool; None for others.
+    def _at_once(self, request: Request, out: Mapping[str, Array], alone: bool) -> Response | None:
+        """The answer to a request that is computed on the event loop; None for others.
 
-        On one thread: waking another takes as long.
+        What takes less than the hop to the pool has one thread: waking another takes as long.
         """
-        ready = _ready(request, BRIEF_SIZE)
+        ready = _ready(request, ALONE_SIZE if alone else BRIEF_SIZE)
         if ready is None:
             return None
-        plan, call = ready[0], ready[1]._replace(out=out or {})
-        if plan.seconds > BRIEF:
+        plan, call = ready[0], ready[1]._replace(out=out)
+        brief = plan.seconds <= BRIEF
+        if not brief and not (alone and plan.seconds <= ALONE):
             return None
-        self._hurry()
-        with runtime.one_thread():
+        if brief:
+            self._hurry()
+        with runtime.one_thread() if brief else contextlib.nullcontext():
             result = guarded(request.loss, lambda: engine.run(plan, call))
         return response_of(result)
 

@@ -93,7 +93,13 @@ class LossService:
         )
         segments = Segments(self._shared) if offered else None
         stream = Stream(
-            self._computer, self._budget, context, segments, self._registered, self._stall
+            self._computer,
+            self._budget,
+            context,
+            segments,
+            self._registered,
+            self._stall,
+            alone=lambda: len(self._streams) == 1,
         )
         self._streams.add(stream)
         try:

@@ -150,9 +150,11 @@ class Stream:
         segments: Segments | None,
         registered: Registry,
         stall: float,
+        alone: Callable[[], bool],
     ) -> None:
         self._computer, self._budget, self._context = computer, budget, context
         self._segments, self._registered, self._stall = segments, registered, stall
+        self._alone = alone
         self._evaluations: dict[int, _Evaluation] = {}
         self._failed: deque[int] = deque(maxlen=REMEMBERED)
         self._room = asyncio.Event()  # set when an evaluation got on
@@ -453,7 +455,8 @@ class Stream:
         """Compute an evaluation whose tensors are all there."""
         assert isinstance(evaluation.request, Request)
         request = evaluation.request.with_tensors(evaluation.tensors)
-        result = self._computer.evaluate(request, evaluation.out)
+        alone = len(self._evaluations) == 1 and self._alone()
+        result = self._computer.evaluate(request, evaluation.out, alone=alone)
         response = await self._computed(evaluation, result)
         tensors: dict[str, wire.Content] = dict(response.tensors)
         for name, room in evaluation.out.items():

@@ -1,0 +1,55 @@
+"""Where evaluations are computed: on the event loop, or in the pool."""
+
+import asyncio
+import math
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+from lossd_client.wire import Request
+
+from lossd import engine
+from lossd.server import compute
+from lossd.server.compute import Computer
+
+X = np.linspace(0, 1, 1 << 20, dtype=np.float32)  # too large to be computed as it is read
+LARGE = Request("l1_loss", {"input": X, "target": -X}, {}, "mean", ["input"])
+
+
+@pytest.mark.parametrize(
+    ("brief", "most", "alone", "on_loop"),
+    [
+        (math.inf, math.inf, False, True),  # it took less than the hop to the pool
+        (0.0, math.inf, True, True),
+        (0.0, math.inf, False, False),  # somebody may wait for the loop
+        (0.0, 0.0, True, False),
+    ],
+)
+def test_where(
+    monkeypatch: pytest.MonkeyPatch, brief: float, most: float, alone: bool, on_loop: bool
+) -> None:
+    monkeypatch.setattr(compute, "BRIEF", brief)
+    monkeypatch.setattr(compute, "BRIEF_SIZE", 64 << 20)
+    monkeypatch.setattr(compute, "ALONE", most)
+    expected = engine.evaluate("l1_loss", dict(LARGE.tensors), gradients=["input"])
+    threads = list[int]()
+    run = engine.run
+
+    def seen(*given: Any) -> Any:
+        threads.append(threading.get_ident())
+        return run(*given)
+
+    monkeypatch.setattr(engine, "run", seen)
+
+    async def ask() -> None:
+        computer = Computer(1)
+        for _ in range(2):
+            response = await computer.evaluate(LARGE, alone=alone)
+            loss, gradient = (response.tensors[name] for name in ("loss", "grad.input"))
+            assert loss == expected.loss
+            np.testing.assert_array_equal(np.asarray(gradient), expected.gradients["input"])
+        computer.close()
+
+    asyncio.run(ask())
+    assert [thread == threading.get_ident() for thread in threads] == [on_loop] * 2
