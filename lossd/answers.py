@@ -14,7 +14,7 @@ from lossd_client.wire import Announcement, Request, Response, Shared
 
 from lossd.engine import Call, compute, needed, steps
 from lossd.plan import Result
-from lossd.steps import Arriving, Steps
+from lossd.steps import Arriving
 
 Array = npt.NDArray[Any]
 
@@ -56,18 +56,18 @@ def response_of(result: Result) -> Response:
     return Response({"loss": result.loss, **gradients}, result.warning)
 
 
-def steps_of(request: Request, arriving: dict[str, Arriving]) -> Steps:
-    """The steps of a request of which some tensors come in pieces.
+def stepped(request: Request, arriving: Mapping[str, Arriving]) -> Call:
+    """The call of a request of which some tensors come in pieces, for `engine.steps`.
 
     Raises:
-        LossdError: what is wrong with those that are there.
+        LossdError: what is wrong with it, as far as types and shapes tell.
     """
     stand_ins = {
         name: np.broadcast_to(np.empty((), tensor.dtype), tensor.shape)
         for name, tensor in request.tensors.items()
         if name in arriving
     }
-    return steps(call_of(request.with_tensors({**request.tensors, **stand_ins})), arriving)
+    return call_of(request.with_tensors({**request.tensors, **stand_ins}))
 
 
 def answer(
@@ -109,20 +109,20 @@ def _in_pieces(request: Request, sink: Sink | None) -> Response:
     if not pieces:
         return answer(request, sink)
     arriving = {name: Arriving(tensor.dtype, tensor.nbytes) for name, tensor in pieces.items()}
-    steps = steps_of(request, arriving)
+    evaluation = steps(stepped(request, arriving), arriving)
     results = {
         name: np.empty(shape, dtype)
-        for name, (dtype, shape) in steps.announced().items()
+        for name, (dtype, shape) in evaluation.announced().items()
         if sink is None or name == "loss"
     }
     for chunk in wire.split(pieces)[1]:
         arriving[chunk.name].add(np.frombuffer(chunk.data, np.uint8))
-        while steps.ready:
-            for piece in steps.step():
+        while evaluation.ready:
+            for piece in evaluation.step():
                 start = piece.offset // piece.data.itemsize
                 values = piece.data.reshape(-1)
                 if sink is None or piece.name == "loss":
                     results[piece.name].reshape(-1)[start : start + values.size] = values
                 else:
                     sink(piece.name.removeprefix(wire.GRADIENT), start, values)
-    return Response(results, steps.warning, steps.seconds)
+    return Response(results, evaluation.warning, evaluation.seconds)

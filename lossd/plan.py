@@ -115,6 +115,7 @@ class Plan:
         size: bytes that the call takes, its tensors included.
         seconds: how long it takes, as of late; infinite until it has run.
         fastest: how long it took at least.
+        pace: seconds that a block of it takes where its tensors come in pieces, as of late.
     """
 
     def __init__(self, form: Form) -> None:
@@ -130,7 +131,7 @@ class Plan:
         given = [*form.given.values(), *([form.sample_weight] if form.sample_weight else [])]
         self.size = sum(math.prod(t.shape) * t.dtype.itemsize for t in given)
         self.size += _footprint(form, self.layout)
-        self.seconds = self.fastest = math.inf
+        self.seconds = self.fastest = self.pace = math.inf
         self.divisor = self._fixed_divisor()
 
     def run(

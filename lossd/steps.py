@@ -152,6 +152,13 @@ class Steps:
         """Whether there is a block to compute."""
         return not self.finished and self._available() > self._done
 
+    @property
+    def expected(self) -> float:
+        """Seconds that the next step takes, if it takes as long as the last ones; or more."""
+        step = min(self._plan.block_rows * size for size in self._row_bytes.values())
+        blocks = min(self._available() - self._done, max(1, RUN // max(step, 1)))
+        return float(self._plan.pace * blocks)
+
     def announced(self) -> dict[str, tuple[np.dtype[Any], tuple[int, ...]]]:
         """Type and shape of what comes back: "loss" and "grad.NAME"."""
         plan = self._plan
@@ -208,7 +215,9 @@ class Steps:
             tensor.drop(rows[1] * self._row_bytes[name])
         if self.finished and not plan.each:
             pieces.append(Piece("loss", 0, plan.reduced(self._call, self._begun.divisor)))
-        self.seconds += time.perf_counter() - begun
+        took = time.perf_counter() - begun
+        plan.pace = min(took / (last - first), 2 * plan.pace)
+        self.seconds += took
         return pieces
 
     def _written(self, name: str) -> np.dtype[Any]:

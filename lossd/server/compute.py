@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
@@ -11,7 +11,7 @@ from lossd_client.errors import InternalError, LossdError, ResourceError
 from lossd_client.wire import Announcement, Request, Response
 
 from lossd import engine
-from lossd.answers import Later, answer, call_of, response_of, steps_of
+from lossd.answers import Later, answer, call_of, response_of, stepped
 from lossd.kernels import courtesy, runtime
 from lossd.kernels.stopping import Stop, Stopped, stopped_by
 from lossd.plan import Plan
@@ -107,13 +107,24 @@ class Computer:
             return response
         return await self._run(request, lambda: answer(request, out=out))
 
-    async def begin(self, request: Request, arriving: dict[str, Arriving]) -> Steps:
+    async def begin(self, request: Request, arriving: Mapping[str, Arriving]) -> Steps:
         """The steps of a request of which some tensors come in pieces; raises as `evaluate`."""
-        return await self._run(request, lambda: steps_of(request, arriving))
+        call = guarded(request.loss, lambda: stepped(request, arriving))
+        there = [tensor for name, tensor in request.tensors.items() if name not in arriving]
+        if _few(there, BRIEF_INLINE) and engine.planned(call) is not None:
+            return guarded(request.loss, lambda: engine.steps(call, arriving))
+        return await self._run(request, lambda: engine.steps(call, arriving))
 
     async def step(self, request: Request, steps: Steps) -> list[Piece]:
-        """Compute what is there of a request; raises as `evaluate`."""
-        return await self._run(request, steps.step)
+        """Compute what is there of a request; raises as `evaluate`.
+
+        On the event loop if it takes less than the hop to the pool, which gets its turn
+        before.
+        """
+        if steps.expected > BRIEF:
+            return await self._run(request, steps.step)
+        await asyncio.sleep(0)
+        return guarded(request.loss, steps.step)
 
     async def _run(self, request: Request, compute: Callable[[], T]) -> T:
         """Compute in the pool. Cancelled, it ends it, and itself once nothing is held there."""
@@ -195,15 +206,19 @@ class Computer:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _ready(request: Request, most: int) -> tuple[Plan, engine.Call] | None:
-    """What computes a request of `most` bytes at once; None without its kernel, and for others.
+def _few(tensors: Collection[Any], most: int) -> bool:
+    """Whether tensors have `most` bytes and are at hand.
 
     What is copied only where it is computed takes long, however few the rest are.
     """
-    tensors = request.tensors.values()
-    if sum(tensor.nbytes for tensor in tensors) > most or any(
+    return sum(tensor.nbytes for tensor in tensors) <= most and not any(
         isinstance(tensor, Later) for tensor in tensors
-    ):
+    )
+
+
+def _ready(request: Request, most: int) -> tuple[Plan, engine.Call] | None:
+    """What computes a request of `most` bytes at once; None without its kernel, and for others."""
+    if not _few(request.tensors.values(), most):
         return None
     call = call_of(request)
     plan = engine.planned(call)
