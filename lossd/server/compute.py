@@ -41,7 +41,7 @@ values, does not take long."""
 
 ALONE: Final = 2e-3
 """Seconds that an evaluation may have taken to be computed there, on all threads, where no other is
-under way and no other client is there: nobody waits for the event loop then."""
+under way and no other client is heard of: nobody waits for the event loop then."""
 
 ALONE_SIZE: Final = 64 << 20
 """Bytes of tensors up to which it is."""

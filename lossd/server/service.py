@@ -17,6 +17,7 @@ from lossd.server.limits import Budget
 from lossd.server.shared import Segments
 from lossd.server.status import aborted
 from lossd.server.streams import Stream
+from lossd.server.traffic import Traffic
 from lossd.spec import FLOATS, Loss, Param, Tensor, registry
 
 NAME: Final = "lossd.v1.LossService"
@@ -39,6 +40,7 @@ class LossService:
         self._computer, self._budget, self._registered = computer, budget, registered
         self._shared, self._share_with, self._stall = shared, share_with, stall
         self._streams: set[Stream] = set()
+        self._traffic = Traffic()
 
     def drain(self) -> None:
         """End streams as they become idle."""
@@ -99,7 +101,7 @@ class LossService:
             segments,
             self._registered,
             self._stall,
-            alone=lambda: len(self._streams) == 1,
+            self._traffic,
         )
         self._streams.add(stream)
         try:

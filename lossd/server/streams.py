@@ -36,6 +36,7 @@ from lossd.server.compute import Computer, guarded, needed
 from lossd.server.limits import Budget
 from lossd.server.shared import Segments
 from lossd.server.status import status_of
+from lossd.server.traffic import Traffic
 from lossd.steps import Arriving, Steps
 
 T = TypeVar("T")
@@ -150,11 +151,11 @@ class Stream:
         segments: Segments | None,
         registered: Registry,
         stall: float,
-        alone: Callable[[], bool],
+        traffic: Traffic,
     ) -> None:
         self._computer, self._budget, self._context = computer, budget, context
         self._segments, self._registered, self._stall = segments, registered, stall
-        self._alone = alone
+        self._traffic = traffic
         self._evaluations: dict[int, _Evaluation] = {}
         self._failed: deque[int] = deque(maxlen=REMEMBERED)
         self._room = asyncio.Event()  # set when an evaluation got on
@@ -167,10 +168,11 @@ class Stream:
 
     async def serve(self, messages: AsyncIterator[bytes]) -> None:
         """Read messages and write answers; memory is given back however the stream ends."""
-        self._task = asyncio.current_task()
+        self._task, loop = asyncio.current_task(), asyncio.get_running_loop()
         try:
             async with self._tasks:
                 async for message in messages:
+                    self._traffic.hear(self, loop.time())
                     for answer in self._answers(message):
                         await self._write(answer)
                     self._end_if_idle()
@@ -455,7 +457,8 @@ class Stream:
         """Compute an evaluation whose tensors are all there."""
         assert isinstance(evaluation.request, Request)
         request = evaluation.request.with_tensors(evaluation.tensors)
-        alone = len(self._evaluations) == 1 and self._alone()
+        now = asyncio.get_running_loop().time()
+        alone = len(self._evaluations) == 1 and self._traffic.alone(self, now)
         result = self._computer.evaluate(request, evaluation.out, alone=alone)
         response = await self._computed(evaluation, result)
         tensors: dict[str, wire.Content] = dict(response.tensors)

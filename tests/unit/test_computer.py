@@ -12,6 +12,7 @@ from lossd_client.wire import Request
 from lossd import engine
 from lossd.server import compute
 from lossd.server.compute import Computer
+from lossd.server.traffic import QUIET, Traffic
 
 X = np.linspace(0, 1, 1 << 20, dtype=np.float32)  # too large to be computed as it is read
 LARGE = Request("l1_loss", {"input": X, "target": -X}, {}, "mean", ["input"])
@@ -53,3 +54,19 @@ def test_where(
 
     asyncio.run(ask())
     assert [thread == threading.get_ident() for thread in threads] == [on_loop] * 2
+
+
+def test_who_is_alone() -> None:
+    traffic, one, other = Traffic(), object(), object()
+    assert not traffic.alone(one, 0)
+    traffic.hear(one, 0)
+    assert traffic.alone(one, 0)
+    traffic.hear(other, 1)
+    assert traffic.alone(other, 1)
+    assert not traffic.alone(one, 1)
+    traffic.hear(one, 1 + QUIET / 2)
+    assert not traffic.alone(one, 1 + QUIET / 2)
+    traffic.hear(one, 1 + 2 * QUIET)
+    assert traffic.alone(one, 1 + 2 * QUIET)
+    traffic.hear(other, 1 + 2.5 * QUIET)
+    assert not traffic.alone(other, 1 + 2.5 * QUIET)
