@@ -29,9 +29,6 @@ BRIEF: Final = 300e-6
 """Seconds that an evaluation like it may have taken for a larger one to be computed on the event
 loop, too: so long does the hop take."""
 
-HURRY: Final = 0.25
-"""Seconds after a brief evaluation for which long ones give way to others."""
-
 BRIEF_INLINE: Final = 384 << 10
 """Bytes of tensors up to which it is then computed as soon as it is read."""
 
@@ -45,6 +42,9 @@ under way and no other client is heard of: nobody waits for the event loop then.
 
 ALONE_SIZE: Final = 64 << 20
 """Bytes of tensors up to which it is."""
+
+HURRY: Final = 0.25
+"""Seconds after a brief evaluation for which long ones give way to others."""
 
 
 class Needs(NamedTuple):
@@ -118,8 +118,7 @@ class Computer:
     async def step(self, request: Request, steps: Steps) -> list[Piece]:
         """Compute what is there of a request; raises as `evaluate`.
 
-        On the event loop if it takes less than the hop to the pool, which gets its turn
-        before.
+        On the event loop, which has its turn before, if it takes less than the hop to the pool.
         """
         if steps.expected > BRIEF:
             return await self._run(request, steps.step)
