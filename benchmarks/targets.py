@@ -11,8 +11,6 @@ from lossd.spec import Composed, registry
 MILLION: Final = 1 << 20
 FROM_ELEMENTS: Final = 4096  # below, a call is all overhead
 CHUNKED: Final = 1 << 20  # bytes of a request from which throughput counts, and not latency
-
-
 SHARED: Final = 16_000_000  # bytes of tensors and gradient
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Generic, NamedTuple, TypeVar
@@ -173,9 +174,13 @@ class Computer:
             return None
         if brief:
             self._hurry()
+        begun = time.perf_counter()
         with runtime.one_thread() if brief else contextlib.nullcontext():
             result = guarded(request.loss, lambda: engine.run(plan, call))
-        return response_of(result)
+        response = response_of(result)
+        if not brief:
+            response.seconds = time.perf_counter() - begun
+        return response
 
     def _hurry(self) -> None:
         """Have long evaluations give way for a while."""

@@ -50,6 +50,7 @@ def test_where(
             loss, gradient = (response.tensors[name] for name in ("loss", "grad.input"))
             assert loss == expected.loss
             np.testing.assert_array_equal(np.asarray(gradient), expected.gradients["input"])
+            assert (response.seconds > 0) == (brief == 0), "how long it took is told"
         computer.close()
 
     asyncio.run(ask())

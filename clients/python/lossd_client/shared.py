@@ -208,13 +208,13 @@ class SharedPool:
     def give_back(self, block: Block, keep: bool) -> None:
         """Take a block back, or let go of it."""
         with self._lock:
-            now = time.monotonic()
-            kept = keep and not self._closed
-            if kept:
+            if keep and not self._closed:
+                now = time.monotonic()
                 self._free[block.segment] = block, now
+                gone = self._idle(now - IDLE)
             else:
                 self._leased -= block.memory.size
-            gone = self._idle(now - IDLE) if kept else [block] * (not self._closed)
+                gone = [] if self._closed else [block]
         for each in gone:
             self._release(each.segment)
 
