@@ -1,7 +1,8 @@
 """A task's files, opened and checked against its loss, and how their rows are cut into shards."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -111,6 +112,12 @@ class Inputs:
         """What each source is made of, as run.json has it."""
         names = self.names().items()
         return {key: _described(name, self._source(key, name)) for key, name in names}
+
+    def verify(self) -> Iterator[None]:
+        """Compare files with the checksums that reading does not look at, piece by piece."""
+        for key, source in self.everything().items():
+            with _at_fault(key):
+                yield from source.verify()
 
     def close(self) -> None:
         """Let go of open files."""
@@ -223,9 +230,15 @@ def row_bytes(source: Source) -> int:
 
 
 def _opened(name: str, field: str, *, text: bool = False) -> Source:
-    """A source; errors know which tensor is at fault."""
-    try:
+    with _at_fault(field):
         return open_source(name, text=text)
+
+
+@contextmanager
+def _at_fault(field: str) -> Iterator[None]:
+    """Errors of a source know which tensor is at fault."""
+    try:
+        yield
     except SourceError as error:
         raise SourceError(str(error), field=field) from error
 
@@ -262,6 +275,8 @@ def _taken_whole(source: Source, name: str, tensor: str) -> Array:
             "the same for all rows",
             field=tensor,
         )
+    for _ in source.verify():
+        pass
     return source.read(0, source.rows)
 
 

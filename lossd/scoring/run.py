@@ -2,10 +2,11 @@
 
 import datetime
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -251,9 +252,12 @@ def run(
             else:
                 gathered.add(part)
         spent = Spent()
-        for kept in _computed(inputs, folder, engine, left, watch, begun):
-            spent.add(kept.spent)
-            gathered.add(kept.part, kept.written)
+        with _beside(inputs.verify() if left else iter(())) as verified:
+            for kept in _computed(inputs, folder, engine, left, watch, begun):
+                spent.add(kept.spent)
+                gathered.add(kept.part, kept.written)
+                if verified.done():
+                    verified.result()
         computed = time.perf_counter() - begun
         _check_unchanged(inputs, folder)
         check(inputs)
@@ -294,6 +298,25 @@ def _computed(
         read += kept.spent.read
         watch(told())
         yield kept
+
+
+@contextmanager
+def _beside(steps: Iterator[None]) -> Iterator[Future[None]]:
+    """Steps taken on a thread of their own, all of them before the end; raises what they do."""
+    stopping = threading.Event()
+
+    def take() -> None:
+        for _ in steps:
+            if stopping.is_set():
+                return
+
+    with ThreadPoolExecutor(1, "lossd-beside") as thread:
+        taken = thread.submit(take)
+        try:
+            yield taken
+            taken.result()
+        finally:
+            stopping.set()
 
 
 def _check_unchanged(inputs: Inputs, folder: Folder) -> None:

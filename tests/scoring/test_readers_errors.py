@@ -117,6 +117,33 @@ def test_checksums(write: Write, tmp_path: Path) -> None:
     refused(name, str(path))
 
 
+@pytest.mark.parametrize("write", [files.npz, files.torch_])
+def test_checksums_of_what_is_read_in_place(write: Write, tmp_path: Path) -> None:
+    name = write(tmp_path, X)
+    [path] = files_in(tmp_path)
+    for _ in open_source(name).verify():
+        pass
+    content = bytearray(path.read_bytes())
+    place = content.index(X[500].tobytes())
+    content[place] ^= 16
+    path.write_bytes(content)
+    source = open_source(name)
+    assert source.read(500, 501).tobytes() != X[500].tobytes()
+    with pytest.raises(SourceError, match=f"{path}.*Bad CRC-32"):
+        list(source.verify())
+
+
+def test_a_file_of_torch_without_checksums(tmp_path: Path) -> None:
+    torch.serialization.set_crc32_options(False)
+    try:
+        name = files.torch_(tmp_path, X)
+    finally:
+        torch.serialization.set_crc32_options(True)
+    source = open_source(name)
+    assert source.read(0, ROWS).tobytes() == X.tobytes()
+    assert not list(source.verify())
+
+
 @pytest.mark.parametrize(
     "write", [files.npy, files.npz, files.safetensors_, files.parquet_plain, files.torch_]
 )

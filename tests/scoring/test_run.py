@@ -579,6 +579,25 @@ def test_a_probability_out_of_range_is_named_with_its_file_and_row(tmp_path: Pat
         )  # fmt: skip
 
 
+@pytest.mark.parametrize("damaged", ["b.npz", "labels.npz"])
+def test_a_checksum_that_differs_ends_a_run(damaged: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(8)
+    for name in ("shards/a.npz", "shards/b.npz"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        np.savez(tmp_path / name, logits=rng.normal(size=(500, 8)))
+    np.savez(tmp_path / "labels.npz", labels=rng.integers(0, 8, 1000, np.uint8))
+    [path] = tmp_path.rglob(damaged)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] &= 0xF8  # still a label
+    assert content != path.read_bytes()
+    path.write_bytes(content)
+    sources = [str(tmp_path / "shards/*.npz"), str(tmp_path / "labels.npz")]
+    with pytest.raises(SourceError, match=f"{damaged}.*Bad CRC-32") as caught:
+        score("cross_entropy", *sources, out=tmp_path / "run", report=False)
+    assert caught.value.field == ("target" if damaged == "labels.npz" else "input")
+    assert not (tmp_path / "run" / "summary.json").exists()
+
+
 def test_no_rows(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.zeros((0, 3), np.float32))
     with pytest.raises(SourceError, match=r"x\.npy has no rows"):

@@ -17,6 +17,7 @@ from lossd.scoring.readers.flat import Flat
 from lossd.scoring.readers.keys import choose
 from lossd.scoring.readers.kinds import given, readable
 from lossd.scoring.readers.npy import HEADER_FAILURES, Header, read_header
+from lossd.scoring.readers.zipped import verified
 from lossd.scoring.sources import Source
 
 _KIND: Final = "an .npz file"
@@ -47,27 +48,42 @@ def open_file(path: Path, key: str, *, text: bool) -> Source:
         name = choose(str(path), key, names, "arrays")
         member = archive.infolist()[names.index(name)]
         if member.compress_type == zipfile.ZIP_STORED and not member.flag_bits & 1:
-            return _stored(path, key, member, text=text)
+            return Stored(path, key, member, text=text)
         with archive.open(member) as file:
             header = read_header(cast("Any", file), f"{path}::{name}")
             size = member.file_size - file.tell()
         return Compressed(path, key, member.filename, header, size, text=text)
 
 
-def _stored(path: Path, key: str, member: zipfile.ZipInfo, *, text: bool) -> Source:
-    """An array that is read as if it were a file of its own; its checksum is not looked at."""
-    with path.open("rb") as file:
-        file.seek(member.header_offset)
-        magic, name, extra = _LOCAL.unpack(file.read(_LOCAL.size))
-        if magic != b"PK\3\4":
-            raise zipfile.BadZipFile(f"no member begins at byte {member.header_offset}")
-        begin = file.seek(name + extra, 1)
-        shape, fortran, stored = read_header(file, f"{path}::{key}")
-        offset = file.tell()
-        end = min(begin + member.file_size, path.stat().st_size)
-    return Flat(
-        path, key, stored=stored, shape=shape, offset=offset, end=end, fortran=fortran, text=text
-    )
+class Stored(Flat):
+    """An array that is read as if it were a file of its own."""
+
+    def __init__(self, path: Path, key: str, member: zipfile.ZipInfo, *, text: bool) -> None:
+        with path.open("rb") as file:
+            file.seek(member.header_offset)
+            magic, name, extra = _LOCAL.unpack(file.read(_LOCAL.size))
+            if magic != b"PK\3\4":
+                raise zipfile.BadZipFile(f"no member begins at byte {member.header_offset}")
+            begin = file.seek(name + extra, 1)
+            shape, fortran, stored = read_header(file, f"{path}::{key}")
+            offset = file.tell()
+            end = min(begin + member.file_size, path.stat().st_size)
+        super().__init__(
+            path,
+            key,
+            stored=stored,
+            shape=shape,
+            offset=offset,
+            end=end,
+            fortran=fortran,
+            text=text,
+        )
+        self._member = member
+
+    def verify(self) -> Iterator[None]:
+        """Compare the array with its checksum."""
+        with blamed(self.name, _KIND, _FAILURES):
+            yield from verified(self.path, [self._member])
 
 
 class Compressed(Pieced):

@@ -2,7 +2,7 @@
 
 import threading
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -76,6 +76,11 @@ class Shards(Source):
         """Where a row is."""
         shard, row = self._find(row)
         return shard.place(row)
+
+    def verify(self) -> Iterator[None]:
+        """Compare all files with their checksums."""
+        for shard in self._shards:
+            yield from shard.verify()
 
     def close(self) -> None:
         """Let go of all files."""

@@ -2,6 +2,8 @@
 
 import pickle
 import warnings
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -12,13 +14,14 @@ from lossd.scoring.errors import SourceError
 from lossd.scoring.readers.base import Failures, FileSource, blamed
 from lossd.scoring.readers.keys import choose
 from lossd.scoring.readers.kinds import bfloat16, readable
+from lossd.scoring.readers.zipped import verified
 from lossd.scoring.sources import Array, Source
 
 _KIND: Final = "a file of torch.save"
 
 _FAILURES: Final[Failures] = (
     *(RuntimeError, OSError, EOFError, ValueError, TypeError, KeyError, IndexError),
-    *(AttributeError, AssertionError, OverflowError, MemoryError),
+    *(AttributeError, AssertionError, OverflowError, MemoryError, zipfile.BadZipFile),
 )
 
 
@@ -78,6 +81,15 @@ class Torch(FileSource):
         super().__init__(path, key, rows, tuple(shape), _dtype(tensor, name))
         self._tensor = tensor.detach()
         self._size = path.stat().st_size
+
+    def verify(self) -> Iterator[None]:
+        """Compare the tensor's bytes with their checksum, unless torch was told to write none."""
+        size = self._tensor.untyped_storage().nbytes()
+        with blamed(self.name, _KIND, _FAILURES):
+            with zipfile.ZipFile(self.path) as archive:
+                # which member is the tensor's is not told: one of those of its size
+                members = [one for one in archive.infolist() if one.file_size == size and one.CRC]
+            yield from verified(self.path, members)
 
     def fetch(self, start: int, stop: int) -> Array:
         """A copy of some rows: the pages of the file are not kept by who has them."""
