@@ -513,7 +513,7 @@ def compare(
         run_a: folder of the run that is the measure.
         run_b: folder of the run that is measured.
         out: where to write comparison.json, comparison.html and charts/*.png, if anywhere.
-        resamples: of the bootstrap.
+        resamples: of the bootstrap, at least 2 / (1 - confidence).
         confidence: of all intervals.
         worst: how many rows to name of those that most improved and worsened.
         overwrite: begin anew where `out` holds a comparison.
@@ -533,12 +533,17 @@ def compare(
         check_folder(Path(out), overwrite=overwrite)
     run_a, run_b = Path(run_a), Path(run_b)
     for name, value, fits, range_ in (
-        ("resamples", resamples, resamples >= 1, ">= 1"),
         ("confidence", confidence, 0 < confidence < 1, "> 0 and < 1"),
         ("worst", worst, worst >= 0, ">= 0"),
     ):
         if not fits:
             raise ScoringError(f"{name}={value} is outside its range: it must be {range_}")
+    least = math.ceil(2 / (1 - confidence) - 1e-6)  # one beyond either end of an interval
+    if resamples < least:
+        raise ScoringError(
+            f"resamples={resamples} are too few to tell the ends of intervals of {confidence}: it "
+            f"must be >= {least}"
+        )
     first, second = summary_of(run_a), summary_of(run_b)
     for folder, summary in ((run_a, first), (run_b, second)):
         check_parts(Path(folder), summary)

@@ -170,6 +170,9 @@ def test_page(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):
         compare(*runs, tmp_path / "file", resamples=10)
+    compare(*runs, resamples=40)
+    with pytest.raises(ScoringError, match=r"resamples=39 .* intervals of 0\.95: it must be >= 40"):
+        compare(*runs, resamples=39)
 
 
 TARGETS = np.array([0, np.nan, *range(1, 9)], np.float64)
