@@ -975,7 +975,7 @@ def test_every_loss_is_there() -> None:
 
 
 def test_older_names_work_and_warn(client: Client) -> None:
-    with pytest.warns(UserWarning, match="NLLLoss2d is deprecated; use NLLLoss") as caught:
+    with pytest.warns(FutureWarning, match="NLLLoss2d is deprecated; use NLLLoss") as caught:
         criterion = nn.NLLLoss2d(client=client)
     assert caught[0].filename == __file__
     assert criterion([[-0.5, -1.0], [-2.0, -0.25]], [0, 1]).item() == 0.375

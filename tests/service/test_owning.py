@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from lossd_client import Client, functional, nn, tensor
-from lossd_client.errors import LabelError, ParameterError, ShapeError
+from lossd_client.errors import DTypeError, LabelError, ParameterError, ShapeError
 
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(20, 128)).astype(np.float32)
@@ -382,6 +382,12 @@ def test_types_of_parameters(client: Client, dtype: Any) -> None:
     assert loss.dtype == (torch.float64 if x.dtype == torch.float64 else torch.float32)
     with pytest.raises(ParameterError, match="must not be negative"):
         nn.LinearCrossEntropyLoss(-3, 4)
+
+
+def test_options_of_chunks_are_torchs(client: Client) -> None:
+    nn.LinearCrossEntropyLoss(3, 4, options=torch.nn.LinearCrossEntropyOptions(), client=client)
+    with pytest.raises(DTypeError, match=r"options must be None or torch's .*, not dict"):
+        nn.LinearCrossEntropyLoss(3, 4, options={"chunks": 3}, client=client)
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ class Loss:
         for key, limits in self.limits.items():
             limits.check_argument(self.name, key, getattr(self, key))
         if self.deprecated:
-            warn(self.deprecated)
+            warn(self.deprecated, FutureWarning)
 
     def _named(self, key: str, value: Any) -> str:
         """The name of a function.

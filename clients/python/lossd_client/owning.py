@@ -11,7 +11,7 @@ import numpy as np
 from lossd_client.arrays import Array, ArrayLike, Tensor, as_array
 from lossd_client.client import AnyClient
 from lossd_client.dtypes import BFLOAT16, is_float, narrowed, widened
-from lossd_client.errors import ParameterError, ShapeError
+from lossd_client.errors import DTypeError, ParameterError, ShapeError
 from lossd_client.handles import Handle
 from lossd_client.limits import Limits
 from lossd_client.module import Loss
@@ -158,7 +158,8 @@ class LinearCrossEntropyLoss(OwningLoss):
         weight: Factor of each class, (C).
         ignore_index: Index of rows to leave out; None for -100.
         label_smoothing: Share of the target spread evenly over the classes. >= 0 and <= 1.
-        options: accepted as in PyTorch, and not needed: the server chooses the chunks.
+        options: None or torch's LinearCrossEntropyOptions, not needed: the server chooses the
+            chunks.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as
             PyTorch.
         zero_if_empty: whether a mean of nothing is 0 instead of NaN.
@@ -206,6 +207,12 @@ class LinearCrossEntropyLoss(OwningLoss):
         zero_if_empty: bool = False,
         client: AnyClient | None = None,
     ) -> None:
+        if options is not None and type(options).__name__ != "LinearCrossEntropyOptions":
+            raise DTypeError(
+                f"{self.name}: options must be None or torch's LinearCrossEntropyOptions, not "
+                f"{type(options).__name__}",
+                field="options",
+            )
         self.in_features, self.num_classes = in_features, num_classes
         self.out_features = tuple(out_features)
         count = math.prod(self.out_features, start=num_classes)
