@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import numpy.typing as npt
 from lossd_client.errors import InternalError, LossdError, ResourceError
-from lossd_client.wire import Announcement, Request, Response
+from lossd_client.wire import CHUNK, Announcement, Request, Response
 
 from lossd import engine
 from lossd.answers import Later, answer, call_of, response_of, stepped
@@ -31,11 +31,11 @@ BRIEF: Final = 300e-6
 loop, too: so long does the hop take."""
 
 BRIEF_INLINE: Final = 384 << 10
-"""Bytes of tensors up to which it is then computed as soon as it is read."""
+"""Bytes of tensors up to which a call whose others come in pieces is begun there."""
 
 BRIEF_SIZE: Final = 4 << 20
-"""Bytes of tensors up to which it is computed there at all: what takes longer this time, for its
-values, does not take long."""
+"""Bytes of tensors up to which it is computed there: what takes longer this time, for its values,
+does not take long."""
 
 ALONE: Final = 2e-3
 """Seconds that an evaluation may have taken to be computed there, on all threads, where no other is
@@ -104,7 +104,8 @@ class Computer:
             LossdError: what is wrong with the request.
             InternalError: a fault of ours, which is logged.
         """
-        if (response := self._at_once(request, out or {}, alone)) is not None:
+        ready = _ready(request, out or {}, alone)
+        if ready is not None and (response := guarded(request.loss, lambda: self._here(*ready))):
             return response
         return await self._run(request, lambda: answer(request, out=out))
 
@@ -145,39 +146,50 @@ class Computer:
             raise
         return result.result()
 
-    def evaluate_now(self, request: Request) -> Response | None:
-        """The answer to a small request whose kernel is at hand; None for others.
+    def evaluate_now(
+        self,
+        request: Request,
+        out: Mapping[str, Array],
+        *,
+        alone: bool,
+        require: Callable[[int], None],
+    ) -> Response | None:
+        """The answer to a request as soon as it is read, on the event loop.
+
+        Args:
+            request: what is asked.
+            out: arrays that gradients go to.
+            alone: whether nobody else would wait for the event loop.
+            require: raises if there is no room for so many bytes.
+
+        Returns:
+            None for others: those that take longer, and those whose answer is of several messages.
 
         Raises:
             LossdError: as `evaluate`.
         """
-        ready = _ready(request, BRIEF_INLINE)
+        ready = _ready(request, out, alone)
         if ready is None:
             return None
         plan, call = ready
-        if plan.size > INLINE and plan.seconds > BRIEF:
+        sent = plan.size - sum(a.nbytes for a in (*call.arrays.values(), *out.values()))
+        if sent > CHUNK:
             return None
-        self._hurry()
-        return response_of(engine.run(plan, call))
+        if plan.size > INLINE:
+            require(plan.size)
+        return self._here(plan, call)
 
-    def _at_once(self, request: Request, out: Mapping[str, Array], alone: bool) -> Response | None:
-        """The answer to a request that is computed on the event loop; None for others.
+    def _here(self, plan: Plan, call: engine.Call) -> Response:
+        """Compute on the calling thread: the event loop.
 
-        What takes less than the hop to the pool has one thread: waking another takes as long.
+        What takes less than the hop to the pool has no other thread: waking one takes as long.
         """
-        ready = _ready(request, ALONE_SIZE if alone else BRIEF_SIZE)
-        if ready is None:
-            return None
-        plan, call = ready[0], ready[1]._replace(out=out)
-        brief = plan.seconds <= BRIEF
-        if not brief and not (alone and plan.seconds <= ALONE):
-            return None
+        brief = _is_brief(plan)
         if brief:
             self._hurry()
         begun = time.perf_counter()
-        with runtime.one_thread() if brief else contextlib.nullcontext():
-            result = guarded(request.loss, lambda: engine.run(plan, call))
-        response = response_of(result)
+        with runtime.one_thread() if brief and plan.size > INLINE else contextlib.nullcontext():
+            response = response_of(engine.run(plan, call))
         if not brief:
             response.seconds = time.perf_counter() - begun
         return response
@@ -220,13 +232,29 @@ def _few(tensors: Collection[Any], most: int) -> bool:
     )
 
 
-def _ready(request: Request, most: int) -> tuple[Plan, engine.Call] | None:
-    """What computes a request of `most` bytes at once; None without its kernel, and for others."""
+def _ready(
+    request: Request, out: Mapping[str, Array], alone: bool
+) -> tuple[Plan, engine.Call] | None:
+    """What computes a request on the event loop; None without its kernel, and of what takes long.
+
+    Args:
+        request: what is asked.
+        out: arrays that gradients go to.
+        alone: whether nobody else would wait for the event loop.
+    """
+    most = ALONE_SIZE if alone else BRIEF_SIZE
     if not _few(request.tensors.values(), most):
         return None
-    call = call_of(request)
+    call = call_of(request)._replace(out=out)
     plan = engine.planned(call)
-    return None if plan is None or plan.size > most else (plan, call)
+    if plan is None or plan.size > most:
+        return None
+    return (plan, call) if _is_brief(plan) or (alone and plan.seconds <= ALONE) else None
+
+
+def _is_brief(plan: Plan) -> bool:
+    """Whether it takes less than the hop to the pool and back."""
+    return plan.size <= INLINE or plan.seconds <= BRIEF
 
 
 class _Job(Generic[T]):

@@ -5,7 +5,15 @@ import dataclasses
 import itertools
 import traceback
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -140,6 +148,17 @@ def _telling(chunks: Iterator[Chunk], seconds: float) -> Iterator[Chunk]:
         yield dataclasses.replace(last, seconds=seconds)
 
 
+def _in_rooms(response: Response, request: Request, rooms: Mapping[str, Any]) -> Response:
+    """A response that names where gradients are that are not sent."""
+    if not rooms:
+        return response
+    placed = {
+        f"{wire.GRADIENT}{name}": Shared(room.dtype, room.shape, request.places[name])
+        for name, room in rooms.items()
+    }
+    return response.with_tensors({**response.tensors, **placed})
+
+
 class Stream:
     """Serves one stream until its client ends it, or until it is idle while the server drains."""
 
@@ -259,6 +278,10 @@ class Stream:
             return self._failure(id, error)
         return None
 
+    def _is_alone(self) -> bool:
+        """Whether no other client was heard of late."""
+        return self._traffic.alone(self, asyncio.get_running_loop().time())
+
     def _shared(self) -> Segments:
         if self._segments is None:
             raise ResourceError("this server shares no memory with its clients here")
@@ -279,10 +302,14 @@ class Stream:
             tensors |= {name: self._shared().tensor(name, t) for name, t in shared.items()}
         request.tensors = tensors
         announced = {n: t for n, t in tensors.items() if isinstance(t, Announcement)}
+        out = self._rooms(request)
         if not announced:
-            response = self._computer.evaluate_now(request)
+            alone = not self._evaluations and self._is_alone()
+            response = self._computer.evaluate_now(
+                request, out, alone=alone, require=self._budget.require
+            )
             if response is not None:
-                return wire.write_stream(id, response)
+                return wire.write_stream(id, _in_rooms(response, request, out))
         needs = needed(request)
         windows = {name: max(wire.WINDOW, 2 * row) for name, row in needs.in_pieces.items()}
         allowance = sum(min(announced[n].nbytes, w + wire.CHUNK) for n, w in windows.items())
@@ -291,7 +318,7 @@ class Stream:
         compute = self._advance if needs.in_pieces else self._evaluate
         evaluation = _Evaluation(request, compute, reserved, dict(tensors), allowance, windows)
         self._evaluations[id] = evaluation
-        evaluation.out = self._rooms(request)
+        evaluation.out = out
         evaluation.received = dict.fromkeys(announced, 0)
         for name, tensor in announced.items():
             if name in needs.in_pieces:
@@ -457,16 +484,11 @@ class Stream:
         """Compute an evaluation whose tensors are all there."""
         assert isinstance(evaluation.request, Request)
         request = evaluation.request.with_tensors(evaluation.tensors)
-        now = asyncio.get_running_loop().time()
-        alone = len(self._evaluations) == 1 and self._traffic.alone(self, now)
+        alone = len(self._evaluations) == 1 and self._is_alone()
         result = self._computer.evaluate(request, evaluation.out, alone=alone)
-        response = await self._computed(evaluation, result)
-        tensors: dict[str, wire.Content] = dict(response.tensors)
-        for name, room in evaluation.out.items():
-            place = request.places[name]
-            tensors[f"{wire.GRADIENT}{name}"] = Shared(room.dtype, room.shape, place)
+        response = _in_rooms(await self._computed(evaluation, result), request, evaluation.out)
         evaluation.tensors = request.tensors = {}
-        first, chunks = wire.split(tensors)
+        first, chunks = wire.split(response.tensors)
         head: list[Response | Chunk] = [response.with_tensors(first)]
         items = itertools.chain(head, chunks)
         await self._write_for(evaluation, id, items, last=True)
