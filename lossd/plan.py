@@ -14,6 +14,7 @@ from lossd_client.buffers import Pool
 from lossd_client.dtypes import is_float, is_half, named, narrowed, widened
 from lossd_client.errors import DomainError, DTypeError, LabelError, ParameterError, ShapeError
 
+from lossd.compiled.streaming import VECTOR
 from lossd.kernels import (
     columns,
     courtesy,
@@ -47,6 +48,10 @@ Array = npt.NDArray[Any]
 PARALLEL_FROM: Final = 65_536
 """Elements from which a kernel runs on several threads: below, starting them costs more than it
 saves (benchmarks/thresholds.py measures it)."""
+
+STREAMED_FROM: Final = 3 * runtime.CACHE // 2
+"""Bytes of a call from which gradients of elements are written past the caches: they would not stay
+there, and what they are written over need not be brought."""
 
 PADDING: Final = rowwise.TILE
 """Arrays with one value for each class are this much longer, for tiles that read beyond a row."""
@@ -516,14 +521,17 @@ class KernelPlan(Plan):
         if self.each:
             losses = pool.empty(self.layout.output, self.dtype)
             args[slots.LOSSES] = _address(losses)
-        made = {}
+        made, past = {}, self.size >= STREAMED_FROM
         for slot, name, shape in self.writes:
             if name in self.halves and name != self.loss.divisor:
                 made[name] = gradient = _room(out, name, shape, self.form.given[name].dtype)
                 written.append((slot, gradient.dtype, gradient.ctypes.data))
+                past = False  # the kernel writes to what is narrowed while it is in cache
             else:
                 made[name] = gradient = _room(out, name, shape, self.dtype)
-                args[slot] = _address(gradient)
+                args[slot] = address = _address(gradient)
+                past &= address % VECTOR == 0
+        args[slots.STREAMED] = past
 
         entry, words = self.entered(call, begun.read, written)
         threads = runtime.get_threads() if self.parallel else 1

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Final
 
 from lossd.compiled.instructions import larger, one_by_one
-from lossd.compiled.lanes import fill, multiply
+from lossd.compiled.lanes import added, fill, multiply
+from lossd.compiled.sums import plus, whole
 from lossd.kernels.pieces import functions, opening, take_apart
 from lossd.kernels.transposition import from_lanes, to_lanes
 from lossd.kernels.variant import Variant, ahead, lines, listed, on_stack, stamped, view
@@ -121,9 +122,9 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
     seen += listed("sum{}[j]", range(pieces.terms))
     seen += listed("given[{}]", range(variant.constants))
     ignored = """
+        for j in range(count):
             if labels[row + j] < 0:
                 losses[j] = 0
-                continue
 """
     pulled = f"""
         fill(pull, scale)
@@ -177,7 +178,7 @@ def block(args, index):
     mine = {on_stack(LANES, "int32")}
 {lines(4, "fill({0}, 0)", over=[*lanes, *doubles, "mine"])}
     space = np.zeros(({len(places)}, width * {LANES}), kind)
-    total = 0.0
+    total = lost = 0.0
     row = first
     while row < last:
         count = min({LANES}, last - row)
@@ -205,9 +206,10 @@ def block(args, index):
 {lines(12, "less[j] = result[1]") * pieces.labelled}
         if weighed:
             multiply(losses, count, ws, row)
-        for j in range(count):
 {ignored if pieces.labelled else ""}
-            total += losses[j]
+        for j in range(count, {LANES}):
+            losses[j] = 0
+        total, lost = plus(total, lost, added(losses))
         if each:
             for j in range(count):
                 out[row + j] = losses[j]
@@ -218,7 +220,7 @@ def block(args, index):
 {lines(12, f"from_lanes({{0}}, {LANES}, source{{0}}, inner, width, count, element)", over=written)}
             pass
         row += count
-    carray(pointer(a[slots.PARTIAL], float64), index + 1)[index] = total
+    carray(pointer(a[slots.PARTIAL], float64), index + 1)[index] = whole(total, lost)
 """
     return stamped(
         source,
@@ -226,7 +228,10 @@ def block(args, index):
         to_lanes=to_lanes,
         from_lanes=from_lanes,
         fill=fill,
+        added=added,
         multiply=multiply,
+        plus=plus,
+        whole=whole,
         one_by_one=one_by_one,
         larger=larger,
         **functions(loss, variant.dtype.type, alone=False),

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from lossd.compiled.sums import plus, whole
 from lossd.kernels import cache
 
 
@@ -32,8 +33,8 @@ def prepare(target: Any, rows: Any, classes: int, ignored: int) -> tuple[int, in
 @cache.compiled("float64(int64[::1], Array(float64, 1, 'C', readonly=True))")
 def weight_sum(rows: Any, weight: Any) -> float:
     """Sum of the weights at the labels, rows of -1 left out."""
-    total = 0.0
+    total = lost = 0.0
     for label in rows:
         if label >= 0:
-            total += weight[label]
-    return total
+            total, lost = plus(total, lost, weight[label])
+    return whole(total, lost)  # type: ignore[no-any-return]

@@ -5,6 +5,7 @@ from typing import Final
 
 from lossd.compiled.instructions import larger
 from lossd.compiled.lanes import added, fill, largest
+from lossd.compiled.sums import plus, whole
 from lossd.kernels.pieces import functions, opening, take_apart
 from lossd.kernels.variant import Variant, ahead, lines, listed, on_stack, stamped, view
 from lossd.spec import Rowwise
@@ -207,7 +208,7 @@ def block(args, index):
     padded = -(-width // {TILE}) * {TILE}
 {clear if not loss.slopes else ""}
     special = each | weighed | upstream
-    total = 0.0
+    total = lost = 0.0
     for row in range(first, last):
         at = row * width
         room = at + padded <= last * width
@@ -225,12 +226,15 @@ def block(args, index):
                 value *= ws[row]
             if each:
                 out[row] = value
-        total += value
+        total, lost = plus(total, lost, value)
 {slope_walk if results else ""}
-    carray(pointer(a[slots.PARTIAL], float64), index + 1)[index] = total
+    carray(pointer(a[slots.PARTIAL], float64), index + 1)[index] = whole(total, lost)
 """
     scope = functions(loss, variant.dtype.type, alone=True)
-    return stamped(source, variant, fill=fill, larger=larger, largest=largest, added=added, **scope)
+    return stamped(
+        source, variant, fill=fill, larger=larger, largest=largest, added=added, plus=plus,
+        whole=whole, **scope,
+    )  # fmt: skip
 
 
 def _deeper(source: str) -> str:

@@ -33,6 +33,16 @@ def _load_tbb() -> None:
             ctypes.CDLL(str(folder / name), mode=ctypes.RTLD_GLOBAL)
 
 
+def _largest_cache() -> int:
+    """Its bytes; a usual number where the system does not tell."""
+    name = "SC_LEVEL3_CACHE_SIZE"
+    told = os.sysconf(name) if name in getattr(os, "sysconf_names", {}) else 0
+    return told if told > 0 else 32 << 20
+
+
+CACHE: Final = _largest_cache()
+"""Bytes of the processor's largest cache."""
+
 _load_tbb()
 nb.config.THREADING_LAYER_PRIORITY = ["tbb", "omp", "workqueue"]
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from numba.extending import register_jitable
 
+from lossd.compiled.sums import plus, whole
 from lossd.kernels.variant import Variant, listed, optional, stamped
 from lossd.spec import Samples
 
@@ -53,7 +54,7 @@ def build(loss: type[Samples], variant: Variant) -> Callable[..., None]:
         sample(start // count, {arguments}slopes, values, {last_ones})
         for k in range(count):
             value = values[k] * factors[start + k]
-            total += value
+            total, lost = plus(total, lost, value)
             if each:
                 out[start + k] = value
 """
@@ -65,7 +66,7 @@ def build(loss: type[Samples], variant: Variant) -> Callable[..., None]:
             pull *= us[row]
         slope = kind(pull)
         value = sample(row, {arguments}slope, {last_ones}) * factors[row]
-        total += value
+        total, lost = plus(total, lost, value)
         if each:
             out[row] = value
 """
@@ -80,11 +81,13 @@ def block(args, index):
     scale = carray(pointer(a[slots.SCALE], float64), 1)[0]
 {optional()}
 {opened}
-    total = 0.0
+    total = lost = 0.0
 {body}
-    carray(pointer(a[slots.PARTIAL], float64), index + 1)[index] = total
+    carray(pointer(a[slots.PARTIAL], float64), index + 1)[index] = whole(total, lost)
 """
     scope: dict[str, Any] = {
-        "sample": register_jitable(error_model="numpy", forceinline=True)(loss.sample)
+        "plus": plus,
+        "sample": register_jitable(error_model="numpy", forceinline=True)(loss.sample),
+        "whole": whole,
     }
     return stamped(source, variant, **scope)

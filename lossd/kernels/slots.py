@@ -28,7 +28,8 @@ GRADIENTS: Final = 18  # compute[rows·width] each
 SIZES: Final = 24  # int64[…], lengths of the operands' dimensions, one after another
 FACTORS: Final = 25  # float64[rows], what each loss and its gradient are multiplied by
 STOP: Final = 26  # int64[1], not 0 once samples need not be finished
-COUNT: Final = 27
+STREAMED: Final = 27  # whether gradients of elements are written past the caches
+COUNT: Final = 28
 CONSTANTS_MAX: Final = 8
 
 

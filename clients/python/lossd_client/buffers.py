@@ -30,7 +30,7 @@ class Pool:
     def __init__(self, limit: int = 1 << 30) -> None:
         self.limit = limit
         self.kept = 0
-        self._free: defaultdict[int, list[np.ndarray[Any, Any]]] = defaultdict(list)
+        self._free: defaultdict[int, list[_Memory]] = defaultdict(list)
         self._lock = threading.RLock()  # a finaliser may run while it is held
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
@@ -44,38 +44,40 @@ class Pool:
             memory = stock.pop() if stock else None
             self.kept -= rounded if memory is not None else 0
         if memory is None:
-            memory = np.empty(rounded + ALIGNMENT, np.uint8)
-        start = -memory.ctypes.data % ALIGNMENT
-        lease = _Lease(self, memory, rounded, memory.ctypes.data + start, shape, dtype)
-        return np.asarray(lease).view(dtype)  # a type of two bytes has no text of its own
+            memory = _Memory(rounded)
+        return np.asarray(_Lease(self, memory, shape, dtype)).view(dtype)  # not all have a text
 
-    def give_back(self, memory: np.ndarray[Any, Any], size: int) -> None:
+    def give_back(self, memory: "_Memory") -> None:
         """Take memory in for later use, or let it go where the limit is reached."""
         with self._lock:
-            if self.kept + size <= self.limit:
-                self.kept += size
-                self._free[size].append(memory)
+            if self.kept + memory.size <= self.limit:
+                self.kept += memory.size
+                self._free[memory.size].append(memory)
+
+
+class _Memory:
+    """Bytes from an aligned address on."""
+
+    __slots__ = ("_bytes", "address", "size")
+
+    def __init__(self, size: int) -> None:
+        self._bytes, self.size = np.empty(size + ALIGNMENT, np.uint8), size
+        self.address = -(-self._bytes.ctypes.data // ALIGNMENT) * ALIGNMENT
 
 
 class _Lease:
     """What an array from the pool is based on; gives the memory back when the array is gone."""
 
     def __init__(
-        self,
-        pool: Pool,
-        memory: np.ndarray[Any, Any],
-        size: int,
-        address: int,
-        shape: tuple[int, ...],
-        dtype: np.dtype[Any],
+        self, pool: Pool, memory: _Memory, shape: tuple[int, ...], dtype: np.dtype[Any]
     ) -> None:
-        self._pool, self._memory, self._size = pool, memory, size
+        self._pool, self._memory = pool, memory
         self.__array_interface__ = {
-            "data": (address, False),
+            "data": (memory.address, False),
             "shape": shape,
             "typestr": dtype.str,
             "version": 3,
         }
 
     def __del__(self) -> None:
-        self._pool.give_back(self._memory, self._size)
+        self._pool.give_back(self._memory)
