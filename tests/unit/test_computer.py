@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lossd_client.errors import ResourceError
 from lossd_client.wire import Request
 
 from lossd import engine
+from lossd.plan import Newest
 from lossd.server import compute
 from lossd.server.compute import Computer
+from lossd.server.limits import Budget
 from lossd.server.traffic import QUIET, Traffic
 
 X = np.linspace(0, 1, 1 << 20, dtype=np.float32)  # too large to be computed as it is read
@@ -71,3 +74,32 @@ def test_who_is_alone() -> None:
     assert traffic.alone(one, 1 + 2 * QUIET)
     traffic.hear(other, 1 + 2.5 * QUIET)
     assert not traffic.alone(other, 1 + 2.5 * QUIET)
+
+
+def test_what_is_computed_as_soon_as_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compute, "ALONE", math.inf)
+    expected = engine.evaluate("l1_loss", dict(LARGE.tensors), gradients=["input"])
+    room = {"input": np.empty_like(X)}
+    asked = list[int]()
+
+    async def ask() -> None:
+        computer = Computer(1)
+
+        def now(out: dict[str, Any], *, alone: bool, require: Any = asked.append) -> Any:
+            return computer.evaluate_now(LARGE, out, alone=alone, require=require)
+
+        monkeypatch.setattr(engine, "_plans", Newest(16))
+        assert now(room, alone=True) is None, "its kernel is not at hand"
+        await computer.evaluate(LARGE)
+        assert now(room, alone=False) is None, "others may wait"
+        assert now({}, alone=True) is None, "its answer is of several messages"
+        asked.clear()
+        response = now(room, alone=True)
+        assert response.tensors["loss"] == expected.loss
+        np.testing.assert_array_equal(room["input"], expected.gradients["input"])
+        assert asked == [3 * X.nbytes], "tensors and gradient"
+        with pytest.raises(ResourceError):
+            now(room, alone=True, require=Budget(X.nbytes, "--flag").require)
+        computer.close()
+
+    asyncio.run(ask())

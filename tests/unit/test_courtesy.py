@@ -121,7 +121,7 @@ def test_who_asks_for_something_brief_is_in_a_hurry_for_a_while(
         await computer.evaluate(request)  # compiles: not brief
         assert said == []
         for _ in range(3):
-            assert computer.evaluate_now(request) is not None
+            assert computer.evaluate_now(request, {}, alone=False, require=int) is not None
             assert said == [True]
         async with asyncio.timeout(30):
             while said == [True]:
