@@ -109,6 +109,19 @@ def log_both(x: Any) -> Any:
     return np.log(x), np.log1p(-x)
 
 
+def decay_both(x: Any) -> Any:
+    """e^-|x| and 1 - e^-|x|, for the price of one; the former is a normal number.
+
+    Beyond |x| = 87 (708 in float64) it is that of 87.
+    """
+    return np.exp(-np.abs(x)), -np.expm1(-np.abs(x))
+
+
+def log1p_small(x: Any) -> Any:
+    """log(1 + x) for x in [-0.64, 0.41], for less than the price of log1p."""
+    return np.log1p(x)
+
+
 def sigmoid(x: Any) -> Any:
     """1 / (1 + e^-x), without overflow."""
     e = np.exp(-np.abs(x))
@@ -194,7 +207,8 @@ def _compiled(function: Callable[..., Any], single: Any, double: Any) -> None:
 
 
 for _each in (
-    exp, log, log1p, softplus, softplus_tail, sigmoid, decay, lifted_decay, log_both,
+    exp, log, log1p, softplus, softplus_tail, sigmoid, decay, lifted_decay, log_both, decay_both,
+    log1p_small,
 ):  # fmt: skip
     _compiled(_each, getattr(SINGLE, _each.__name__), getattr(DOUBLE, _each.__name__))
 _compiled(sign, typed(_sign, np.float32), typed(_sign, np.float64))

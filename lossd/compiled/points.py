@@ -43,6 +43,8 @@ class Points(NamedTuple):
     decay: Callable[[Any], Any]
     lifted_decay: Callable[[Any], Any]
     log_both: Callable[[Any], Any]
+    decay_both: Callable[[Any], Any]
+    log1p_small: Callable[[Any], Any]
 
 
 @register_jitable
@@ -124,6 +126,7 @@ def _points(
     lowest = kind(np.floor((limits.minexp - mantissa - 1) * ln_2))  # e^x rounds to 0 there
     highest = kind(np.ceil(limits.maxexp * ln_2))  # and to inf there
     normal = kind(limits.tiny)
+    least = kind(np.ceil(limits.minexp * ln_2))  # e^x is a normal number from there on
     lift, lifted = kind(2.0**mantissa), kind(mantissa)  # make subnormal numbers normal
     lower = kind(2.0**-64)
 
@@ -234,7 +237,23 @@ def _points(
         left = x <= half
         return select(left, own, other), select(left, other, own)
 
-    return Points(exp, log, log1p, softplus, softplus_tail, sigmoid, decay, lifted_decay, log_both)
+    @register_jitable
+    def decay_both(x: Any) -> Any:
+        c = maximum(-abs(x), least)
+        rounded = fma(c, log2_e, rounding)
+        p = exp_reduced(c, rounded - rounding)
+        scale = power_of_two(sub(bits(rounded), rounding_bits))
+        return fma(p, scale, scale), fma(-p, scale, one - scale)
+
+    @register_jitable
+    def log1p_small(x: Any) -> Any:
+        low = x < -bend  # then 2·(1 + x) is in [√½, √2]
+        return log_reduced(select(low, fma(x, two, one), x), select(low, -one, zero))
+
+    return Points(
+        exp, log, log1p, softplus, softplus_tail, sigmoid, decay, lifted_decay, log_both,
+        decay_both, log1p_small,
+    )  # fmt: skip
 
 
 SINGLE: Final = _points(np.float32, _expm1_32, _log_32, _LN2_32)

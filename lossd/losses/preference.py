@@ -6,11 +6,9 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from lossd_client.errors import ParameterError
 
-from lossd.losses.regression import small_sinh
-from lossd.mathfns import exp, inlined, log, sigmoid, softplus, softplus_tail
+from lossd.mathfns import decay_both, exp, inlined, log, sigmoid, softplus, softplus_tail
 from lossd.spec import Composed, Elementwise, Given, Layout, Loss, Work, param, tensor
 
-LOG_2: Final = math.log(2)
 NEAR: Final = 1e-6  # coefficients of 'alpha_divergence' as near to 1 are the reverse KL, as in TRL
 EXPONENT: Final = 80.0  # of 'alpha_divergence' at most, as in TRL
 
@@ -69,9 +67,9 @@ def score(u: Any, a: Any, cap: Any) -> Any:
     """
     t = min(a * u, cap)
     p = exp(t)
-    # e^t - 1 = 2 e^(t/2) sinh(t/2), which loses nothing where t is nearly 0
-    small = 2 * math.sqrt(p) * small_sinh(min(0.5 * abs(t), 0.5))
-    grown = (small if t >= 0 else -small) if abs(t) < 1 else p - 1
+    _, rest = decay_both(t)
+    # e^t - 1, of which nothing is lost where t is nearly 0
+    grown = (p * rest if t >= 0 else -rest) if abs(t) < 1 else p - 1
     slope = 0 if a * u > cap else p
     return (-softplus(-u) if a == 0 else grown / a), (sigmoid(-u) if a == 0 else slope)
 
@@ -257,10 +255,7 @@ class _HingeSimPO(SimPOLoss):
 @inlined
 def log_odds(x: Any) -> Any:
     """log(p / (1 - p)) for p = e^x, and its slope 1 / (1 - p)."""
-    p = exp(x)
-    # 1 - e^x = 2 e^(x/2) sinh(-x/2), which loses nothing where p is nearly 1
-    h = min(0.5 * abs(x), 0.5)
-    rest = 2 * math.sqrt(p) * small_sinh(h) if x > -LOG_2 else 1 - p
+    _, rest = decay_both(x)
     return x - log(rest), 1 / rest
 
 

@@ -6,19 +6,10 @@ from typing import Any, ClassVar
 from lossd_client.errors import ShapeError
 from lossd_client.limits import Limits
 
-from lossd.mathfns import decay, inlined, log1p, sign
+from lossd.mathfns import decay_both, log1p, log1p_small, sign
 from lossd.spec import Elementwise, Given, Layout, Loss, param, tensor, tuple_text
 
 LOG_2 = math.log(2)
-
-
-@inlined
-def small_sinh(h: Any) -> Any:
-    """The hyperbolic sine of h in [0, 1/2], by its series."""
-    q = h * h
-    s = 1 + q * (1 / 110) * (1 + q * (1 / 156) * (1 + q * (1 / 210)))
-    s = 1 + q * (1 / 42) * (1 + q * (1 / 72) * s)
-    return h * (1 + q * (1 / 6) * (1 + q * (1 / 20) * s))
 
 
 class _Weighable(Elementwise):
@@ -290,16 +281,13 @@ class LogCoshLoss(Elementwise):
     @staticmethod
     def math(x: Any, y: Any) -> Any:
         d = x - y
-        e = decay(2 * d)  # e^-2|d|
+        e, rest = decay_both(2 * d)  # e^-2|d|
+        t = rest / (1 + e)  # tanh |d|
+        # below 1, log cosh d = -log(1 - tanh² d) / 2; above, |d| - log 2 + log1p(e)
         near = abs(d) < 1
-        # below 1, cosh d = 1 + 2 sinh²(d/2) and the series of sinh; above, |d| - log 2 + log1p(e)
-        h = min(0.5 * abs(d), 0.5)
-        s = small_sinh(h)
-        sinh_square, far = 2 * s * s, abs(d) - LOG_2
-        loss = log1p(sinh_square if near else e) + (0 if near else far)
-        small, large = 2 * s * math.sqrt(1 + s * s) / (1 + sinh_square), (1 - e) / (1 + e)
-        slope = small if near else large
-        slope = -slope if d < 0 else slope
+        rise = log1p_small(-t * t if near else e)
+        loss = -0.5 * rise if near else (abs(d) - LOG_2) + rise
+        slope = -t if d < 0 else t
         return loss, slope, -slope
 
 

@@ -158,6 +158,51 @@ def test_both_logarithms_of_a_probability_are_within_2_ulp(dtype: Any) -> None:
             assert error.max() <= ULPS32, f"at {x[error.argmax()]!r}: {error.max()} ulp"
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_decay_and_what_it_leaves_are_within_2_ulp(dtype: Any) -> None:
+    """Over all exponents, and densely where they are neither 0 nor 1."""
+    many = every_exponent(np.float32, np.uint32, 23, 2000)
+    most = float(np.ceil(np.finfo(dtype).minexp * np.log(2)))
+    x = np.concatenate(
+        [many[~np.isnan(many)].astype(dtype), np.linspace(most, -most, 200_001, dtype=dtype)]
+    )
+
+    @numba.njit(error_model="numpy")
+    def loop(x: Array, y: Array, z: Array) -> None:
+        for i in range(x.size):
+            y[i], z[i] = mathfns.decay_both(x[i])
+
+    got = np.empty_like(x), np.empty_like(x)
+    loop(x, *got)
+    wide = np.float64 if dtype is np.float32 else np.longdouble
+    near = np.minimum(abs(x.astype(wide)), -wide(most))
+    for found, exact in zip(got, (np.exp(-near), -np.expm1(-near)), strict=True):
+        error = abs(found.astype(wide) - exact) / np.spacing(abs(exact).astype(dtype))
+        assert error.max() <= ULPS32, f"at {x[error.argmax()]!r}: {error.max()} ulp"
+    nothing = np.full(1, np.nan, dtype), np.empty(1, dtype), np.empty(1, dtype)
+    loop(*nothing)
+    assert np.isnan(nothing).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_log1p_of_what_is_small_is_within_2_ulp(dtype: Any) -> None:
+    many = every_exponent(np.float32, np.uint32, 23, 2000)
+    many = many[(many >= -0.64) & (many <= 0.41)].astype(dtype)
+    x = np.concatenate([many, np.linspace(-0.64, 0.41, 200_001, dtype=dtype)])
+
+    @numba.njit(error_model="numpy")
+    def loop(x: Array, y: Array) -> None:
+        for i in range(x.size):
+            y[i] = mathfns.log1p_small(x[i])
+
+    got = np.empty_like(x)
+    loop(x, got)
+    wide = np.float64 if dtype is np.float32 else np.longdouble
+    exact = np.log1p(x.astype(wide))
+    error = abs(got.astype(wide) - exact) / np.spacing(abs(exact).astype(dtype))
+    assert error.max() <= ULPS32, f"at {x[error.argmax()]!r}: {error.max()} ulp"
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", FUNCTIONS)
