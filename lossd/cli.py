@@ -1,6 +1,7 @@
 """The `lossd` command: serve, score, compare, jobs, losses, demo."""
 
 import argparse
+import gc
 import importlib
 import signal
 import sys
@@ -13,8 +14,11 @@ from lossd import __version__
 
 _SCORING = ("score", "compare", "jobs")
 
-
 _INTERRUPTED = 130
+
+_NEW = 10_000
+"""Objects after which Python's collector looks for what nobody has: what is imported stays, and
+looking at it again and again takes a quarter of a second."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -22,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["serve"]:  # ends as it likes
         return _run(given)
+    gc.set_threshold(_NEW)
     pressed = False
 
     def press(number: int, frame: FrameType | None) -> None:
