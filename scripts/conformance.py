@@ -41,8 +41,8 @@ Each loss against an oracle that computes its formula in the widest type there i
 the tests: every shape, option and parameter there, upstream gradients included. A cell has the
 largest error seen, in units of eps times the magnitude of the terms that were added (a rounding of
 one term is half a unit), and in brackets in ulp of the result, which is large where terms cancel.
-The tests allow {single.loss:g} units in float32 and {double.loss:g} in float64, whose sums are kept
-in nothing wider.
+The tests allow {single.loss:g} units; of gradients in float64, whose sums over classes or pixels
+are kept in nothing wider, {double.slope:g}.
 
 float16 and bfloat16 are computed in float32, and losses are answered in it: their errors are in its
 units. Gradients are rounded once to the tensors' type: the tests allow {half.slope:g} of its units

@@ -8,6 +8,7 @@ from lossd_client.errors import LabelError, ShapeError
 from lossd_client.limits import Limits
 
 from lossd.compiled.signs import is_set
+from lossd.compiled.sums import plus, whole
 from lossd.losses.embedding import step
 from lossd.losses.probability import logistic
 from lossd.mathfns import sigmoid, softplus
@@ -352,23 +353,24 @@ class MultiLabelMarginLoss(Samples):
         while count < width and y[n, count] >= 0:
             own[y[n, count]] = True
             count += 1
-        total, slopes = 0.0, np.zeros(width)
+        total, lost, slopes = 0.0, 0.0, np.zeros(width)
         for k in range(count):
             if is_set(stop):
                 return 0.0
             label = y[n, k]
-            lead = 1.0 - float(x[n, label])
+            lead, beyond = 1.0 - float(x[n, label]), 0.0
             for c in range(width):
                 h = lead + float(x[n, c])
                 if not own[c] and not h <= 0:  # NaN too
-                    total += h
+                    beyond += h
                     step = 1.0 if h > 0 else h
                     slopes[c] += step
                     slopes[label] -= step
+            total, lost = plus(total, lost, beyond)
         if wanted:
             for c in range(width):
                 g[n, c] = slopes[c] * (slope / width)
-        return total / width
+        return whole(total, lost) / width
 
 
 class HingeLoss(Elementwise):
