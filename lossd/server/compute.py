@@ -105,8 +105,8 @@ class Computer:
             InternalError: a fault of ours, which is logged.
         """
         ready = _ready(request, out or {}, alone)
-        if ready is not None and (response := guarded(request.loss, lambda: self._here(*ready))):
-            return response
+        if ready is not None:
+            return guarded(request.loss, lambda: self._here(*ready))
         return await self._run(request, lambda: answer(request, out=out))
 
     async def begin(self, request: Request, arriving: Mapping[str, Arriving]) -> Steps:

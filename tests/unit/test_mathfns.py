@@ -52,6 +52,39 @@ def looped(name: str) -> Callable[[Array, Array], None]:
     return loop  # type: ignore[no-any-return]
 
 
+def paired(name: str, x: Array) -> tuple[Array, Array]:
+    """What a function that gives two numbers gives over an array, compiled as kernels are."""
+    function = getattr(mathfns, name)
+
+    @numba.njit(error_model="numpy")
+    def loop(x: Array, y: Array, z: Array) -> None:
+        for i in range(x.size):
+            y[i], z[i] = function(x[i])
+
+    y, z = np.empty_like(x), np.empty_like(x)
+    loop(x, y, z)
+    return y, z
+
+
+def alone(name: str, x: Array) -> Array:
+    """What a function gives over an array that it is made for."""
+    y = np.empty_like(x)
+    looped(name)(x, y)
+    return y
+
+
+def wider(dtype: Any) -> Any:
+    """The type that a function's exact values have."""
+    return np.float64 if dtype is np.float32 else np.longdouble
+
+
+def assert_within_2_ulp(x: Array, got: Array, exact: Array) -> None:
+    with np.errstate(invalid="ignore"):  # infinities, which are equal
+        error = abs(got.astype(exact.dtype) - exact) / np.spacing(abs(exact).astype(x.dtype))
+    error[got == exact] = 0
+    assert error.max() <= ULPS32, f"at {x[error.argmax()]!r}: {error.max()} ulp"
+
+
 LOOPS = {name: looped(name) for name in FUNCTIONS}
 
 
@@ -113,22 +146,12 @@ def test_what_is_lifted_is_normal_and_comes_down_to_the_decay(dtype: Any) -> Non
     x = every_exponent(np.float32, np.uint32, 23, 2000)
     x = np.concatenate([x[~np.isnan(x)].astype(dtype), np.linspace(0, 104, 100_001, dtype=dtype)])
 
-    @numba.njit(error_model="numpy")
-    def loop(x: Array, y: Array) -> None:
-        for i in range(x.size):
-            y[i] = mathfns.lifted_decay(x[i])
-
-    got = np.empty_like(x)
-    loop(x, got)
-    wide = np.float64 if dtype is np.float32 else np.longdouble
-    exact = np.exp(-abs(x.astype(wide)))
+    got = alone("lifted_decay", x)
+    exact = np.exp(-abs(x.astype(wider(dtype))))
     near = abs(x) <= 104
-    lifted = exact[near] * wide(2) ** 64
-    error = abs(got[near].astype(wide) - lifted) / np.spacing(lifted.astype(dtype))
-    assert error.max() <= ULPS32, f"at {x[near][error.argmax()]!r}: {error.max()} ulp"
+    assert_within_2_ulp(x[near], got[near], exact[near] * wider(dtype)(2) ** 64)
     down = got * dtype(mathfns.LOWER)
-    error = abs(down.astype(wide) - exact) / np.spacing(exact.astype(dtype))
-    assert error.max() <= ULPS32
+    assert_within_2_ulp(x, down, exact)
     assert np.all(down[np.isinf(x)] == 0)
 
 
@@ -140,22 +163,10 @@ def test_both_logarithms_of_a_probability_are_within_2_ulp(dtype: Any) -> None:
     x = np.concatenate(
         [many[(many >= 0) & (many <= 1)].astype(dtype), near, np.array([0, 0.5, 1], dtype)]
     )
-
-    @numba.njit(error_model="numpy")
-    def loop(x: Array, y: Array, z: Array) -> None:
-        for i in range(x.size):
-            y[i], z[i] = mathfns.log_both(x[i])
-
-    got = np.empty_like(x), np.empty_like(x)
-    loop(x, *got)
-    wide = np.float64 if dtype is np.float32 else np.longdouble
-    with np.errstate(divide="ignore", invalid="ignore"):
-        for found, exact in zip(
-            got, (np.log(x.astype(wide)), np.log1p(-x.astype(wide))), strict=True
-        ):
-            error = abs(found.astype(wide) - exact) / np.spacing(abs(exact).astype(dtype))
-            error[found == exact] = 0  # zero and infinity
-            assert error.max() <= ULPS32, f"at {x[error.argmax()]!r}: {error.max()} ulp"
+    of_x, of_rest = paired("log_both", x)
+    with np.errstate(divide="ignore"):
+        assert_within_2_ulp(x, of_x, np.log(x.astype(wider(dtype))))
+        assert_within_2_ulp(x, of_rest, np.log1p(-x.astype(wider(dtype))))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -166,22 +177,11 @@ def test_a_decay_and_what_it_leaves_are_within_2_ulp(dtype: Any) -> None:
     x = np.concatenate(
         [many[~np.isnan(many)].astype(dtype), np.linspace(most, -most, 200_001, dtype=dtype)]
     )
-
-    @numba.njit(error_model="numpy")
-    def loop(x: Array, y: Array, z: Array) -> None:
-        for i in range(x.size):
-            y[i], z[i] = mathfns.decay_both(x[i])
-
-    got = np.empty_like(x), np.empty_like(x)
-    loop(x, *got)
-    wide = np.float64 if dtype is np.float32 else np.longdouble
-    near = np.minimum(abs(x.astype(wide)), -wide(most))
-    for found, exact in zip(got, (np.exp(-near), -np.expm1(-near)), strict=True):
-        error = abs(found.astype(wide) - exact) / np.spacing(abs(exact).astype(dtype))
-        assert error.max() <= ULPS32, f"at {x[error.argmax()]!r}: {error.max()} ulp"
-    nothing = np.full(1, np.nan, dtype), np.empty(1, dtype), np.empty(1, dtype)
-    loop(*nothing)
-    assert np.isnan(nothing).all()
+    near = np.minimum(abs(x.astype(wider(dtype))), -wider(dtype)(most))
+    decayed, rest = paired("decay_both", x)
+    assert_within_2_ulp(x, decayed, np.exp(-near))
+    assert_within_2_ulp(x, rest, -np.expm1(-near))
+    assert np.isnan(paired("decay_both", np.full(1, np.nan, dtype))).all()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -189,18 +189,7 @@ def test_log1p_of_what_is_small_is_within_2_ulp(dtype: Any) -> None:
     many = every_exponent(np.float32, np.uint32, 23, 2000)
     many = many[(many >= -0.64) & (many <= 0.41)].astype(dtype)
     x = np.concatenate([many, np.linspace(-0.64, 0.41, 200_001, dtype=dtype)])
-
-    @numba.njit(error_model="numpy")
-    def loop(x: Array, y: Array) -> None:
-        for i in range(x.size):
-            y[i] = mathfns.log1p_small(x[i])
-
-    got = np.empty_like(x)
-    loop(x, got)
-    wide = np.float64 if dtype is np.float32 else np.longdouble
-    exact = np.log1p(x.astype(wide))
-    error = abs(got.astype(wide) - exact) / np.spacing(abs(exact).astype(dtype))
-    assert error.max() <= ULPS32, f"at {x[error.argmax()]!r}: {error.max()} ulp"
+    assert_within_2_ulp(x, alone("log1p_small", x), np.log1p(x.astype(wider(dtype))))
 
 
 @pytest.mark.slow
