@@ -243,7 +243,9 @@ class Workload:
 
     @property
     def elementwise(self) -> bool:
-        return issubclass(registry[self.loss], Elementwise)
+        """Whether a loss is of one number of each tensor."""
+        declared = registry[self.loss]
+        return issubclass(declared, Elementwise) and declared.parts == 1
 
     @property
     def reduction(self) -> str:

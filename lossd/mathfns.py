@@ -192,7 +192,8 @@ def typed(
         elif type(scope.get(name)) in (int, float):
             scope[name] = dtype(scope[name])
     literals = tuple(dtype(c) if type(c) in (int, float) else c for c in code.co_consts)
-    copy = FunctionType(code.replace(co_consts=literals), scope, function.__name__)
+    changed = code.replace(co_consts=literals)
+    copy = FunctionType(changed, scope, function.__name__, None, function.__closure__)
     copy.__module__, copy.__qualname__ = function.__module__, function.__qualname__
     copy.__annotations__ = function.__annotations__
     return register_jitable(error_model="numpy", forceinline=True)(copy)  # type: ignore[no-any-return]

@@ -437,7 +437,7 @@ class KernelPlan(Plan):
             gradients=self.gradients,
             constants=len(constants),
             columns=isinstance(loss, Rowwise) and _side_by_side(loss, layout),
-            **self._compiled_in(),
+            plain=self._plain(),
         )
         self.kernel = runtime.kernel(type(loss), self.variant)  # type: ignore[arg-type]
         driver = runtime.driver_of(type(loss), self.variant)
@@ -447,6 +447,7 @@ class KernelPlan(Plan):
         self.constants = np.zeros(slots.CONSTANTS_MAX)
         self.constants[: len(constants)] = constants
         self.bounded = any(t.within for n, t in loss.tensors.items() if n in self.operands)
+        self.bounded |= isinstance(loss, Elementwise) and loss.misfit is not None
         self.template = np.zeros(_PARTIAL + 2 * self.blocks, np.int64)
         self.template[slots.ROWS] = layout.rows
         self.template[slots.WIDTH] = layout.width
@@ -469,15 +470,10 @@ class KernelPlan(Plan):
             if t.role not in ("label", "multiplier") and (n in self.form.given or t.role == "class")
         )
 
-    def _compiled_in(self) -> dict[str, bool]:
-        """What an element-wise kernel is compiled for; others look whether they are given it."""
-        if not isinstance(self.loss, Elementwise):
-            return {}
-        return {
-            "each": self.each,
-            "upstream": self.form.upstream,
-            "multiplier": self.weighted or self.form.sample_weight is not None,
-        }
+    def _plain(self) -> bool:
+        """Whether an element-wise kernel sums losses and nothing else (kernels/variant.py)."""
+        more = self.each or self.form.upstream or self.weighted or self.form.sample_weight
+        return isinstance(self.loss, Elementwise) and not more
 
     def _reads(self) -> list[tuple[int, str, Shape]]:
         """Slot, name and shape of every tensor that the kernel reads."""
@@ -662,22 +658,39 @@ class KernelPlan(Plan):
         if not (self.bounded and call.outside.any()):
             return
         for name in self.operands:
-            within = self.loss.tensors[name].within
-            if within is None:
-                continue
-            low, high = within
-            array = widened(arrays[name]).reshape(-1)
-            bad = ~((array >= low) & (array <= high))
-            if self.loss.tensors[name].nan:
-                bad &= array == array  # noqa: PLR0124  NaN
-            if bad.any():
-                at = int(np.argmax(bad))
-                place = index_text((first or {}).get(name, 0) + at, self.form.given[name].shape)
-                raise DomainError(
-                    f"{self.form.name}: {name}{place} = {array[at]:g} is outside "
-                    f"[{low:g}, {high:g}]",
-                    field=name,
-                )
+            values = widened(arrays[name]).reshape(-1)
+            self._check_within(name, values, (first or {}).get(name, 0))
+            if isinstance(self.loss, Elementwise):
+                self._check_fit(self.loss, name, values, (first or {}).get(name, 0))
+
+    def _check_within(self, name: str, values: Array, first: int) -> None:
+        within = self.loss.tensors[name].within
+        if within is None:
+            return
+        low, high = within
+        bad = ~((values >= low) & (values <= high))
+        if self.loss.tensors[name].nan:
+            bad &= values == values  # noqa: PLR0124  NaN
+        if bad.any():
+            at = int(np.argmax(bad))
+            place = index_text(first + at, self.form.given[name].shape)
+            raise DomainError(
+                f"{self.form.name}: {name}{place} = {values[at]:g} is outside [{low:g}, {high:g}]",
+                field=name,
+            )
+
+    def _check_fit(self, loss: Elementwise, name: str, values: Array, first: int) -> None:
+        if loss.misfit is None:
+            return
+        elements = values.reshape(-1, loss.parts)
+        bad = loss.misfit(*elements.T)
+        if bad.any():
+            at = int(np.argmax(bad))
+            place = index_text(first // loss.parts + at, self.form.given[name].shape[:-1])
+            numbers = ", ".join(f"{number:g}" for number in elements[at])
+            raise DomainError(
+                f"{self.form.name}: {name}{place} = ({numbers}) {loss.fitting}", field=name
+            )
 
 
 class SamplesPlan(KernelPlan):

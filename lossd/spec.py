@@ -361,11 +361,20 @@ class Elementwise(Loss):
 
     `math(*elements, *params)` returns the loss and its derivative with respect to each tensor
     that is declared with `grad=True`, in order.
+    `parts`: an element is so many numbers of each tensor that lie next to each other, its width;
+    `math` takes each number and returns the derivative with respect to each.
+    `wide`: `math` computes in float64, whatever the tensors' type.
+    `misfit(*numbers)` tells whether an element's numbers do not go together, `fitting` how they
+    should; it is called with numbers and with arrays.
     """
 
     reductions: ClassVar[tuple[str, ...]] = ("none", "mean", "sum", "sample")
     broadcast: ClassVar[Literal["warn", "silent", "refuse", "same rank"]] = "silent"
     math: ClassVar[Pieces]
+    parts: ClassVar[int] = 1
+    wide: ClassVar[bool] = False
+    misfit: ClassVar[Pieces | None] = None
+    fitting: ClassVar[str] = ""
 
     def layout(self, given: Given) -> Layout:
         """One row for each element."""

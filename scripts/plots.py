@@ -43,7 +43,7 @@ def curves(name: str) -> tuple[str, Array, list[tuple[str, Array, Array]]]:
     """What moves, where to, and for each curve its label, losses and gradients."""
     loss, entry = registry[name], ENTRIES[name]
     rng = np.random.default_rng(1)
-    if issubclass(loss, Elementwise):
+    if issubclass(loss, Elementwise) and loss.parts == 1:
         tensors = entry.draw(rng, (POINTS,))
         first = gradients_of(name, tensors)[0]
         x = span(loss, first, tensors[first])

@@ -19,10 +19,10 @@ def fill(lanes: Any, value: Any) -> None:
 
 
 @register_jitable
-def multiply(lanes: Any, count: int, factors: Any, start: int) -> None:
-    """Multiply the first `count` lanes by factors from `start` on."""
+def multiply(lanes: Any, count: int, factors: Any) -> None:
+    """Multiply the first `count` lanes by a factor each."""
     for j in range(count):
-        lanes[j] *= factors[start + j]
+        lanes[j] *= factors[j]
 
 
 @register_jitable

@@ -9,8 +9,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from numba.extending import register_jitable
+
+from lossd.compiled.angles import angle
+from lossd.compiled.instructions import select
 
 
 @register_jitable
@@ -24,13 +26,13 @@ def lengths(low1: Any, high1: Any, low2: Any, high2: Any) -> Any:
 @register_jitable
 def first_share(a: Any, b: Any) -> Any:
     """The slope of max(a, b) by a: half where they are equal, as autograd has it."""
-    return 0.5 * ((a > b) + (a >= b))
+    return select(a > b, 0.5, 0.0) + select(a >= b, 0.5, 0.0)
 
 
 @register_jitable
 def meet(x: Any, y: Any) -> Any:
     """1 if boxes of these lengths meet, else 0: a factor, as a branch could not be predicted."""
-    return 1.0 * ((x[0] > 0) & (y[0] > 0))
+    return select((x[0] > 0) & (y[0] > 0), 1.0, 0.0)
 
 
 @register_jitable(error_model="numpy")
@@ -79,7 +81,7 @@ def ciou(x: Any, y: Any, eps: Any) -> Any:
     part, in_both, in_area, slopes_x, slopes_y = diou(x, y, eps)
     w, h, w2, h2 = x[2], y[2], x[3], y[3]
     # of the angles whose tangents are w2 / h2 and w / h; 0 for a box without width and height
-    apart = math.atan2(w2 * h - w * h2, h2 * h + w2 * w)
+    apart = angle(w2 * h - w * h2, h2 * h + w2 * w)
     differ = 4.0 / math.pi**2 * apart * apart
     weight = differ / (iou(x, y, eps)[0] + differ + eps)
     k = weight * 8.0 / math.pi**2 * apart
@@ -91,58 +93,35 @@ def ciou(x: Any, y: Any, eps: Any) -> Any:
 
 
 @register_jitable
-def write(
-    g1: Any, g2: Any, n: Any, at: Any, wanted1: Any, wanted2: Any, ends: Any, slopes: Any
-) -> None:
-    """Gradients of both boxes' ends on one axis, from the slopes by its five lengths."""
-    low1, high1, low2, high2 = ends
+def ends(low1: Any, high1: Any, low2: Any, high2: Any, slopes: Any) -> Any:
+    """Slopes by both boxes' ends on one axis, from those by its five lengths."""
     in_inner, in_outer, in_first, in_second, in_apart = slopes
     low, high = first_share(low1, low2), first_share(high2, high1)
-    if wanted1:
-        g1[n, at] = -in_inner * low - in_outer * (1.0 - low) - in_first + in_apart * 0.5
-        g1[n, at + 2] = in_inner * high + in_outer * (1.0 - high) + in_first + in_apart * 0.5
-    if wanted2:
-        g2[n, at] = -in_inner * (1.0 - low) - in_outer * low - in_second - in_apart * 0.5
-        g2[n, at + 2] = in_inner * (1.0 - high) + in_outer * high + in_second - in_apart * 0.5
+    return (
+        -in_inner * low - in_outer * (1.0 - low) - in_first + in_apart * 0.5,
+        in_inner * high + in_outer * (1.0 - high) + in_first + in_apart * 0.5,
+        -in_inner * (1.0 - low) - in_outer * low - in_second - in_apart * 0.5,
+        in_inner * (1.0 - high) + in_outer * high + in_second - in_apart * 0.5,
+    )
 
 
 def pair(loss: Any) -> Callable[..., Any]:
-    """The `sample` of a loss of two boxes (x1, y1, x2, y2), `loss` being one of the above."""
-    wide = np.float64  # Numba's float() keeps float32
+    """The `math` of a loss of two boxes (x1, y1, x2, y2), `loss` being one of the above."""
 
-    def sample(
-        n: Any,
-        a: Any,
-        b: Any,
-        in_a: Any,
-        in_b: Any,
-        a_wanted: Any,
-        b_wanted: Any,
-        slope: Any,
-        given: Any,
+    def math(
+        ax1: Any, ay1: Any, ax2: Any, ay2: Any, bx1: Any, by1: Any, bx2: Any, by2: Any, eps: Any
     ) -> Any:
-        ends_x = wide(a[n, 0]), wide(a[n, 2]), wide(b[n, 0]), wide(b[n, 2])
-        ends_y = wide(a[n, 1]), wide(a[n, 3]), wide(b[n, 1]), wide(b[n, 3])
-        x, y = lengths(*ends_x), lengths(*ends_y)
-        value, both, area, of_x, of_y = loss(x, y, given[0])
-        if a_wanted or b_wanted:
-            both, area = slope * both * meet(x, y), slope * area
-            in_x = (
-                both * y[0],
-                slope * of_x[0],
-                area * y[2] + slope * of_x[1],
-                area * y[3] + slope * of_x[2],
-                slope * of_x[3],
-            )
-            in_y = (
-                both * x[0],
-                slope * of_y[0],
-                area * x[2] + slope * of_y[1],
-                area * x[3] + slope * of_y[2],
-                slope * of_y[3],
-            )
-            write(in_a, in_b, n, 0, a_wanted, b_wanted, ends_x, in_x)
-            write(in_a, in_b, n, 1, a_wanted, b_wanted, ends_y, in_y)
-        return value
+        x, y = lengths(ax1, ax2, bx1, bx2), lengths(ay1, ay2, by1, by2)
+        wide, _, width1, width2, _ = x
+        high, _, height1, height2, _ = y
+        value, both, area, of_x, of_y = loss(x, y, eps)
+        both *= meet(x, y)
+        hull_x, own_x1, own_x2, apart_x = of_x
+        hull_y, own_y1, own_y2, apart_y = of_y
+        in_x = both * high, hull_x, area * height1 + own_x1, area * height2 + own_x2, apart_x
+        in_y = both * wide, hull_y, area * width1 + own_y1, area * width2 + own_y2, apart_y
+        in_ax1, in_ax2, in_bx1, in_bx2 = ends(ax1, ax2, bx1, bx2, in_x)
+        in_ay1, in_ay2, in_by1, in_by2 = ends(ay1, ay2, by1, by2, in_y)
+        return value, in_ax1, in_ay1, in_ax2, in_ay2, in_bx1, in_by1, in_bx2, in_by2
 
-    return sample
+    return math

@@ -129,9 +129,9 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
     pulled = f"""
         fill(pull, scale)
         if weighed:
-            multiply(pull, count, ws, row)
+            multiply(pull, count, ws[row : row + count])
         if upstream:
-            multiply(pull, count, us, row)
+            multiply(pull, count, us[row : row + count])
         for j in range(count):
 {lines(12, "if labels[row + j] < 0:", "    pull[j] = 0.0") * pieces.labelled}
             slope[j] = pull[j]
@@ -205,7 +205,7 @@ def block(args, index):
 {lines(12, "k{0}[j] = result[{0}]", over=pieces.coefficients)}
 {lines(12, "less[j] = result[1]") * pieces.labelled}
         if weighed:
-            multiply(losses, count, ws, row)
+            multiply(losses, count, ws[row : row + count])
 {ignored if pieces.labelled else ""}
         for j in range(count, {LANES}):
             losses[j] = 0

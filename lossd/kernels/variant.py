@@ -25,9 +25,8 @@ class Variant:
     gradients: the tensors whose gradient is written, in declared order.
     constants: how many parameters the mathematics takes.
     columns: whether rows are worked on side by side (kernels/columns.py).
-    each: of an element-wise loss, whether every loss is written (reduction='none').
-    upstream: the same, whether gradients are multiplied by a value for each loss.
-    multiplier: the same, whether losses are multiplied by an element-wise weight.
+    plain: of an element-wise loss, whether losses are summed and nothing else: not written, and
+        neither they nor gradients multiplied by a value for each.
     """
 
     dtype: np.dtype[Any]
@@ -35,14 +34,12 @@ class Variant:
     gradients: tuple[str, ...]
     constants: int
     columns: bool = False
-    each: bool = False
-    upstream: bool = False
-    multiplier: bool = False
+    plain: bool = False
 
     def __str__(self) -> str:
         # by position: a file's name has room for 255 characters
         slopes = ".".join(str(self.operands.index(name)) for name in self.gradients)
-        flags = [f for f in ("columns", "each", "upstream", "multiplier") if getattr(self, f)]
+        flags = [f for f in ("columns", "plain") if getattr(self, f)]
         return "-".join([self.dtype.name, *self.operands, f"d{slopes}", *flags])
 
 
@@ -93,8 +90,8 @@ def optional() -> str:
     """Source: what a call may do without, and whether it does.
 
     A look at it for each row or sample costs nothing, and every reduction of a loss, with or
-    without weights, is then one kernel instead of up to five. Element-wise kernels cannot look at
-    each element: they are compiled for it.
+    without weights, is then one kernel instead of up to five. Element-wise kernels look once for
+    many elements, and are compiled without it, too, for a sum that needs none of it.
     """
     return f"""
     out, each = {view("a[slots.LOSSES]")}, a[slots.LOSSES] != 0

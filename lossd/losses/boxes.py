@@ -4,33 +4,29 @@ import math
 from typing import Any, ClassVar
 
 import numpy as np
-from lossd_client.errors import DomainError, ShapeError
+from lossd_client.errors import ShapeError
 
 from lossd.compiled.rectangles import ciou, diou, giou, iou, pair
-from lossd.spec import (
-    Given,
-    Layout,
-    Operand,
-    Prepared,
-    Samples,
-    param,
-    place_text,
-    tensor,
-    tuple_text,
-)
+from lossd.spec import Elementwise, Given, Layout, param, tensor, tuple_text
 
 
-class _Boxes(Samples):
-    """A loss of two boxes each; `sample` is made by `pair`."""
+def _is_no_box(x1: Any, y1: Any, x2: Any, y2: Any) -> Any:
+    return (x2 < x1) | (y2 < y1)
+
+
+class _Boxes(Elementwise):
+    """A loss of two boxes each; `math` is made by `pair`."""
 
     library = "torchvision.ops"
     signature: ClassVar[tuple[str, ...]] = ("reduction", "eps")
+    parts = 4
+    wide = True
+    misfit = staticmethod(_is_no_box)
+    fitting = "is not a box (x1, y1, x2, y2): x2 must be at least x1, and y2 at least y1"
 
-    boxes1 = tensor("whole", "Predicted boxes A (x1, y1, x2, y2), (*, 4).", grad=True)
-    boxes2 = tensor("whole", "True boxes B (x1, y1, x2, y2), (*, 4).", grad=True)
+    boxes1 = tensor("element", "Predicted boxes A (x1, y1, x2, y2), (*, 4).", grad=True)
+    boxes2 = tensor("element", "True boxes B (x1, y1, x2, y2), (*, 4).", grad=True)
     eps: float = param(1e-7, "Added to denominators, against divisions by 0.", ge=0)
-
-    operands: ClassVar = (("boxes1", Operand(2)), ("boxes2", Operand(2)))
 
     @classmethod
     def smallest(cls) -> dict[str, Any]:
@@ -53,22 +49,8 @@ class _Boxes(Samples):
             shapes={"boxes1": shape, "boxes2": shape},
             rows=math.prod(shape[:-1]),
             width=4,
-            batch=shape[0],
+            batch=shape[0] if len(shape) > 1 else 1,
         )
-
-    def prepare(self, arrays: Any, layout: Layout, reduction: str) -> Prepared:
-        operands = {name: arrays[name].reshape(layout.rows, 4) for name, _ in self.operands}
-        for name, boxes in operands.items():
-            wrong = (boxes[:, 2] < boxes[:, 0]) | (boxes[:, 3] < boxes[:, 1])
-            if wrong.any():
-                place = place_text(wrong.reshape(layout.output))
-                values = ", ".join(f"{value:g}" for value in boxes[np.argmax(wrong)])
-                raise DomainError(
-                    f"{self.name}: {name}{place} = ({values}) is not a box "
-                    "(x1, y1, x2, y2): x2 must be at least x1, and y2 at least y1",
-                    field=name,
-                )
-        return Prepared(operands, np.ones(layout.rows))
 
 
 class IoULoss(_Boxes):
@@ -100,7 +82,7 @@ class IoULoss(_Boxes):
         ),
     )
     reference = "Yu et al., UnitBox, https://arxiv.org/abs/1608.01471"
-    sample = staticmethod(pair(iou))
+    math = staticmethod(pair(iou))
 
 
 class GIoULoss(_Boxes):
@@ -135,7 +117,7 @@ class GIoULoss(_Boxes):
     reference = (
         "Rezatofighi et al., Generalized intersection over union, https://arxiv.org/abs/1902.09630"
     )
-    sample = staticmethod(pair(giou))
+    math = staticmethod(pair(giou))
 
 
 class DIoULoss(_Boxes):
@@ -172,7 +154,7 @@ class DIoULoss(_Boxes):
         ),
     )
     reference = "Zheng et al., Distance-IoU loss, https://arxiv.org/abs/1911.08287"
-    sample = staticmethod(pair(diou))
+    math = staticmethod(pair(diou))
 
 
 class CIoULoss(_Boxes):
@@ -220,4 +202,4 @@ class CIoULoss(_Boxes):
         ),
     )
     reference = "Zheng et al., Distance-IoU loss, https://arxiv.org/abs/1911.08287"
-    sample = staticmethod(pair(ciou))
+    math = staticmethod(pair(ciou))

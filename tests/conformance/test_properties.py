@@ -59,7 +59,7 @@ def shapes(name: str) -> st.SearchStrategy[Shape]:
     usable = [s for s in entry.shapes if math.prod(s[1:2]) >= least]
     known = st.sampled_from(usable)
     small = [s for s in usable if s and 0 not in s and np.prod(s) < 5000]
-    if issubclass(loss, Elementwise) and "boxes1" not in loss.tensors:
+    if issubclass(loss, Elementwise):
         drawn: Any = st.lists(st.integers(1, 9), max_size=4).map(tuple)
         return drawn | known
     if issubclass(loss, Classes):
@@ -145,10 +145,12 @@ def test_any_call_agrees_with_the_oracle_and_torch(name: str) -> None:
         tensors = case.tensors(dtype)
         first = next(iter(tensors))
         alike = 0
+        if issubclass(registry[name], Classes) and len(case.shape) > 2:
+            alike = case.shape[1]  # exponentials so small that all are lost beside the largest
         if name in SCALED:
             alike = math.prod(case.shape[1:2])  # classes whose margins are what is left of them
             power = data.draw(st.integers(-18, 8), "power of ten")
-            tensors[first] = (tensors[first] * 10.0**power).astype(dtype)
+            tensors[first] = np.asarray(tensors[first] * 10.0**power, dtype)
         gradients = gradients_of(name, tensors)
         assume(fit(name, tensors, case.parameters))
         alone = oracle(name, tensors, case.parameters, reduction, None)

@@ -1,6 +1,7 @@
 """Runs over files: what they tell against PyTorch, and equal bits however they are computed."""
 
 import json
+import re
 import statistics
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +16,7 @@ from lossd_client.errors import DomainError, LabelError, ParameterError, ShapeEr
 from scipy import special
 from torch.nn import functional
 
+from lossd.engine import evaluate
 from lossd.scoring import (
     Result,
     ScoringError,
@@ -596,6 +598,30 @@ def test_a_checksum_that_differs_ends_a_run(damaged: str, tmp_path: Path) -> Non
         score("cross_entropy", *sources, out=tmp_path / "run", report=False)
     assert caught.value.field == ("target" if damaged == "labels.npz" else "input")
     assert not (tmp_path / "run" / "summary.json").exists()
+
+
+@pytest.mark.parametrize("each", [(), (3,)], ids=["a box", "three boxes"])
+def test_boxes_of_a_row(each: tuple[int, ...], tmp_path: Path) -> None:
+    corners = np.random.default_rng(9).random((2, 400, *each, 2, 2), np.float32)
+    boxes = np.concatenate([corners[..., 0, :], corners.sum(-2)], -1)
+    for name, array in zip("xy", boxes, strict=True):
+        np.save(tmp_path / f"{name}.npy", array)
+    given = tmp_path / "x.npy", tmp_path / "y.npy"
+    how: dict[str, Any] = {"shard_rows": 150, "gradients": True}
+    made = score("generalized_box_iou_loss", *given, out=tmp_path / "run", **how)
+    tensors = {"boxes1": boxes[0], "boxes2": boxes[1]}
+    losses = evaluate("generalized_box_iou_loss", tensors, reduction="sample").loss
+    near(made.loss, losses.mean(dtype=float))
+    np.testing.assert_allclose(rows(made)["loss"], losses, rtol=1e-6)
+    whole = evaluate("generalized_box_iou_loss", tensors, reduction="sum", gradients=["boxes1"])
+    found = np.load(tmp_path / "run" / "gradients.npy")
+    np.testing.assert_allclose(found, whole.gradients["boxes1"], rtol=1e-6)
+
+    boxes[0, 250, ..., 3] = -1
+    np.save(tmp_path / "x.npy", boxes[0])
+    place = f"[{', '.join(['250', *('0' for _ in each)])}]"
+    with pytest.raises(DomainError, match=f"boxes1{re.escape(place)} = .*is not a box.*row 250"):
+        score("generalized_box_iou_loss", *given, out=tmp_path / "other", **how)
 
 
 def test_no_rows(tmp_path: Path) -> None:

@@ -121,7 +121,8 @@ def _norm(d: Array, p: float, eps: float = 0.0) -> tuple[Array, Array, Array]:
     slope = np.where(size > 0, np.sign(v) * (size / norm[..., None]) ** (p - 1), 0)
     if p == 2:  # d and eps may cancel
         return norm, slope, (abs(d) + eps) / norm[..., None]
-    return norm, slope, abs(slope) * max(1, abs(p - 1))  # a power multiplies roundings
+    lost = (abs(d) + eps) / np.where(size > 0, size, 1)  # and a power multiplies roundings
+    return norm, slope, abs(slope) * np.maximum(1, abs(p - 1) * lost)
 
 
 def triplet_margin_loss(

@@ -93,9 +93,10 @@ def _overlap(
     lack_scale = ((1 + index) * terms + smooth_nr) / below
     steep = power * lack ** (power - 1)
     # a relative error of the loss is one of its power's slope
-    relative = 2 * terms / below + abs(power - 1) * lack_scale / np.where(lack > 0, lack, 1)
+    nonzero = np.where(lack != 0, abs(lack), 1)
+    relative = 2 * terms / below + abs(power - 1) * lack_scale / nonzero
     in_both = steep * (index * (1 - alpha - beta) - 1) / below
-    in_both_scale = steep * (index * abs(1 - alpha - beta) + 1) / below * relative
+    in_both_scale = abs(steep) * (index * abs(1 - alpha - beta) + 1) / below * relative
     in_ours, in_theirs = steep * index * alpha / below, steep * index * beta / below
 
     chosen = np.eye(p.shape[1])[:, :, None]  # row c is of class c
@@ -103,25 +104,29 @@ def _overlap(
     def slope(other: Array, mine: Array, k: Array) -> Number:
         size = 2 * mine if squared else 1 + 0 * mine
         value = in_both[..., None] * other + k[..., None] * size
-        scale = in_both_scale[..., None] * other + (k * relative)[..., None] * size
+        scale = in_both_scale[..., None] * other + (abs(k) * relative)[..., None] * size
         return value[:, :, None] * chosen, scale[:, :, None] * chosen
 
     in_x = _pulled(slope(y, p, in_ours), p[:, None], sigmoid, softmax)
     in_y = slope(p, y, in_theirs)
     # it takes squares from norms, and products from squares and those of differences
-    doubled = (squared * (steep / below)[..., None] * (p + y))[:, :, None] * chosen
-    more = _pulled((doubled, doubled), p[:, None], sigmoid, softmax)[1]
+    doubled = (squared * abs(steep / below)[..., None] * (p + y))[:, :, None] * chosen
+    # and adds what the intersection is in the denominator, which cancels
+    apart = abs(steep * index * (1 + alpha + beta) / below)[..., None]
+    in_x_apart, in_y_apart = ((apart * other)[:, :, None] * chosen for other in (y, p))
+    more = doubled + in_x_apart
+    more = _pulled((more, more), p[:, None], sigmoid, softmax)[1]
     if sigmoid:
         more = more + _near_one(in_x[1], p[:, None])
     slopes = {"input": in_x} if to_onehot_y else {"input": in_x, "target": in_y}
     first = 0 if include_background else 1
     shape = input.shape
     return Rows(
-        (lack[:, first:] ** power, (steep * lack_scale + lack**power)[:, first:]),
+        (lack[:, first:] ** power, (abs(steep) * lack_scale + abs(lack) ** power)[:, first:]),
         {n: (v[:, first:], s[:, first:]) for n, (v, s) in slopes.items()},
         layout=lambda made: made.sum(1).reshape(shape),
-        cancelled=(steep * (1 + squared * (ours + theirs) / below))[:, first:],
-        torch={"input": more[:, first:], "target": doubled[:, first:]},
+        cancelled=(abs(steep) * (1 + squared * (ours + theirs) / below))[:, first:],
+        torch={"input": more[:, first:], "target": (doubled + in_y_apart)[:, first:]},
     )
 
 
@@ -197,7 +202,7 @@ def generalized_dice_loss(
     power = {"square": 2, "simple": 1, "uniform": 0}[w_type]
     own = np.where(theirs > 0, counted * WIDE(1) / np.maximum(theirs, 1e-30) ** power, 0)
     heaviest = own.argmax(-1)[:, None] if own.size else np.zeros((len(p), 1), int)
-    empty = theirs == 0
+    empty = (theirs == 0) & (counted > 0)
     w = counted * np.where(empty & (power > 0), own.max(-1, keepdims=True, initial=0), own)
     if not power:
         w = counted + 0 * theirs

@@ -23,7 +23,7 @@ def alignments(
         steps = np.full(batch, shape[0])
     labels = rng.integers(0, classes - 1, (*batch, max(int(lengths.max()), 1)))
     labels += labels >= blank
-    if concatenated:
+    if concatenated or not batch:
         rows = labels.reshape(-1, labels.shape[-1])
         labels = np.concatenate([row[:n] for row, n in zip(rows, lengths, strict=True)])
     return {
