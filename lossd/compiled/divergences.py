@@ -4,58 +4,71 @@ import math
 from collections.abc import Callable
 from typing import Any, Final
 
-import numpy as np
+import numba as nb
+from numba import carray
 from numba.extending import register_jitable
 
-from lossd.mathfns import exp, log
+from lossd.compiled.lanes import added, fill
+from lossd.compiled.stack import stack, stack_like
+from lossd.mathfns import decay, log
 
 TILE: Final = 512
 """Classes that are worked on before their terms are added up."""
+
+LANES: Final = 64
+"""Sums and maxima that do not wait for each other."""
 
 inlined = register_jitable(error_model="numpy", forceinline=True)
 
 
 @inlined
 def total(tile: Any, count: Any) -> Any:
-    """The sum of a tile's first values in float64, in chains that do not wait for each other."""
-    s0 = s1 = s2 = s3 = 0.0
-    whole = count - count % 4
-    for j in range(0, whole, 4):
-        s0 += tile[j]
-        s1 += tile[j + 1]
-        s2 += tile[j + 2]
-        s3 += tile[j + 3]
-    for j in range(whole, count):
-        s0 += tile[j]
-    return (s0 + s1) + (s2 + s3)
+    """The sum of a tile's first values in float64, in lanes."""
+    lanes = carray(stack(nb.float64, LANES), LANES)
+    fill(lanes, 0.0)
+    whole = count - count % LANES
+    for start in range(0, whole, LANES):
+        part = tile[start : start + LANES]
+        for j in range(LANES):
+            lanes[j] += part[j]
+    for j in range(count - whole):
+        lanes[j] += tile[whole + j]
+    return added(lanes)
 
 
 @inlined
 def largest(x: Any) -> Any:
-    """The largest of the values that are numbers, in as many chains."""
-    t0 = t1 = t2 = t3 = x.dtype.type(-math.inf)
-    whole = x.size - x.size % 4
-    for c in range(0, whole, 4):
-        t0 = max(t0, x[c])
-        t1 = max(t1, x[c + 1])
-        t2 = max(t2, x[c + 2])
-        t3 = max(t3, x[c + 3])
-    for c in range(whole, x.size):
-        t0 = max(t0, x[c])
-    return max(t0, t1, t2, t3)
+    """The largest of the values that are numbers."""
+    lanes = carray(stack(nb.float64, LANES), LANES)
+    fill(lanes, -math.inf)
+    whole = x.size - x.size % LANES
+    for start in range(0, whole, LANES):
+        part = x[start : start + LANES]
+        for j in range(LANES):
+            lanes[j] = max(lanes[j], part[j])
+    for j in range(x.size - whole):
+        lanes[j] = max(lanes[j], x[whole + j])
+    top = -math.inf
+    for j in range(LANES):
+        top = max(top, lanes[j])
+    return x.dtype.type(top)
 
 
 @inlined
-def log_sum(x: Any, share: Any, tile: Any) -> Any:
+def log_sum(x: Any, share: Any) -> Any:
     """The largest of x, and the logarithm of the sum of e^((x - largest) · share)."""
+    tile = carray(stack_like(x, TILE), TILE)
     top = largest(x)
     s = 0.0
-    for start in range(0, x.size, TILE):
+    for start in range(0, x.size - x.size % TILE, TILE):
         part = x[start : start + TILE]
-        for j in range(part.size):
-            tile[j] = exp((part[j] - top) * share)
-        s += total(tile, part.size)
-    return top, x.dtype.type(log(s))
+        for j in range(TILE):
+            tile[j] = decay((part[j] - top) * share)
+        s += total(tile, TILE)
+    rest = x[x.size - x.size % TILE :]
+    for j in range(rest.size):
+        tile[j] = decay((rest[j] - top) * share)
+    return top, x.dtype.type(log(s + total(tile, rest.size)))
 
 
 @inlined
@@ -65,7 +78,7 @@ def through_softmax(
     """Make g the gradient of logits, from p times the derivative by p of each class."""
     back, by = x.dtype.type(total_pull), share * slope
     for c in range(x.size):
-        g[c] = (g[c] - exp((x[c] - top) * share - log_total) * back) * by
+        g[c] = (g[c] - decay((x[c] - top) * share - log_total) * back) * by
 
 
 def divergence(between: Callable[..., Any]) -> Callable[..., Any]:
@@ -83,9 +96,10 @@ def divergence(between: Callable[..., Any]) -> Callable[..., Any]:
         share, one = kind(given[1]), kind(1)
         beta, rest = kind(given[0]), kind(1 - given[0])
         x, y, g, h = x[n], y[n], g[n], h[n]
-        losses, of_p, of_q = np.empty((3, TILE), x.dtype)
-        top_x, log_x = log_sum(x, share, losses)
-        top_y, log_y = log_sum(y, share, losses)
+        losses = carray(stack_like(x, TILE), TILE)
+        of_p, of_q = carray(stack_like(x, TILE), TILE), carray(stack_like(x, TILE), TILE)
+        top_x, log_x = log_sum(x, share)
+        top_y, log_y = log_sum(y, share)
         loss = pull_p = pull_q = 0.0
         for start in range(0, x.size, TILE):
             x_part, y_part = x[start : start + TILE], y[start : start + TILE]
@@ -94,7 +108,7 @@ def divergence(between: Callable[..., Any]) -> Callable[..., Any]:
                 log_p = (x_part[j] - top_x) * share - log_x
                 log_q = (y_part[j] - top_y) * share - log_y
                 losses[j], of_p[j], of_q[j] = part(
-                    log_p, log_q, exp(log_p), exp(log_q), beta, rest, one
+                    log_p, log_q, decay(log_p), decay(log_q), beta, rest, one
                 )
             loss += total(losses, count)
             if in_x:

@@ -8,7 +8,7 @@ from lossd_client.errors import ShapeError
 
 from lossd.compiled.divergences import divergence
 from lossd.losses.classification import LOWEST
-from lossd.mathfns import exp, log
+from lossd.mathfns import decay, exp, log
 from lossd.spec import (
     Given,
     Layout,
@@ -123,7 +123,7 @@ def mixed(log_p: Any, log_q: Any, p: Any, q: Any, beta: Any, rest: Any, one: Any
     """KL(q, m) · beta + KL(p, m) · (1 - beta), of the mixture m = beta · q + (1 - beta) · p."""
     lead = log_q - log_p
     # log(max(p, q) / m): the larger is divided out, so that neither overflows nor vanishes
-    e = exp(-abs(lead))
+    e = decay(lead)
     own = beta if lead <= 0 else rest
     short = (e - one) * own  # exactly 0 where p is q
     above = -log(one + short if short + short > -one else e * own + (rest if lead <= 0 else beta))

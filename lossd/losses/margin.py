@@ -7,6 +7,7 @@ import numpy as np
 from lossd_client.errors import LabelError, ShapeError
 from lossd_client.limits import Limits
 
+from lossd.compiled.hinges import LANES, rivals
 from lossd.compiled.signs import is_set
 from lossd.compiled.sums import plus, whole
 from lossd.losses.embedding import step
@@ -333,8 +334,8 @@ class MultiLabelMarginLoss(Samples):
     def prepare(self, arrays: Any, layout: Layout, reduction: str) -> Prepared:
         shape = layout.rows, layout.width
         target = arrays["target"]
-        wrong = (target < -1) | (target >= layout.width)
-        if wrong.any():
+        if target.size and (target.min() < -1 or target.max() >= layout.width):
+            wrong = (target < -1) | (target >= layout.width)
             raise LabelError(
                 f"{self.name}: target{place_text(wrong)} = {target[wrong][0]} is outside "
                 f"[-1, {layout.width})",
@@ -347,29 +348,28 @@ class MultiLabelMarginLoss(Samples):
     def sample(
         n: Any, x: Any, y: Any, g: Any, wanted: Any, slope: Any, given: Any, stop: Any
     ) -> Any:
-        width = x.shape[1]
+        x, labels, g = x[n], y[n], g[n]
+        width = x.size
+        scores, rival, slopes = np.zeros((3, -(-width // LANES) * LANES))
+        for c in range(width):
+            scores[c] = x[c]
+            rival[c] = 1.0
         count = 0
-        own = np.zeros(width, np.bool_)
-        while count < width and y[n, count] >= 0:
-            own[y[n, count]] = True
+        while count < width and labels[count] >= 0:
+            rival[labels[count]] = 0.0
             count += 1
-        total, lost, slopes = 0.0, 0.0, np.zeros(width)
+        total = lost = 0.0
         for k in range(count):
             if is_set(stop):
                 return 0.0
-            label = y[n, k]
-            lead, beyond = 1.0 - float(x[n, label]), 0.0
-            for c in range(width):
-                h = lead + float(x[n, c])
-                if not own[c] and not h <= 0:  # NaN too
-                    beyond += h
-                    step = 1.0 if h > 0 else h
-                    slopes[c] += step
-                    slopes[label] -= step
+            label = labels[k]
+            lead = 1.0 - scores[label]
+            beyond, above = rivals(lead, scores, rival, slopes)
+            slopes[label] -= above
             total, lost = plus(total, lost, beyond)
         if wanted:
             for c in range(width):
-                g[n, c] = slopes[c] * (slope / width)
+                g[c] = slopes[c] * (slope / width)
         return whole(total, lost) / width
 
 
