@@ -18,22 +18,30 @@ LANES: Final = 128  # voxels that are added side by side
 
 
 @register_jitable
-def as_given(x: Any, p: Any, n: Any, start: Any, stop: Any) -> None:
-    """Probabilities p[class, voxel] of predictions x[n, class, start:stop] that are some."""
-    for c in range(x.shape[1]):
-        source, made = x[n, c, start:stop], p[c, : stop - start]
-        for j in range(source.size):
-            made[j] = source[j]
+def nothing(x: Any, p: Any, n: Any, start: Any, stop: Any) -> None:
+    """Predictions x[n, class, start:stop] that are probabilities: p stays as it is."""
 
 
 @register_jitable
-def through_as_given(x: Any, p: Any, g: Any, n: Any, start: Any, stop: Any) -> None:
+def as_given(x: Any, p: Any, n: Any, c: Any, start: Any, stop: Any) -> Any:
+    """The probabilities of a class where predictions are some."""
+    return x[n, c, start:stop]
+
+
+@register_jitable
+def as_made(x: Any, p: Any, n: Any, c: Any, start: Any, stop: Any) -> Any:
+    """The probabilities of a class where they are made of predictions."""
+    return p[c, : stop - start]
+
+
+@register_jitable
+def through_nothing(x: Any, p: Any, g: Any, n: Any, start: Any, stop: Any) -> None:
     """Make g[n, class, start:stop] the gradient of predictions, from that of probabilities."""
 
 
 @register_jitable
 def by_sigmoid(x: Any, p: Any, n: Any, start: Any, stop: Any) -> None:
-    """Probabilities of logits, each for itself."""
+    """Probabilities p[class, voxel] of logits x[n, class, start:stop], each for itself."""
     for c in range(x.shape[1]):
         source, made = x[n, c, start:stop], p[c, : stop - start]
         for j in range(source.size):
@@ -119,14 +127,21 @@ def add_sums(p: Any, y: Any, squared: Any, lanes: Any, sums: Any) -> None:
         sums[k] += lanes_total(lanes[k])
 
 
-def regions(activate: Any, through: Any, combine: Any) -> Callable[..., None]:
+GIVEN: Final = nothing, as_given, through_nothing
+SIGMOID: Final = by_sigmoid, as_made, through_sigmoid
+SOFTMAX: Final = by_softmax, as_made, through_softmax
+"""Predictions to probabilities, where these are, and gradients of these to those of those."""
+
+
+def regions(predictions: tuple[Any, Any, Any], combine: Any) -> Callable[..., None]:
     """The `sample` of a loss that is made of sums over each class's voxels.
 
-    activate, through: predictions to probabilities, and gradients of these to those of those.
+    predictions: what they are: GIVEN, SIGMOID or SOFTMAX.
     combine(sums, slopes, losses, given, k): writes the losses, made of sums[class] of p·y, p and
         y, and k[class], the derivatives by them of the losses times their slopes. given[0] is
         whether the background counts, given[1] whether the sums are of squares.
     """
+    activate, probabilities, through = predictions
 
     def sample(
         n: Any,
@@ -149,7 +164,8 @@ def regions(activate: Any, through: Any, combine: Any) -> Callable[..., None]:
             stop = min(start + CHUNK, size)
             activate(x, p, n, start, stop)
             for c in range(first, classes):
-                add_sums(p[c, : stop - start], y[n, c, start:stop], squared, lanes, sums[c])
+                u, v = probabilities(x, p, n, c, start, stop), y[n, c, start:stop]
+                add_sums(u, v, squared, lanes, sums[c])
         combine(sums[first:], slopes, losses, given, k[first:])
 
         plain, twice = kind(1 - squared), kind(2 * squared)
@@ -159,7 +175,7 @@ def regions(activate: Any, through: Any, combine: Any) -> Callable[..., None]:
                 activate(x, p, n, start, stop)
             for c in range(classes):
                 both, ours, theirs = kind(k[c, 0]), kind(k[c, 1]), kind(k[c, 2])
-                u, v = p[c, : stop - start], y[n, c, start:stop]
+                u, v = probabilities(x, p, n, c, start, stop), y[n, c, start:stop]
                 if x_wanted:
                     made = in_x[n, c, start:stop]
                     for j in range(made.size):

@@ -7,17 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from lossd_client.errors import LabelError, ParameterError, ShapeError
 
-from lossd.compiled.regions import (
-    as_given,
-    by_sigmoid,
-    by_softmax,
-    generalized,
-    overlaps,
-    regions,
-    through_as_given,
-    through_sigmoid,
-    through_softmax,
-)
+from lossd.compiled.regions import GIVEN, SIGMOID, SOFTMAX, generalized, overlaps, regions
 from lossd.spec import (
     Given,
     Layout,
@@ -105,15 +95,15 @@ class _Overlap(_Regions):
     smooth_dr: float = param(0.0, "Added to what it is divided by.")
     power: float = param(1.0, "Power of the loss.")
 
-    sample = staticmethod(regions(as_given, through_as_given, overlaps))
+    sample = staticmethod(regions(GIVEN, overlaps))
 
 
 class _OverlapOfSigmoid(_Overlap):
-    sample = staticmethod(regions(by_sigmoid, through_sigmoid, overlaps))
+    sample = staticmethod(regions(SIGMOID, overlaps))
 
 
 class _OverlapOfSoftmax(_Overlap):
-    sample = staticmethod(regions(by_softmax, through_softmax, overlaps))
+    sample = staticmethod(regions(SOFTMAX, overlaps))
 
 
 class _Generalized(_Regions):
@@ -122,7 +112,7 @@ class _Generalized(_Regions):
     smooth_dr: float = param(0.0, "Added to the denominator.")
     power: float = param(2.0, "By which power of its true volume a class's weight falls.")
 
-    sample = staticmethod(regions(as_given, through_as_given, generalized))
+    sample = staticmethod(regions(GIVEN, generalized))
 
     def layout(self, given: Given) -> Layout:
         layout = super().layout(given)
@@ -131,11 +121,11 @@ class _Generalized(_Regions):
 
 
 class _GeneralizedOfSigmoid(_Generalized):
-    sample = staticmethod(regions(by_sigmoid, through_sigmoid, generalized))
+    sample = staticmethod(regions(SIGMOID, generalized))
 
 
 class _GeneralizedOfSoftmax(_Generalized):
-    sample = staticmethod(regions(by_softmax, through_softmax, generalized))
+    sample = staticmethod(regions(SOFTMAX, generalized))
 
 
 class _Segmentation(_Regions):
