@@ -19,14 +19,19 @@ def prepare(target: Any, rows: Any, classes: int, ignored: int) -> tuple[int, in
     Returns:
         The position of the first label out of range or -1, and how many rows are kept.
     """
-    bad, kept = -1, 0
-    for i in range(target.size - 1, -1, -1):
+    wrong = kept = 0
+    for i in range(target.size):  # side by side: where the first is wrong is told if one is
         label = target[i]
         skip = label == ignored
-        if not skip and (label < 0 or label >= classes):
-            bad = i
+        wrong += (not skip) & ((label < 0) | (label >= classes))
         kept += not skip
         rows[i] = -1 if skip else label
+    bad = -1
+    for i in range(target.size if wrong else 0):
+        label = target[i]
+        if label != ignored and (label < 0 or label >= classes):
+            bad = i
+            break
     return bad, kept
 
 
