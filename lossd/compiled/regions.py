@@ -62,7 +62,8 @@ def through_sigmoid(x: Any, p: Any, g: Any, n: Any, start: Any, stop: Any) -> No
 @register_jitable
 def by_softmax(x: Any, p: Any, n: Any, start: Any, stop: Any) -> None:
     """Probabilities of logits of classes that exclude each other."""
-    top, total = x[n, 0, start:stop].copy(), np.zeros(stop - start, x.dtype)
+    kind = x.dtype.type
+    top, total = x[n, 0, start:stop].copy(), np.zeros(stop - start)  # in float64
     for c in range(1, x.shape[1]):
         source = x[n, c, start:stop]
         for j in range(top.size):
@@ -76,13 +77,13 @@ def by_softmax(x: Any, p: Any, n: Any, start: Any, stop: Any) -> None:
     for c in range(x.shape[1]):
         made = p[c, : stop - start]
         for j in range(top.size):
-            made[j] /= total[j]
+            made[j] /= kind(total[j])
 
 
 @register_jitable
 def through_softmax(x: Any, p: Any, g: Any, n: Any, start: Any, stop: Any) -> None:
     """The same of such logits."""
-    mean = np.zeros(stop - start, p.dtype)
+    kind, mean = p.dtype.type, np.zeros(stop - start)  # in float64: there may be many classes
     for c in range(g.shape[1]):
         value, slope = p[c, : stop - start], g[n, c, start:stop]
         for j in range(mean.size):
@@ -90,7 +91,7 @@ def through_softmax(x: Any, p: Any, g: Any, n: Any, start: Any, stop: Any) -> No
     for c in range(g.shape[1]):
         value, slope = p[c, : stop - start], g[n, c, start:stop]
         for j in range(mean.size):
-            slope[j] = value[j] * (slope[j] - mean[j])
+            slope[j] = value[j] * (slope[j] - kind(mean[j]))
 
 
 @register_jitable

@@ -4,10 +4,11 @@ import math
 from dataclasses import replace
 from typing import Any, ClassVar
 
+import numpy as np
 from lossd_client.errors import ParameterError, ShapeError
 from lossd_client.limits import Limits
 
-from lossd.mathfns import inlined, sign
+from lossd.mathfns import inlined, log, sign
 from lossd.spec import Elementwise, Given, Layout, Loss, Vectors, param, tensor
 
 COSINE_EPS = 9.999999960041972e-13
@@ -341,34 +342,62 @@ class _Triplet0(TripletMarginLoss):
         return 0, 0, 0
 
 
+@inlined
+def power(x: Any, order: Any, rest: Any) -> Any:
+    """X to the power of order + rest, which float32 cannot add, for x ≥ 0."""
+    whole = order + rest
+    rest = rest - (whole - order)
+    found = x**whole
+    # rest is so small that x^rest is a line
+    return found * (1 + rest * log(x)) if rest != 0 and 0 < x < math.inf else found
+
+
+def in_float32(x: float) -> tuple[float, float]:
+    """A number as one that float32 has, and the rest."""
+    with np.errstate(over="ignore"):
+        rounded = float(np.float32(x))
+    return (rounded, x - rounded) if math.isfinite(rounded) else (x, 0.0)
+
+
 class _TripletPower(TripletMarginLoss):
     """Any other finite p: (Σ |v|^p)^(1/p)."""
 
-    @staticmethod
-    def terms(a: Any, p: Any, n: Any, margin: Any, order: Any, eps: Any, swap: Any) -> Any:
-        ap, an, pn = a - p + eps, a - n + eps, (p - n + eps if swap > 0 else 1)
-        return abs(ap) ** order, abs(an) ** order, abs(pn) ** order
+    def constants(self, layout: Layout) -> tuple[float, ...]:
+        powers = (*in_float32(self.p), *in_float32(self.p - 1))
+        return self.margin, *powers, self.eps, float(self.swap)
 
     @staticmethod
-    def combine(ap: Any, an: Any, pn: Any, margin: Any, order: Any, eps: Any, swap: Any) -> Any:
-        ap, an, pn = ap ** (1 / order), an ** (1 / order), pn ** (1 / order)
+    def terms(
+        a: Any, p: Any, n: Any, margin: Any, order: Any, rest: Any, less: Any, less_rest: Any,
+        eps: Any, swap: Any,
+    ) -> Any:  # fmt: skip
+        ap, an, pn = a - p + eps, a - n + eps, (p - n + eps if swap > 0 else 1)
+        return power(abs(ap), order, rest), power(abs(an), order, rest), power(abs(pn), order, rest)
+
+    @staticmethod
+    def combine(
+        ap: Any, an: Any, pn: Any, margin: Any, order: Any, rest: Any, less: Any, less_rest: Any,
+        eps: Any, swap: Any,
+    ) -> Any:  # fmt: skip
+        whole = order + rest
+        ap, an, pn = ap ** (1 / whole), an ** (1 / whole), pn ** (1 / whole)
         loss, k_ap, k_an, k_pn = triplet(ap, an, pn, margin, swap)
         return (
             loss,
-            k_ap * ap ** (1 - order) if ap != 0 else 0.0,
-            k_an * an ** (1 - order) if an != 0 else 0.0,
-            k_pn * pn ** (1 - order) if pn != 0 else 0.0,
+            k_ap * ap ** (1 - whole) if ap != 0 else 0.0,
+            k_an * an ** (1 - whole) if an != 0 else 0.0,
+            k_pn * pn ** (1 - whole) if pn != 0 else 0.0,
         )
 
     @staticmethod
     def slopes(
         a: Any, p: Any, n: Any, k_ap: Any, k_an: Any, k_pn: Any,
-        margin: Any, order: Any, eps: Any, swap: Any,
+        margin: Any, order: Any, rest: Any, less: Any, less_rest: Any, eps: Any, swap: Any,
     ) -> Any:  # fmt: skip
         ap, an, pn = a - p + eps, a - n + eps, (p - n + eps if swap > 0 else 0)
-        ap = k_ap * sign(ap) * abs(ap) ** (order - 1) if ap != 0 else 0
-        an = k_an * sign(an) * abs(an) ** (order - 1) if an != 0 else 0
-        pn = k_pn * sign(pn) * abs(pn) ** (order - 1) if pn != 0 else 0
+        ap = k_ap * sign(ap) * power(abs(ap), less, less_rest) if ap != 0 else 0
+        an = k_an * sign(an) * power(abs(an), less, less_rest) if an != 0 else 0
+        pn = k_pn * sign(pn) * power(abs(pn), less, less_rest) if pn != 0 else 0
         return ap + an, pn - ap, -an - pn
 
 

@@ -117,6 +117,11 @@ def above(h: Array, then: Any) -> Array:
     return np.where(h >= 0, then, 0 * then)
 
 
+def nearly_above(h: Array, then: Any, scale: Any) -> Array:
+    """`then` where roundings of a hinge's terms, of the size `scale`, may make it active, too."""
+    return np.where(h >= -4 * np.finfo(np.float32).eps * scale, then, 0 * then)
+
+
 def class_axis(input: Array) -> int:
     return 1 if input.ndim > 1 else 0
 

@@ -18,6 +18,7 @@ from ..model import (
     Tensors,
     above,
     exact,
+    nearly_above,
 )
 from ..peers import Peer
 
@@ -93,14 +94,17 @@ def cosine_embedding_loss(input1: Array, input2: Array, target: Array, margin: f
     cos, cos_scale = (x1 * x2).sum(-1) / norms, abs(x1 * x2).sum(-1) / norms
     h = cos - margin
     losses = np.where(y == 1, 1 - cos, np.where(y == -1, np.maximum(h, 0), 0))
-    scale = np.where(y == 1, 1 + cos_scale, np.where(y == -1, above(h, cos_scale + abs(margin)), 0))
+    terms = cos_scale + abs(margin)
+    reached = nearly_above(h, np.ones_like(h), terms)
+    scale = np.where(y == 1, 1 + cos_scale, np.where(y == -1, reached * terms, 0))
+    felt = np.where(y == 1, 1, np.where(y == -1, reached, 0))[..., None]
     sign = np.where(y == 1, -1, np.where(y == -1, above(h, 1.0), 0))[..., None]
     norms, cos, cos_scale = norms[..., None], cos[..., None], cos_scale[..., None]
 
     def slope(own: Array, other: Array, square: Array) -> Number:
         square = square[..., None]
         value = sign * (other / norms - cos * own / square)
-        return value, abs(sign) * (abs(other) / norms + cos_scale * abs(own) / square)
+        return value, felt * (abs(other) / norms + cos_scale * abs(own) / square)
 
     slopes = {"input1": slope(x1, x2, square1), "input2": slope(x2, x1, square2)}
     return Rows((losses, scale), slopes)
@@ -225,9 +229,12 @@ def contrastive_loss(
     else:
         (d, d_scale), in1, in2 = _distance(x1, x2, distance_function)
     h = margin - d
-    lack, lack_scale = np.maximum(h, 0), above(h, margin + d_scale)
+    lack, lack_scale = np.maximum(h, 0), nearly_above(h, margin + d_scale, margin + d_scale)
     losses = (y * d**2 + (1 - y) * lack**2) / 2
-    scale = y * d * d_scale + (1 - y) * lack * lack_scale
+    # roundings of the size of a scale are left of what is 0
+    eps = np.finfo(np.float32).eps
+    scale = y * np.maximum(d, eps * d_scale) * d_scale
+    scale += (1 - y) * np.maximum(lack, eps * lack_scale) * lack_scale
     slope = (y * d - (1 - y) * lack)[..., None]
     slope_scale = (y * d_scale + (1 - y) * lack_scale)[..., None]
     slopes = {

@@ -99,21 +99,25 @@ def _overlap(
     in_both_scale = abs(steep) * (index * abs(1 - alpha - beta) + 1) / below * relative
     in_ours, in_theirs = steep * index * alpha / below, steep * index * beta / below
 
-    chosen = np.eye(p.shape[1])[:, :, None]  # row c is of class c
+    own = np.eye(p.shape[1], dtype=bool)[:, :, None]
+
+    def alone(of_class: Array) -> Array:
+        """Slopes of each class's loss, in row c of class c: NaN of one is not another's."""
+        return np.where(own, of_class[:, :, None], 0)
 
     def slope(other: Array, mine: Array, k: Array) -> Number:
         size = 2 * mine if squared else 1 + 0 * mine
         value = in_both[..., None] * other + k[..., None] * size
         scale = in_both_scale[..., None] * other + (abs(k) * relative)[..., None] * size
-        return value[:, :, None] * chosen, scale[:, :, None] * chosen
+        return alone(value), alone(scale)
 
     in_x = _pulled(slope(y, p, in_ours), p[:, None], sigmoid, softmax)
     in_y = slope(p, y, in_theirs)
     # it takes squares from norms, and products from squares and those of differences
-    doubled = (squared * abs(steep / below)[..., None] * (p + y))[:, :, None] * chosen
+    doubled = alone(squared * abs(steep / below)[..., None] * (p + y))
     # and adds what the intersection is in the denominator, which cancels
     apart = abs(steep * index * (1 + alpha + beta) / below)[..., None]
-    in_x_apart, in_y_apart = ((apart * other)[:, :, None] * chosen for other in (y, p))
+    in_x_apart, in_y_apart = (alone(apart * other) for other in (y, p))
     more = doubled + in_x_apart
     more = _pulled((more, more), p[:, None], sigmoid, softmax)[1]
     if sigmoid:
