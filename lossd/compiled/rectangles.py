@@ -12,7 +12,7 @@ from typing import Any
 from numba.extending import register_jitable
 
 from lossd.compiled.angles import angle
-from lossd.compiled.instructions import select
+from lossd.compiled.instructions import fma, select
 
 
 @register_jitable
@@ -81,7 +81,9 @@ def ciou(x: Any, y: Any, eps: Any) -> Any:
     part, in_both, in_area, slopes_x, slopes_y = diou(x, y, eps)
     w, h, w2, h2 = x[2], y[2], x[3], y[3]
     # of the angles whose tangents are w2 / h2 and w / h; 0 for a box without width and height
-    apart = angle(w2 * h - w * h2, h2 * h + w2 * w)
+    product = w * h2
+    across = fma(w2, h, -product) - fma(w, h2, -product)  # w2 · h - w · h2, which cancel (Kahan)
+    apart = angle(across, h2 * h + w2 * w)
     differ = 4.0 / math.pi**2 * apart * apart
     weight = differ / (iou(x, y, eps)[0] + differ + eps)
     k = weight * 8.0 / math.pi**2 * apart
