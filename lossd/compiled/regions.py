@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numba.extending import register_jitable
 
-from lossd.mathfns import decay, exp, sigmoid
+from lossd.mathfns import decay, sigmoid
 
 CHUNK: Final = 4096  # voxels of all classes that are worked on while they are in cache
 LANES: Final = 128  # voxels that are added side by side
@@ -72,12 +72,15 @@ def by_softmax(x: Any, p: Any, n: Any, start: Any, stop: Any) -> None:
     for c in range(x.shape[1]):
         source, made = x[n, c, start:stop], p[c, : stop - start]
         for j in range(top.size):
-            made[j] = exp(source[j] - top[j])
+            made[j] = decay(source[j] - top[j])
+        for j in range(top.size):
             total[j] += made[j]
+    for j in range(top.size):
+        top[j] = kind(1.0 / total[j])
     for c in range(x.shape[1]):
         made = p[c, : stop - start]
         for j in range(top.size):
-            made[j] /= kind(total[j])
+            made[j] *= top[j]
 
 
 @register_jitable

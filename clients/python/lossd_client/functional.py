@@ -261,7 +261,7 @@ def box_iou_loss(
     Args:
         boxes1: Predicted boxes A (x1, y1, x2, y2), (*, 4).
         boxes2: True boxes B (x1, y1, x2, y2), (*, 4).
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
         eps: Added to denominators, against divisions by 0. >= 0.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
@@ -406,7 +406,7 @@ def complete_box_iou_loss(
     Args:
         boxes1: Predicted boxes A (x1, y1, x2, y2), (*, 4).
         boxes2: True boxes B (x1, y1, x2, y2), (*, 4).
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
         eps: Added to denominators, against divisions by 0. >= 0.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
@@ -745,7 +745,7 @@ def distance_box_iou_loss(
     Args:
         boxes1: Predicted boxes A (x1, y1, x2, y2), (*, 4).
         boxes2: True boxes B (x1, y1, x2, y2), (*, 4).
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
         eps: Added to denominators, against divisions by 0. >= 0.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
@@ -974,7 +974,7 @@ def generalized_box_iou_loss(
     Args:
         boxes1: Predicted boxes A (x1, y1, x2, y2), (*, 4).
         boxes2: True boxes B (x1, y1, x2, y2), (*, 4).
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
         eps: Added to denominators, against divisions by 0. >= 0.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.

@@ -412,7 +412,7 @@ class CIoULoss(Loss):
     something). The mean of no boxes is NaN, with `zero_if_empty` 0 as in torchvision.
 
     Args:
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
         eps: Added to denominators, against divisions by 0. >= 0.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
         zero_if_empty: whether a mean of nothing is 0 instead of NaN.
@@ -1108,7 +1108,7 @@ class DIoULoss(Loss):
     with `zero_if_empty` 0 as in torchvision.
 
     Args:
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
         eps: Added to denominators, against divisions by 0. >= 0.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
         zero_if_empty: whether a mean of nothing is 0 instead of NaN.
@@ -1641,7 +1641,7 @@ class GIoULoss(Loss):
     answers something). The mean of no boxes is NaN, with `zero_if_empty` 0 as in torchvision.
 
     Args:
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
         eps: Added to denominators, against divisions by 0. >= 0.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
         zero_if_empty: whether a mean of nothing is 0 instead of NaN.
@@ -2546,7 +2546,7 @@ class IoULoss(Loss):
     gets half of the gradient, as by PyTorch's autograd. x2 < x1 or y2 < y1 is an error.
 
     Args:
-        reduction: 'none', 'mean', 'sum'.
+        reduction: 'none', 'mean', 'sum', 'sample'.
         eps: Added to denominators, against divisions by 0. >= 0.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
         zero_if_empty: whether a mean of nothing is 0 instead of NaN.
