@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lossd_client.errors import DomainError
 
 from lossd.engine import Call, evaluate, needed, steps
 from lossd.spec import Elementwise, Rowwise, registry
@@ -110,3 +111,12 @@ def test_what_needs_all_of_it_does_not_come_in_pieces(
         given["target"] = label
     gradients = ["input", "target"] if other else ["input"]
     assert needed(loss, given, {}, reduction, gradients)[1] == {}
+
+
+def test_a_wrong_box_is_named_by_its_place() -> None:
+    boxes = np.tile(np.float32([0, 0, 1, 1]), (5, 3001, 1))
+    boxes[4, 2500, 3] = -1
+    call = Call("box_iou_loss", {"boxes1": boxes, "boxes2": np.zeros_like(boxes)}, {}, "mean", ())
+    for cuts in CUTS.values():
+        with pytest.raises(DomainError, match=r"boxes1\[4, 2500\] = \(0, 0, 1, -1\) is not a box"):
+            in_pieces(call, ["boxes1", "boxes2"], cuts)
