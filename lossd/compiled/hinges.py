@@ -10,8 +10,9 @@ from numba.extending import register_jitable
 from lossd.compiled.instructions import select
 from lossd.compiled.lanes import added, fill
 from lossd.compiled.stack import stack
+from lossd.compiled.views import place
 
-LANES: Final = 16
+LANES: Final = 32
 """Scores that are looked at side by side; rows are padded to a multiple of them."""
 
 
@@ -32,8 +33,8 @@ def rivals(lead: Any, scores: Any, rival: Any, slopes: Any) -> Any:
     fill(hinges, 0.0)
     fill(counts, 0.0)
     for start in range(0, scores.size, LANES):
-        score, own = scores[start : start + LANES], rival[start : start + LANES]
-        slope = slopes[start : start + LANES]
+        score, own = carray(place(scores, start), LANES), carray(place(rival, start), LANES)
+        slope = carray(place(slopes, start), LANES)
         for j in range(LANES):
             hinge = select(own[j] > 0.0, lead + score[j], -np.inf)
             flat = hinge <= 0.0
