@@ -125,7 +125,7 @@ class Plan:
 
     def __init__(self, form: Form) -> None:
         self.form, self.loss = form, form.loss
-        self.dtype = _compute_type(form.loss, form.given)
+        self.dtype = form.loss.computed_in(form.given)
         self.layout: Layout = form.loss.layout(form.given)
         self._check_sample_weight()
         self.gradients = self._checked(form.gradients)
@@ -659,9 +659,10 @@ class KernelPlan(Plan):
             return
         for name in self.operands:
             values = widened(arrays[name]).reshape(-1)
-            self._check_within(name, values, (first or {}).get(name, 0))
+            begin = (first or {}).get(name, 0)
+            self._check_within(name, values, begin)
             if isinstance(self.loss, Elementwise):
-                self._check_fit(self.loss, name, values, (first or {}).get(name, 0))
+                self._check_fit(self.loss, name, values, begin)
 
     def _check_within(self, name: str, values: Array, first: int) -> None:
         within = self.loss.tensors[name].within
@@ -830,7 +831,7 @@ def streamed(form: Form) -> dict[str, int]:
     walked = isinstance(loss, Elementwise | Rowwise) and layout.inner == 1
     if not (walked and layout.rows and layout.width) or form.reduction == "sample":
         return {}
-    kind, direct = _compute_type(loss, given), _halves(loss, given, layout)
+    kind, direct = loss.computed_in(given), _halves(loss, given, layout)
     found = {
         name: layout.width * tensor.dtype.itemsize
         for name, tensor in given.items()
@@ -858,7 +859,7 @@ def footprint(form: Form, *, in_pieces: bool = False) -> int:
 
 def _footprint(form: Form, layout: Layout, in_pieces: bool = False) -> int:
     loss, given = form.loss, form.given
-    size = _compute_type(loss, given).itemsize
+    size = loss.computed_in(given).itemsize
     direct = _halves(loss, given, layout)
     full = {n: math.prod(layout.shapes.get(n, ())) * size for n in given}
     total = layout.rows * size * (form.reduction in ("none", "sample") and not in_pieces)
@@ -885,7 +886,7 @@ def _halves(loss: Loss, given: Given, layout: Layout) -> frozenset[str]:
     """
     if layout.inner > 1 or not isinstance(loss, Elementwise | Rowwise):
         return frozenset()
-    if _compute_type(loss, given) != FLOATS[0]:
+    if loss.computed_in(given) != FLOATS[0]:
         return frozenset()
     return frozenset(
         name
@@ -969,15 +970,6 @@ def _side_by_side(loss: Rowwise, layout: Layout) -> bool:
     walks = loss.peaks or loss.terms or loss.slopes
     narrow = columns.NARROW_WITH_PEAKS if loss.peaks else columns.NARROW
     return layout.inner > 1 or bool(walks and layout.width <= narrow)
-
-
-def _compute_type(loss: Loss, given: Given) -> np.dtype[Any]:
-    floats = [
-        t.dtype
-        for n, t in given.items()
-        if t.dtype.kind == "f" and loss.tensors[n].role not in ("label", "index")
-    ]
-    return np.result_type(FLOATS[0], *floats)
 
 
 def _doubles(array: Array) -> Array:

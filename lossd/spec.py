@@ -247,6 +247,16 @@ class Loss:
         return [name for name, t in cls.tensors.items() if not t.optional]
 
     @classmethod
+    def computed_in(cls, given: Given) -> np.dtype[Any]:
+        """The type that a call is computed in: float64 if a tensor with floats is, else float32."""
+        floats = [
+            tensor.dtype
+            for name, tensor in given.items()
+            if tensor.dtype.kind == "f" and cls.tensors[name].role not in ("label", "index")
+        ]
+        return np.result_type(FLOATS[0], *floats)
+
+    @classmethod
     def smallest(cls) -> dict[str, Any]:
         """Tensors of a call, as few as can be: kernels are compiled with them."""
         shapes = {"element": (1,), "vector": (1, 2), "scalar": (1,), "label": (1,)}

@@ -8,7 +8,7 @@ import numba as nb
 from numba import carray
 from numba.extending import register_jitable
 
-from lossd.compiled.lanes import added, fill
+from lossd.compiled.lanes import added, fill, largest
 from lossd.compiled.stack import stack, stack_like
 from lossd.mathfns import decay, log
 
@@ -37,7 +37,7 @@ def total(tile: Any, count: Any) -> Any:
 
 
 @inlined
-def largest(x: Any) -> Any:
+def top_of(x: Any) -> Any:
     """The largest of the values that are numbers."""
     lanes = carray(stack(nb.float64, LANES), LANES)
     fill(lanes, -math.inf)
@@ -48,27 +48,21 @@ def largest(x: Any) -> Any:
             lanes[j] = max(lanes[j], part[j])
     for j in range(x.size - whole):
         lanes[j] = max(lanes[j], x[whole + j])
-    top = -math.inf
-    for j in range(LANES):
-        top = max(top, lanes[j])
-    return x.dtype.type(top)
+    return x.dtype.type(largest(lanes))
 
 
 @inlined
 def log_sum(x: Any, share: Any) -> Any:
     """The largest of x, and the logarithm of the sum of e^((x - largest) · share)."""
     tile = carray(stack_like(x, TILE), TILE)
-    top = largest(x)
+    top = top_of(x)
     s = 0.0
-    for start in range(0, x.size - x.size % TILE, TILE):
+    for start in range(0, x.size, TILE):
         part = x[start : start + TILE]
-        for j in range(TILE):
+        for j in range(part.size):
             tile[j] = decay((part[j] - top) * share)
-        s += total(tile, TILE)
-    rest = x[x.size - x.size % TILE :]
-    for j in range(rest.size):
-        tile[j] = decay((rest[j] - top) * share)
-    return top, x.dtype.type(log(s + total(tile, rest.size)))
+        s += total(tile, part.size)
+    return top, x.dtype.type(log(s))
 
 
 @inlined

@@ -344,7 +344,7 @@ class _Triplet0(TripletMarginLoss):
 
 @inlined
 def power(x: Any, order: Any, rest: Any) -> Any:
-    """X to the power of order + rest, which float32 cannot add, for x ≥ 0."""
+    """The power order + rest, which float32 cannot add, of x ≥ 0."""
     whole = order + rest
     rest = rest - (whole - order)
     found = x**whole

@@ -3,7 +3,6 @@
 import math
 from typing import Any, ClassVar
 
-import numpy as np
 from lossd_client.errors import ShapeError
 from lossd_client.limits import Limits
 
@@ -169,9 +168,7 @@ class SmoothL1Loss(Elementwise):
     beta: float = param(1.0, "Where the quadratic part meets the linear, in units of x.", ge=0)
 
     def lower(self, given: Given) -> Loss:
-        kinds = [kind.dtype for kind in given.values() if kind.dtype.kind == "f"]
-        rounded = np.result_type(np.float32, *kinds).type(self.beta)
-        return L1Loss() if rounded == 0 else self
+        return L1Loss() if self.computed_in(given).type(self.beta) == 0 else self
 
     @staticmethod
     def math(x: Any, y: Any, beta: Any) -> Any:

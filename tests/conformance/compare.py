@@ -41,10 +41,6 @@ class Tolerance:
     weighed: float = math.nan
 
 
-MULTIPLIED: Final = 64
-"""By what PyTorch multiplies probabilities that are rounded because they are below the normal
-numbers: ArcFace's and CosFace's scale."""
-
 HALVES: Final = {"float16": np.dtype(np.float16), "bfloat16": np.dtype(ml_dtypes.bfloat16)}
 
 TOLERANCES: Final[dict[Any, Tolerance]] = {
@@ -170,11 +166,18 @@ def assert_conforms(got: Result, expected: Answer, dtype: npt.DTypeLike) -> None
 
 
 def assert_agrees(
-    got: Result, reference: Reference, scales: Answer, dtype: npt.DTypeLike, alike: int = 0
+    got: Result,
+    reference: Reference,
+    scales: Answer,
+    dtype: npt.DTypeLike,
+    alike: int = 0,
+    multiplied: float = 1,
 ) -> None:
     """Compare a result with PyTorch's, in units of the oracle's scales.
 
     alike: how many terms may be so equal that all of PyTorch's additions round the same way.
+    multiplied: by what PyTorch multiplies gradients after it has rounded them, which counts where
+        they are below the normal numbers.
     """
     units = max(TOLERANCES[np.dtype(dtype)].torch, alike / 2)
     kind = reference.precision or dtype
@@ -183,4 +186,4 @@ def assert_agrees(
     for name, gradient in got.gradients.items():
         expected = reference.gradients[name], scales.torch_slopes[name]
         what = f"torch: gradient of {name}"
-        assert_near(gradient.astype(kind), expected, units, what, MULTIPLIED)
+        assert_near(gradient.astype(kind), expected, units, what, multiplied)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from lossd import mathfns
+from lossd.compiled.angles import angle
 
 Array = npt.NDArray[Any]
 
@@ -83,6 +84,18 @@ def assert_within_2_ulp(x: Array, got: Array, exact: Array) -> None:
         error = abs(got.astype(exact.dtype) - exact) / np.spacing(abs(exact).astype(x.dtype))
     error[got == exact] = 0
     assert error.max() <= ULPS32, f"at {x[error.argmax()]!r}: {error.max()} ulp"
+
+
+@numba.njit(error_model="numpy")
+def angles(y: Array, x: Array, found: Array) -> None:
+    for i in range(y.size):
+        found[i] = angle(y[i], x[i])
+
+
+def angles_of(y: Array, x: Array) -> Array:
+    found = np.empty_like(y)
+    angles(y, x, found)
+    return found
 
 
 LOOPS = {name: looped(name) for name in FUNCTIONS}
@@ -190,6 +203,22 @@ def test_log1p_of_what_is_small_is_within_2_ulp(dtype: Any) -> None:
     many = many[(many >= -0.64) & (many <= 0.41)].astype(dtype)
     x = np.concatenate([many, np.linspace(-0.64, 0.41, 200_001, dtype=dtype)])
     assert_within_2_ulp(x, alone("log1p_small", x), np.log1p(x.astype(wider(dtype))))
+
+
+@pytest.mark.parametrize("spread", [0.5, 3, 60, 300])
+def test_an_angle_is_within_2_ulp(spread: float) -> None:
+    rng = np.random.default_rng(int(spread))
+    x = 10.0 ** rng.uniform(-spread, spread, 1 << 19)
+    y = rng.choice([-1, 1], x.size) * 10.0 ** rng.uniform(-spread, spread, x.size)
+    assert_within_2_ulp(x, angles_of(y, x), np.arctan2(y.astype(np.longdouble), x))
+
+
+def test_ends_of_angles() -> None:
+    inf, nan = np.inf, np.nan
+    y = np.array([0.0, -0.0, 1, -1, 0, 1, inf, -inf, 1, 5e-324, nan, 1])
+    x = np.array([0.0, 0.0, 0, 0, 1, 1, 1, 2, inf, 5e-324, 1, nan])
+    np.testing.assert_array_equal(angles_of(y, x), np.arctan2(y, x))
+    assert np.isnan(angles_of(np.array([inf]), np.array([inf]))).all()
 
 
 @pytest.mark.slow
