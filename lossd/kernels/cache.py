@@ -24,6 +24,7 @@ import numba
 from numba import njit
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.ccallback import CFunc
+from numba.core.runtime import rtsys
 from numba.core.typing import Signature
 
 PACKAGE: Final = Path(__file__).resolve().parents[1]
@@ -110,9 +111,15 @@ class Cache(FunctionCache):
         return sig, codegen.magic_tuple(), self._stamp
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Compiled code from disk; None if there is none, or none that can be read."""
+        """Compiled code from disk; None if there is none, or none that can be read.
+
+        What it was made from is compiled in, so that it needs Numba's memory functions and nothing
+        else: all that Numba can compile, which takes as long to import as everything before it,
+        waits until something is to be compiled.
+        """
+        rtsys.initialize(target_context)
         try:
-            return super().load_overload(sig, target_context)
+            return self._load_overload(sig, target_context)
         except _UNREADABLE:
             if os.access(folder(), os.W_OK):
                 self.flush()
