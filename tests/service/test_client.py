@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import doctest
+import gc
 import importlib
 import inspect
 import math
@@ -15,10 +16,12 @@ import textwrap
 import threading
 import time
 import warnings
+import weakref
+from array import array as typed
 from collections.abc import Callable, Iterator, Mapping
 from concurrent import futures
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import lossd_client
@@ -523,8 +526,8 @@ async def _value(client: AsyncClient) -> float:
 # --- deprecated arguments ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size_average", [None, True, False])
-@pytest.mark.parametrize("reduce", [None, True, False])
+@pytest.mark.parametrize("size_average", [None, True, False, 0])
+@pytest.mark.parametrize("reduce", [None, True, False, np.False_])
 def test_legacy_reductions_are_torchs(size_average: bool | None, reduce: bool | None) -> None:
     given: dict[str, Any] = {"size_average": size_average, "reduce": reduce}
     if given == {"size_average": None, "reduce": None}:
@@ -643,6 +646,73 @@ def test_tensors_are_arrays() -> None:
     assert not tensor(x, requires_grad=True).detach().requires_grad
 
 
+def test_tensors_compare_as_what_they_hold(client: Client) -> None:
+    loss = nn.MSELoss(client=client)([1.0, 2.0], [0.0, 0.0])
+    assert loss < 3 <= tensor(3.0)
+    assert loss == 2.5
+    assert loss != tensor(2.0)
+    assert loss >= tensor(2.5) > tensor(2.0)
+    assert min([tensor(3.0), loss]) is loss
+    assert int(loss) == 2
+    assert (tensor([1.0, 2.0]) == tensor([1.0, 3.0])).tolist() == [True, False]
+    assert len({loss, loss, tensor(2.5)}) == 2
+
+
+def test_tensors_are_pickled_without_the_way_back(client: Client) -> None:
+    x = tensor([1.0, 2.0], requires_grad=True)
+    loss = nn.MSELoss(client=client)(x, [0.0, 0.0])
+    again, there = pickle.loads(pickle.dumps((loss, x)))
+    assert again == loss
+    assert there.requires_grad
+    with pytest.raises(RuntimeError, match="no gradient to propagate"):
+        again.backward()
+    loss.backward()
+
+
+def test_numbers_with_a_type_keep_it() -> None:
+    assert tensor(typed("d", [1.0])).dtype == np.float64
+    assert tensor(memoryview(typed("d", [1.0]))).dtype == np.float64
+    assert tensor([1.0]).dtype == np.float32
+
+
+def test_gradients_of_bfloat16_accumulate_without_ml_dtypes() -> None:
+    program = """
+import sys
+import numpy as np
+from lossd_client import connect, nn
+criterion = nn.LinearCrossEntropyLoss(4, 3, dtype="bfloat16", client=connect("inproc:"))
+weight = criterion.linear.weight
+criterion(np.ones((2, 4), np.float32), [0, 1]).backward()
+once = weight.grad.view(np.uint16).copy()
+criterion(np.ones((2, 4), np.float32), [0, 1]).backward()
+assert "ml_dtypes" not in sys.modules
+assert (weight.grad.view(np.uint16) - once == 0x80).all()  # twice as much: the next exponent
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_evaluate_takes_what_becomes_an_array(everywhere: list[Client]) -> None:
+    ones = np.ones((2, 3), np.float32)
+    for client in everywhere:
+        for given in (ones.tolist(), torch.ones(2, 3), ones.view(np.recarray), ones.astype(">f4")):
+            response = client.evaluate(
+                "mse_loss", {"input": given, "target": 0 * ones}, gradients=["input"]
+            )
+            assert response.tensors["loss"] == 1
+            assert response.tensors["grad.input"].dtype == np.float32
+        masked = np.ma.masked_array(ones, ones > 0)
+        with pytest.raises(TypeError, match="masked"):
+            client.evaluate("mse_loss", {"input": masked, "target": ones})
+        assert client.empty(np.int64(5)).shape == (5,)
+
+
+def test_whole_numbers_for_true_and_false(client: Client) -> None:
+    criterion = nn.GaussianNLLLoss(full=cast(bool, 1), client=client)
+    expected = torch.nn.GaussianNLLLoss(full=True)
+    given = [1.0], [2.0], [1.0]
+    assert criterion(*given).item() == pytest.approx(expected(*map(torch.tensor, given)).item())
+
+
 def test_value_and_grad_with_respect_to(client: Client) -> None:
     criterion = nn.MarginRankingLoss(margin=1.0, reduction="sum", client=client)
     inputs = ([1.0, 2.0], [0.5, 4.0], [1.0, 1.0])
@@ -713,6 +783,47 @@ def test_torch_loss_within_a_larger_one(client: Client) -> None:
         (3 * loss + x.sum() + loss * loss).backward()
         gradients.append(x.grad)
     torch.testing.assert_close(gradients[1], gradients[0])
+
+
+def test_torch_losses_are_written_to_in_place(client: Client) -> None:
+    """As `loss /= steps` does in training loops."""
+    for criterion in (nn.MSELoss(client=client), torch.nn.MSELoss()):
+        x = torch.tensor([1.0, 3.0], requires_grad=True)
+        loss = criterion(x, torch.zeros(2))
+        loss /= 2
+        loss += x.sum()
+        loss.backward()
+        assert loss.item() == 6.5
+        assert x.grad is not None
+        assert x.grad.tolist() == [1.5, 2.5]
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean"])
+def test_torch_losses_let_go_of_their_inputs(client: Client, reduction: str) -> None:
+    """As torch's do: who keeps losses does not keep activations."""
+    x = torch.ones(10, dtype=torch.float16, requires_grad=True) * 2
+    loss = nn.MSELoss(reduction=reduction, client=client)(x, torch.zeros(10).half())
+    loss.sum().backward(retain_graph=True)
+    loss.sum().backward()
+    kept = weakref.ref(x)
+    del x
+    gc.collect()
+    assert kept() is None
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script`:DeprecationWarning")  # torch's own
+def test_torch_tangents_are_refused(client: Client) -> None:
+    with torch.autograd.forward_ad.dual_level():
+        x = torch.autograd.forward_ad.make_dual(torch.ones(3), torch.ones(3))
+        with pytest.raises(NotImplementedError, match="input has a tangent"):
+            nn.MSELoss(client=client)(x, torch.zeros(3))
+
+
+def test_torch_scalar_beside_one_of_lossds(client: Client) -> None:
+    x = tensor(np.float32(2), requires_grad=True)
+    nn.MSELoss(client=client)(torch.tensor(1.0), x).backward()
+    assert x.grad is not None
+    assert (x.grad.shape, x.grad.item()) == ((), 2)
 
 
 def test_torch_gradient_of_targets(client: Client) -> None:
@@ -1224,6 +1335,28 @@ def test_an_async_clients_halves_are_rounded_once_from_the_second_call_on(server
                 (await nn.MSELoss(client=client)(x, torch.zeros(4001)) * 16384).backward()
                 assert x.grad is not None
                 assert torch.equal(x.grad, exact) == (k > 0)
+
+    asyncio.run(main())
+
+
+def test_an_async_clients_halves_never_lose_to_another_backwards_scale(server: Server) -> None:
+    """Asked for times the last factor, they overflowed; times a small one, they vanished."""
+
+    async def main() -> None:
+        x, zero = torch.tensor([2.0, 3.0]).half().requires_grad_(), torch.zeros(2).half()
+        async with AsyncClient(server.addresses()[0]) as client:
+            criterion = nn.MSELoss(reduction="sum", client=client)
+            for factor in (1e-9, 65536.0):
+                (await criterion(x, zero)).backward(torch.tensor(factor))
+                loss = await criterion(x, zero)
+                if factor > 1:
+                    with pytest.raises(RuntimeError, match="times 65536, as in the"):
+                        loss.backward()
+                    loss = await criterion(x, zero)
+                x.grad = None
+                loss.backward()
+                assert x.grad is not None
+                assert x.grad.tolist() == [4, 6]
 
     asyncio.run(main())
 

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lossd_client import Client, functional, nn, tensor
+import torch.nn.utils.parametrizations
+import torch.nn.utils.prune
+from lossd_client import Client, connect, functional, nn, tensor
 from lossd_client.errors import DTypeError, LabelError, ParameterError, ShapeError
 
 RNG = np.random.default_rng(5)
@@ -343,6 +345,54 @@ def test_any_loss_is_a_module(client: Client) -> None:
     assert criterion.delta == 0.5
     with pytest.raises(AttributeError, match="no_such"):
         _ = criterion.no_such
+
+
+def test_weights_of_a_module_come_and_go_as_torchs(client: Client) -> None:
+    weight, x, y = torch.tensor([1.0, 2, 3]), torch.randn(5, 3), torch.tensor([0, 1, 2, 1, 0])
+    mine = nn.CrossEntropyLoss(weight=weight, client=client).module()
+    torchs = torch.nn.CrossEntropyLoss(weight=weight)
+    for made in (mine, torchs):
+        made.weight = None
+    assert mine(x, y).item() == pytest.approx(torchs(x, y).item())
+    mine = nn.CrossEntropyLoss(client=client).module()
+    mine.weight = weight
+    mine.double()
+    assert mine.state_dict()["weight"].dtype == torch.float64
+    expected = torch.nn.functional.cross_entropy(x.double(), y, weight.double())
+    assert mine(x.double(), y).item() == pytest.approx(expected.item())
+
+
+def test_layers_of_a_module_are_torchs(client: Client) -> None:
+    """They compute, and can be pruned and parametrized."""
+    module = nn.LinearCrossEntropyLoss(4, 3, bias=True, client=client).module()
+    x, y = torch.randn(2, 4), torch.tensor([0, 2])
+    logits = module.linear(x)
+    assert module(x, y).item() == pytest.approx(
+        torch.nn.functional.cross_entropy(logits, y).item(), rel=1e-6
+    )
+    torch.nn.utils.prune.l1_unstructured(module.linear, "weight", 0.5)
+    expected = torch.nn.functional.cross_entropy(module.linear(x), y).item()
+    assert module(x, y).item() == pytest.approx(expected, rel=1e-6)
+    module = nn.LinearCrossEntropyLoss(4, 3, client=client).module()
+    torch.nn.utils.parametrizations.weight_norm(module.linear)
+    module(x, y).backward()
+    assert all(p.grad is not None and p.grad.any() for p in module.parameters())
+    adaptive = nn.AdaptiveLogSoftmaxWithLoss(16, 20, [4, 10], client=client).module()
+    torchs = torch.nn.AdaptiveLogSoftmaxWithLoss(16, 20, [4, 10])
+    assert str(adaptive.tail) == str(torchs.tail)
+    adaptive.load_state_dict(torchs.state_dict())
+    assert torch.equal(adaptive.tail[1](x[:, [0] * 16]), torchs.tail[1](x[:, [0] * 16]))
+
+
+def test_a_modules_client_is_its_losses(client: Client) -> None:
+    with connect("inproc:") as other:
+        module = nn.MSELoss(client=client).module()
+        module.client = other
+        assert module.client is other
+        assert module(torch.ones(2), torch.zeros(2)).item() == 1
+        with pytest.warns(UserWarning, match="broadcast|size") as caught:
+            module(torch.ones(2, 1), torch.zeros(2))
+        assert caught[0].filename == __file__
 
 
 def test_log_prob_is_part_of_the_graph(client: Client) -> None:

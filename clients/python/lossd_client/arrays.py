@@ -6,7 +6,7 @@ from typing import Any, SupportsFloat
 import numpy as np
 import numpy.typing as npt
 
-from lossd_client.dtypes import is_float
+from lossd_client.dtypes import is_float, narrowed, widened
 from lossd_client.errors import ShapeError
 from lossd_client.handles import Handle
 
@@ -117,16 +117,52 @@ class Tensor:
 
     def accumulate(self, gradient: Array) -> None:
         """Add to `grad`."""
-        self.grad = gradient if self.grad is None else self.grad + gradient
+        if self.grad is None:
+            self.grad = gradient
+        else:
+            self.grad = narrowed(widened(self.grad) + widened(gradient), self.grad.dtype)
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
         if dtype is not None and np.dtype(dtype) != self.data.dtype:
             return self.data.astype(dtype)
         return self.data.copy() if copy else self.data
 
+    def __getstate__(self) -> tuple[None, dict[str, Any]]:
+        """Without the way back, which neither travels nor is copied."""
+        return None, {
+            "data": self.data,
+            "grad": self.grad,
+            "requires_grad": self.requires_grad,
+            "_backward": None,
+        }
+
     def __float__(self) -> float:
         value: SupportsFloat = self.data
         return float(value)
+
+    def __int__(self) -> int:
+        return int(float(self))
+
+    # compared by what they hold, as arrays are: `if loss < best`
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> Any:
+        return self.data == _held(other)
+
+    def __ne__(self, other: object) -> Any:
+        return self.data != _held(other)
+
+    def __lt__(self, other: Any) -> Any:
+        return self.data < _held(other)
+
+    def __le__(self, other: Any) -> Any:
+        return self.data <= _held(other)
+
+    def __gt__(self, other: Any) -> Any:
+        return self.data > _held(other)
+
+    def __ge__(self, other: Any) -> Any:
+        return self.data >= _held(other)
 
     def __bool__(self) -> bool:
         return bool(self.data)
@@ -142,6 +178,10 @@ class Tensor:
         grad = ", requires_grad=True" if self.requires_grad else ""
         grad = ", backward=True" if self._backward is not None else grad
         return f"tensor({text}, dtype={self.data.dtype}{grad})"
+
+
+def _held(value: Any) -> Any:
+    return value.data if isinstance(value, Tensor) else value
 
 
 def tensor(data: ArrayLike, *, requires_grad: bool = False) -> Tensor:
@@ -168,8 +208,18 @@ def as_array(data: Any, name: str = "value", loss: str = "") -> Array:
         where = f"{loss}: {name}" if loss else name
         message = f"{where} is not an array: {error}"
         raise ShapeError(message, field=name) from error
-    typed = hasattr(data, "dtype") or hasattr(data, "__array__")
-    return array.astype(np.float32) if array.dtype == np.float64 and not typed else array
+    return array if array.dtype != np.float64 or _is_typed(data) else array.astype(np.float32)
+
+
+def _is_typed(data: Any) -> bool:
+    """Whether what becomes an array has a type of its own, as Python floats have not."""
+    if hasattr(data, "dtype") or hasattr(data, "__array__"):
+        return True
+    try:
+        memoryview(data)
+    except TypeError:
+        return False
+    return True
 
 
 def _plain(array: Array, name: str) -> Array:

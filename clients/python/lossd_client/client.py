@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import operator
 import os
 import sys
 import types
@@ -17,7 +18,7 @@ from collections.abc import (
     Sequence,
 )
 from types import TracebackType
-from typing import Any, Final, Generic, Self, TypeVar, cast
+from typing import Any, Final, Generic, Self, SupportsIndex, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -137,7 +138,7 @@ class Client(_Base):
     def evaluate(
         self,
         loss: str,
-        tensors: Mapping[str, Array | Pieces | Handle],
+        tensors: Mapping[str, ArrayLike | Pieces],
         *,
         parameters: Mapping[str, Parameter] | None = None,
         reduction: str = "mean",
@@ -153,8 +154,9 @@ class Client(_Base):
                 and "zero_if_empty" for any loss.
             reduction: "mean", "sum", "none"; "sample" for element-wise losses, the mean of all but
                 the first dimension; "batchmean" for kl_div.
-            tensors: arrays by torch.nn.functional's argument names, and "grad_output" where
-                gradients are to be multiplied by one; "sample_weight" for any loss.
+            tensors: arrays, or what becomes one, by torch.nn.functional's argument names, and
+                "grad_output" where gradients are to be multiplied by one; "sample_weight" for any
+                loss.
             gradients: names of the tensors whose gradient is wanted; the response has them as
                 "grad.NAME", beside "loss".
             timeout: seconds, in place of the client's.
@@ -295,7 +297,7 @@ class AsyncClient(_Base):
     async def evaluate(
         self,
         loss: str,
-        tensors: Mapping[str, Array | Pieces | Handle],
+        tensors: Mapping[str, ArrayLike | Pieces],
         *,
         parameters: Mapping[str, Parameter] | None = None,
         reduction: str = "mean",
@@ -374,18 +376,24 @@ class AsyncClient(_Base):
 
 def _request(
     loss: str,
-    tensors: Mapping[str, Array | Pieces | Handle],
+    tensors: Mapping[str, ArrayLike | Pieces],
     parameters: Mapping[str, Parameter] | None,
     reduction: str,
     gradients: Sequence[str],
 ) -> Request:
     handles = {name: tensor for name, tensor in tensors.items() if isinstance(tensor, Handle)}
-    sent = {name: tensor for name, tensor in tensors.items() if not isinstance(tensor, Handle)}
+    sent = {
+        name: tensor if isinstance(tensor, Pieces) else as_array(tensor, name, loss)
+        for name, tensor in tensors.items()
+        if name not in handles
+    }
     return Request(loss, sent, parameters or {}, reduction, gradients, handles=handles)
 
 
 def _sizes(shape: int | tuple[int, ...]) -> tuple[int, ...]:
-    return (shape,) if isinstance(shape, int) else tuple(shape)
+    if isinstance(shape, SupportsIndex):
+        return (operator.index(shape),)
+    return tuple(map(operator.index, shape))
 
 
 def _registration(tensor: ArrayLike, seconds: float | None, stream_only: bool) -> Register:

@@ -65,7 +65,10 @@ class Loss:
         self.reduction = _legacy_reduction(size_average, reduce) or reduction
         self._client = client
         for key, given in parameters.items():
-            setattr(self, key, self._named(key, given) if key in self.choices else _number(given))
+            if key in self.choices:
+                setattr(self, key, self._named(key, given))
+            else:
+                setattr(self, key, _number(given, self.defaults[key]))
         for key, value in options.items():
             setattr(self, key, value)
         for key, limits in self.limits.items():
@@ -93,6 +96,10 @@ class Loss:
     def client(self) -> AnyClient:
         """Where it is computed."""
         return checked(self._client)
+
+    @client.setter
+    def client(self, client: AnyClient | None) -> None:
+        self._client = client
 
     def on(self, client: AnyClient | None) -> Self:
         """The same loss, computed by another client."""
@@ -287,9 +294,14 @@ class _Call:
         return None if self.scale == 1 else np.array(self.scale, np.float32)
 
     def learn(self, upstream: Array) -> None:
-        """Foresee this upstream gradient from now on, if it is one that others can be made of."""
+        """Foresee this upstream gradient from now on, if it is one that others can be made of.
+
+        Where gradients cannot be computed again, one that makes them smaller is not: another
+        backward could not bring back what they lost.
+        """
         if self.halves and not upstream.ndim and 0 < abs(upstream) <= _FLOAT32_MOST:
-            self.loss.client.scale = float(np.float32(upstream))
+            foreseen = float(np.float32(upstream))
+            self.loss.client.scale = foreseen if self.again or abs(foreseen) >= 1 else 1.0
 
     def request(
         self,
@@ -351,9 +363,13 @@ class _Call:
         return self.torch.attach(self, response)
 
 
-def _number(value: Any) -> Any:
-    """A parameter; a tensor or an array without dimensions is the number in it."""
-    return value.item() if getattr(value, "ndim", None) == 0 else value
+def _number(value: Any, default: Parameter) -> Any:
+    """A parameter; a tensor or an array without dimensions is the number in it.
+
+    Whole numbers are true or false where that is asked for, as in torch.
+    """
+    number = value.item() if getattr(value, "ndim", None) == 0 else value
+    return bool(number) if isinstance(default, bool) and isinstance(number, int) else number
 
 
 def _is_pairwise_distance(value: Any) -> bool:
@@ -376,6 +392,9 @@ def scaled(
     The arrays themselves if that is the same. None if they have to be computed once more: because
     losses have different upstream gradients, or, if `again` says that they can be, because halves
     were rounded already.
+
+    Raises:
+        RuntimeError: halves were too large times `scale`, and cannot be computed again.
     """
     if not upstream.size:
         return gradients
@@ -385,8 +404,16 @@ def scaled(
     if factor == scale:
         return gradients
     by = factor / scale
-    if again and any(_is_rounded(gradient, by) for gradient in gradients.values()):
+    too_large = scale != 1 and abs(by) < 1 and not all(map(_is_finite, gradients.values()))
+    if again and (too_large or any(_is_rounded(gradient, by) for gradient in gradients.values())):
         return None
+    if too_large:
+        message = (
+            f"gradients were asked for times {scale:g}, as in the backward before, which is too "
+            "large for their type, and an AsyncClient cannot compute them again here: compute the "
+            f"loss once more, for a backward of {factor:g}"
+        )
+        raise RuntimeError(message)
     return {name: _times(gradient, by) for name, gradient in gradients.items()}
 
 
@@ -394,6 +421,10 @@ def _is_rounded(gradient: Array, factor: float) -> bool:
     """Whether the product differs from what is computed in float32 and rounded then."""
     power_of_two = math.isfinite(factor) and abs(math.frexp(factor)[0]) == 0.5
     return gradient.dtype == FLOAT16 or (is_half(gradient.dtype) and not power_of_two)
+
+
+def _is_finite(gradient: Array) -> bool:
+    return bool(np.isfinite(widened(gradient)).all())
 
 
 def _gradient(response: Response, name: str) -> Array:
@@ -410,6 +441,7 @@ def _legacy_reduction(size_average: bool | None, reduce: bool | None) -> str | N
     """The reduction that the deprecated pair means, None where neither is given."""
     if size_average is None and reduce is None:
         return None
-    reduction = "none" if reduce is False else "sum" if size_average is False else "mean"
+    whole = reduce is None or reduce
+    reduction = "none" if not whole else "mean" if size_average is None or size_average else "sum"
     warn(f"size_average and reduce are deprecated; use reduction={reduction!r} instead")
     return reduction

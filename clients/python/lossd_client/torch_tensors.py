@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
+from torch.autograd.forward_ad import unpack_dual
 
 from lossd_client.dtypes import BFLOAT16, is_bfloat16
 from lossd_client.wire import Response
@@ -25,6 +26,7 @@ def to_arrays(given: Mapping[str, Any]) -> "dict[str, Array]":
 
     Raises:
         TypeError: a tensor without memory of its own, as torch.func's are.
+        NotImplementedError: a tensor with a tangent: gradients go backward only.
     """
     from lossd_client.arrays import as_array
 
@@ -35,6 +37,9 @@ def to_arrays(given: Mapping[str, Any]) -> "dict[str, Array]":
 
 
 def _array(tensor: torch.Tensor, name: str = "the gradient") -> "Array":
+    if unpack_dual(tensor).tangent is not None:
+        message = f"{name} has a tangent, and losses of a server have no forward-mode derivative"
+        raise NotImplementedError(message)
     try:
         if tensor.dtype == torch.bfloat16:  # NumPy has no such type
             bits = tensor.detach().view(torch.int16).numpy(force=True)
@@ -56,21 +61,27 @@ def to_tensor(value: Any) -> torch.Tensor:
 
 
 def _tensor(array: "Array") -> torch.Tensor:
-    if is_bfloat16(array.dtype):
-        return torch.from_numpy(np.ascontiguousarray(array).view(np.int16)).view(torch.bfloat16)
-    return torch.from_numpy(np.ascontiguousarray(array))
+    ordered = np.asarray(array, order="C")
+    if is_bfloat16(ordered.dtype):
+        return torch.from_numpy(ordered.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(ordered)
 
 
 def attach(call: "_Call", response: Response) -> torch.Tensor:
     """The loss as a torch tensor whose backward gives the response's gradients."""
     tensors = [v for n in call.wanted if isinstance(v := call.given[n], torch.Tensor)]
-    device = next(v.device for v in call.given.values() if isinstance(v, torch.Tensor))
-    value = torch.from_numpy(np.array(response.tensors["loss"])).to(device)
+    value = cast("Array", response.tensors["loss"])
     if not call.wanted:
-        return value
+        return _own(value, call)
     if not tensors:  # what wants a gradient are tensors of lossd's: something must be in the graph
         tensors = [torch.zeros((), requires_grad=True)]
     return cast(torch.Tensor, _Attached.apply(call, call.gradients(response), value, *tensors))
+
+
+def _own(value: "Array", call: "_Call") -> torch.Tensor:
+    """A new tensor where those of the call are: it may be written to."""
+    device = next(v.device for v in call.given.values() if isinstance(v, torch.Tensor))
+    return torch.from_numpy(np.array(value)).to(device)
 
 
 class _Attached(torch.autograd.Function):
@@ -85,7 +96,7 @@ class _Attached(torch.autograd.Function):
         ctx: Any,
         call: "_Call",
         gradients: "dict[str, Array]",
-        value: torch.Tensor,
+        value: "Array",
         *tensors: torch.Tensor,
     ) -> torch.Tensor:
         ctx.names, ctx.loss = list(gradients), call.loss.name
@@ -96,7 +107,7 @@ class _Attached(torch.autograd.Function):
         ctx.call, ctx.versions = (call, _versions(call)) if again else (None, {})
         ctx.scale = call.scale
         ctx.save_for_backward(*map(_tensor, gradients.values()))
-        return value
+        return _own(value, call)
 
     @staticmethod
     def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
@@ -109,14 +120,16 @@ class _Attached(torch.autograd.Function):
             raise RuntimeError(message)
         saved: tuple[torch.Tensor, ...] = ctx.saved_tensors  # raises what PyTorch's nodes raise
         held = dict(zip(ctx.names, map(_array, saved), strict=True))
-        factor = _array(upstream)
-        if ctx.call is not None:
-            ctx.call.learn(factor)
-        found = scaled(held, factor, ctx.scale, again=ctx.call is not None and ctx.call.again)
+        factor, call, retained = _array(upstream), ctx.call, _is_retained()
+        if not retained:
+            ctx.call = None  # it holds the inputs
+        if call is not None:
+            call.learn(factor)
+        found = scaled(held, factor, ctx.scale, again=call is not None and call.again)
         if found is None:
-            _check_unchanged(ctx.call, ctx.versions)
-            found = ctx.call.gradients_of(factor, factor.dtype)
-        elif found is held and _is_retained():
+            _check_unchanged(call, ctx.versions)
+            found = call.gradients_of(factor, factor.dtype)
+        elif found is held and retained:
             found = {name: array.copy() for name, array in held.items()}
         into = zip(ctx.into, found.values(), strict=True)
         made: list[torch.Tensor | None] = []
