@@ -21,6 +21,9 @@ Array = npt.NDArray[Any]
 LEAST: Final = 4096
 """Bytes that a tensor counts at least: many small ones take memory, too."""
 
+_OFTEN: Final = 0.1
+"""Seconds between looks at all that is kept for what was not used in its time, at least."""
+
 
 @dataclass
 class _Kept:
@@ -44,6 +47,7 @@ class Registry:
     ) -> None:
         self._limit, self._longest, self._clock = limit, longest, clock
         self._kept: dict[str, _Kept] = {}
+        self._next = math.inf  # nothing ends before that
         self.used = 0
 
     def add(self, array: Array, seconds: float | None, owner: object = None) -> tuple[str, float]:
@@ -61,7 +65,9 @@ class Registry:
         kept = self._longest if seconds is None else min(seconds, self._longest)
         array.flags.writeable = False
         token = secrets.token_urlsafe(16)
-        self._kept[token] = _Kept(array, kept, owner, self._clock() + kept)
+        ends = self._clock() + kept
+        self._kept[token] = _Kept(array, kept, owner, ends)
+        self._next = min(self._next, ends)
         self.used += max(array.nbytes, LEAST)
         return token, kept
 
@@ -78,8 +84,10 @@ class Registry:
                 f"{self._limit:,} are free (--max-registered-bytes)"
             )
 
-    def find(self, name: str, handle: Handle, owner: object = None) -> Array | Later:
-        """The tensor that a handle names, or its rows: later, where many are copied.
+    def find(
+        self, name: str, handle: Handle, owner: object = None, *, later: bool = False
+    ) -> Array | Later:
+        """The tensor that a handle names, or its rows: `later`, where they are copied.
 
         Raises:
             HandleError: there is none, or not for this owner.
@@ -106,7 +114,7 @@ class Registry:
             return kept.array[first:last]
         shape = rows.size, *kept.array.shape[1:]
         found = Later(kept.array.dtype, shape, functools.partial(kept.array.take, rows, 0))
-        return found.make() if found.nbytes < LATER else found
+        return found if later else found.make()
 
     def resolved(
         self,
@@ -121,9 +129,12 @@ class Registry:
             owner: who asks.
             require: raises if there is no room for so many bytes, of the rows that are copied.
         """
-        require(sum(self._copied(name, h, owner) for name, h in request.handles.items()))
+        copied = sum(self._copied(name, h, owner) for name, h in request.handles.items())
+        require(copied)
+        later = copied >= LATER
         tensors: dict[str, Any] = dict(request.tensors)
-        tensors |= {name: self.find(name, h, owner) for name, h in request.handles.items()}
+        for name, handle in request.handles.items():
+            tensors[name] = self.find(name, handle, owner, later=later)
         return dataclasses.replace(request, tensors=tensors, handles={})
 
     def remove(self, token: str, owner: object = None) -> None:
@@ -143,8 +154,12 @@ class Registry:
     def expire(self) -> None:
         """Drop what was not used in its time."""
         now = self._clock()
+        if now < self._next:
+            return
         for token in [token for token, kept in self._kept.items() if kept.ends <= now]:
             self._drop(token)
+        ends = min((kept.ends for kept in self._kept.values()), default=math.inf)
+        self._next = max(ends, now + _OFTEN)
 
     def _copied(self, name: str, handle: Handle, owner: object) -> int:
         """Bytes of the rows that a handle names one by one."""

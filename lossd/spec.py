@@ -227,9 +227,10 @@ class Loss:
         if unknown:
             name = min(unknown)
             known = ", ".join([*self.params, *self.optional(), "reduction"])
-            raise ParameterError(
-                f"{self.name} has no parameter {name!r}; it has: {known}", field=name
-            )
+            message = f"{self.name} has no parameter {name!r}; it has: {known}"
+            if name == "reduction" or name in self.optional():
+                message = f"{self.name}: {name!r} is given beside the parameters, not among them"
+            raise ParameterError(message, field=name)
         self.values: dict[str, float | int | bool | str] = {}
         for key, declared in self.params.items():
             value = declared.check(self.name, key, given[key]) if key in given else declared.default

@@ -211,9 +211,21 @@ class _Triplets(Vectors):
                 field=next(n for n, r in zip(self.tensors, ranks, strict=True) if r != max(ranks)),
             )
         if ranks[0]:
+            self._check_swap(given)
             return self.rows_of(given)
         line = {name: replace(given[name], shape=(1,)) for name in self.tensors}
         return replace(self.rows_of(line), views=dict.fromkeys(line, (1,)))
+
+    def _check_swap(self, given: Given) -> None:
+        """Positive and negative of one number each are not broadcast to each other in torch."""
+        lengths = [given[name].shape[-1] for name in self.tensors]
+        if self.values.get("swap") and lengths[1:] == [1, 1] != lengths[:1] * 2:
+            shapes = ", ".join(f"{name} {given[name].shape}" for name in self.tensors)
+            raise ShapeError(
+                f"{self.name}: {shapes}: with swap, positive and negative must have vectors of "
+                "the anchor's length",
+                field="positive",
+            )
 
 
 class TripletMarginLoss(_Triplets):

@@ -213,6 +213,10 @@ class Computer:
             self._hurried = False
             courtesy.hurry(False)
 
+    async def copy(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """A copy, made in the pool."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, array.copy)
+
     async def warm(self, name: str) -> None:
         """Compile a loss's kernels."""
         await asyncio.get_running_loop().run_in_executor(self._pool, engine.compile_kernels, name)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Final, Literal
 
 import grpc
+from google.protobuf.message import DecodeError
 from lossd_client import wire
 from lossd_client._gen.lossd.v1 import catalog_pb2, tensor_pb2
 from lossd_client.dtypes import BFLOAT16, FLOAT16
@@ -49,10 +50,9 @@ class LossService:
 
     def handler(self) -> Any:
         """What a gRPC server is given to serve this."""
-        methods = {
+        methods: dict[str, Any] = {
             "ListLosses": grpc.unary_unary_rpc_method_handler(
                 self.list_losses,
-                request_deserializer=catalog_pb2.ListLossesRequest.FromString,
                 response_serializer=catalog_pb2.ListLossesResponse.SerializeToString,
             ),
             "Evaluate": grpc.unary_unary_rpc_method_handler(self.evaluate),
@@ -60,10 +60,12 @@ class LossService:
         }
         return grpc.method_handlers_generic_handler(NAME, methods)
 
-    async def list_losses(
-        self, request: catalog_pb2.ListLossesRequest, context: Context
-    ) -> catalog_pb2.ListLossesResponse:
+    async def list_losses(self, message: bytes, context: Context) -> catalog_pb2.ListLossesResponse:
         """Describe every loss."""
+        try:
+            catalog_pb2.ListLossesRequest.FromString(message)
+        except DecodeError:
+            await aborted(context, ProtocolError("the message is not a ListLossesRequest"))
         losses = [_described(registry[name]) for name in sorted(registry)]
         return catalog_pb2.ListLossesResponse(losses=losses, server_version=__version__)
 
@@ -79,7 +81,7 @@ class LossService:
                         f"tensor {name!r} is chunked or shared: that needs EvaluateStream",
                         field=name,
                     )
-            asked = needed(request).size
+            asked = max(needed(request).size, len(message))
             self._budget.take(asked)
             size = asked
             return wire.write_response(await self._computer.evaluate(request))

@@ -3,8 +3,9 @@
 import asyncio
 import dataclasses
 import itertools
+import time
 import traceback
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import (
     AsyncIterator,
     Awaitable,
@@ -37,7 +38,7 @@ from lossd_client.wire import (
     Unregister,
 )
 
-from lossd.answers import Later
+from lossd.answers import LATER, Later
 from lossd.plan import pool
 from lossd.registered import Registry
 from lossd.server.compute import Computer, guarded, needed
@@ -54,6 +55,15 @@ REMEMBERED: Final = 4096
 
 _WAITING: Final = 4096
 """Chunks that wait to be seen: small ones take far more than their bytes."""
+
+LEAST: Final = 1 << 14
+"""Bytes that an evaluation counts at least: many that wait take memory, too."""
+
+_SPARE: Final = 1 << 16
+"""Bytes of a message beside its tensors that may be kept with them."""
+
+_TURN: Final = 0.02
+"""Seconds for which a message is dealt with before others have their turn."""
 
 
 @dataclass
@@ -137,6 +147,14 @@ def _unfinished(evaluation: _Evaluation, name: str) -> ProtocolError:
     )
 
 
+def _owned(data: npt.NDArray[Any], held: int, length: int) -> npt.NDArray[Any]:
+    """What a message of `length` bytes holds, apart from it if that is mostly something else.
+
+    The message lives as long as what looks into it, and only tensors' bytes are counted.
+    """
+    return data.copy() if length > 2 * held + _SPARE else data
+
+
 def _telling(chunks: Iterator[Chunk], seconds: float) -> Iterator[Chunk]:
     """Chunks, of which the last tells how long was computed."""
     last = next(chunks, None)
@@ -176,13 +194,14 @@ class Stream:
         self._segments, self._registered, self._stall = segments, registered, stall
         self._traffic = traffic
         self._evaluations: dict[int, _Evaluation] = {}
-        self._failed: deque[int] = deque(maxlen=REMEMBERED)
+        self._failed: dict[int, None] = {}  # the latest last
         self._room = asyncio.Event()  # set when an evaluation got on
         self._writing = asyncio.Lock()  # gRPC takes one message at a time
         self._task: asyncio.Task[Any] | None = None
         self._tasks = asyncio.TaskGroup()
         self._running = 0  # tasks of evaluations, also of those that have ended
-        self._draining = self._idle = False
+        self._grown: dict[int, _Evaluation] = {}  # those that the last message had chunks of
+        self._draining = self._idle = self._answering = self._ended = False
         self._paused, self._resumed = False, 0.0  # reading, and when it last was not
 
     async def serve(self, messages: AsyncIterator[bytes]) -> None:
@@ -190,12 +209,14 @@ class Stream:
         self._task, loop = asyncio.current_task(), asyncio.get_running_loop()
         try:
             async with self._tasks:
-                async for message in messages:
-                    self._traffic.hear(self, loop.time())
-                    for answer in self._answers(message):
-                        await self._write(answer)
-                    self._end_if_idle()
-                    await self._wait_for_room()
+                try:
+                    async for message in messages:
+                        self._traffic.hear(self, loop.time())
+                        await self._answer(message)
+                        self._end_if_idle()
+                        await self._wait_for_room()
+                finally:
+                    self._ended = True
                 for id, evaluation in list(self._evaluations.items()):
                     if (name := evaluation.missing()) is not None:
                         await self._write(self._failure(id, _unfinished(evaluation, name)))
@@ -212,8 +233,9 @@ class Stream:
                 self._segments.close()
 
     async def _wait_for_room(self) -> None:
-        """Read no further while enough waits to be computed."""
-        while any(e.behind for e in self._evaluations.values()):
+        """Read no further while enough waits to be computed, of what more came of just now."""
+        grown, self._grown = self._grown.values(), {}
+        while any(evaluation.behind for evaluation in grown):
             self._paused = True
             self._room.clear()
             await self._room.wait()
@@ -226,27 +248,44 @@ class Stream:
         self._end_if_idle()
 
     def _end_if_idle(self) -> None:
-        if self._draining and not (self._evaluations or self._running) and self._task:
+        busy = self._evaluations or self._running or self._answering
+        if self._draining and not busy and self._task:
             self._idle = True
             self._task.cancel()
 
+    async def _answer(self, message: bytes) -> None:
+        """Take a message, and write what can be answered at once."""
+        self._answering = True
+        try:
+            for answer in self._answers(message):
+                await (self._write(answer) if answer else asyncio.sleep(0))
+        finally:
+            self._answering = False
+
     def _answers(self, message: bytes) -> Iterator[bytes]:
-        """Take a message; what can be answered at once, together if that is how it was asked."""
+        """Take a message; what can be answered at once, together if that is how it was asked.
+
+        Nothing in between where it is others' turn.
+        """
         try:
             parts = wire.read_together(message)
         except LossdError as error:
             yield wire.write_stream(0, status_of(error))
             return
-        ready, size = list[bytes](), 0
+        ready, size, began = list[bytes](), 0, time.monotonic()
         for part in parts:
             answer = self._receive(part)
-            if answer is None:
-                continue
-            if ready and size + len(answer) > wire.TOGETHER:
+            size += len(answer or b"")
+            late = time.monotonic() - began > _TURN
+            if ready and (late or size > wire.TOGETHER):
                 yield wire.write_together(ready)
-                ready, size = [], 0
-            ready.append(answer)
-            size += len(answer)
+                ready, size = [], len(answer or b"")
+            elif late:
+                yield b""
+            if late:
+                began = time.monotonic()
+            if answer is not None:
+                ready.append(answer)
         if ready:
             yield wire.write_together(ready)
 
@@ -259,13 +298,13 @@ class Stream:
         try:
             match item:
                 case Request():
-                    return guarded(item.loss, lambda: self._begin(id, item))
+                    return guarded(item.loss, lambda: self._begin(id, item, len(message)))
                 case Register():
                     return guarded("register", lambda: self._register(id, item))
                 case Unregister():
                     self._registered.remove(item.token, self)
                 case Chunk():
-                    self._add(id, item)
+                    self._add(id, item, len(message))
                 case Cancel():
                     self._end(id)
                 case Lease():
@@ -290,9 +329,10 @@ class Stream:
     def _lease(self, lease: Lease) -> Leased:
         return self._shared().lease(lease.size)
 
-    def _begin(self, id: int, request: Request) -> bytes | None:
+    def _begin(self, id: int, request: Request, length: int) -> bytes | None:
         if id in self._evaluations:
             raise ProtocolError(f"evaluation {id} is under way already")
+        inline = {n: t for n, t in request.tensors.items() if isinstance(t, np.ndarray)}
         if request.handles:
             request = self._registered.resolved(request, self, self._budget.require)
         tensors: dict[str, Any] = dict(request.tensors)
@@ -313,8 +353,11 @@ class Stream:
         needs = needed(request)
         windows = {name: max(wire.WINDOW, 2 * row) for name, row in needs.in_pieces.items()}
         allowance = sum(min(announced[n].nbytes, w + wire.CHUNK) for n, w in windows.items())
-        reserved = needs.size + allowance
+        reserved = max(needs.size + allowance, LEAST)
         self._budget.take(reserved)
+        held = sum(tensor.nbytes for tensor in inline.values())
+        tensors |= {name: _owned(tensor, held, length) for name, tensor in inline.items()}
+        request.tensors = tensors
         compute = self._advance if needs.in_pieces else self._evaluate
         evaluation = _Evaluation(request, compute, reserved, dict(tensors), allowance, windows)
         self._evaluations[id] = evaluation
@@ -337,14 +380,17 @@ class Stream:
             tensor = self._shared().room(name, tensor.place, tensor.dtype, tensor.shape)
         self._registered.require_room(tensor.nbytes)
         if isinstance(tensor, np.ndarray):
-            return wire.write_stream(id, self._keep(request, tensor.copy()))
-        room = pool.empty(tensor.shape, tensor.dtype)
-        self._budget.take(tensor.nbytes)
-        evaluation = _Evaluation(
-            request, self._finish_registering, tensor.nbytes, {name: room}, 0, {}
-        )
+            if tensor.nbytes < LATER:
+                return wire.write_stream(id, self._keep(request, tensor.copy()))
+            room, compute, expected = tensor, self._copy_and_register, dict[str, int]()
+        else:
+            room, compute = pool.empty(tensor.shape, tensor.dtype), self._finish_registering
+            expected = {name: 0}
+        reserved = max(tensor.nbytes, LEAST)
+        self._budget.take(reserved)
+        evaluation = _Evaluation(request, compute, reserved, {name: room}, 0, {})
         self._evaluations[id] = evaluation
-        evaluation.received = {name: 0}
+        evaluation.received = expected
         self._expect(id, evaluation)
         self._start(id, evaluation)
         return None
@@ -352,7 +398,7 @@ class Stream:
     def _expect(self, id: int, evaluation: _Evaluation) -> None:
         """Give an evaluation up if nothing more of its tensors comes for long."""
         name = evaluation.missing()
-        if evaluation.ended or name is None:
+        if evaluation.ended or name is None or self._ended:
             return
         loop = asyncio.get_running_loop()
         now = loop.time()
@@ -378,6 +424,12 @@ class Stream:
         answer = self._keep(evaluation.request, tensor)
         await self._write_for(evaluation, id, [answer], last=True)
 
+    async def _copy_and_register(self, id: int, evaluation: _Evaluation) -> None:
+        ((name, tensor),) = evaluation.tensors.items()
+        evaluation.tensors = {name: await self._computed(evaluation, self._computer.copy(tensor))}
+        if not evaluation.ended:
+            await self._finish_registering(id, evaluation)
+
     def _rooms(self, request: Request) -> dict[str, npt.NDArray[Any]]:
         """The arrays that gradients go to."""
         rooms = {}
@@ -388,7 +440,7 @@ class Stream:
             rooms[name] = self._shared().room(name, place, tensor.dtype, tensor.shape)
         return rooms
 
-    def _add(self, id: int, chunk: Chunk) -> None:
+    def _add(self, id: int, chunk: Chunk, length: int) -> None:
         evaluation = self._evaluations.get(id)
         if evaluation is None:
             if id in self._failed:
@@ -413,6 +465,8 @@ class Stream:
             )
         data = np.frombuffer(chunk.data, np.uint8)
         if name in evaluation.arriving:
+            self._grown[id] = evaluation
+            data = _owned(data, data.size, length)
             if evaluation.task is None:
                 evaluation.arriving[name].add(data)
             else:
@@ -572,7 +626,10 @@ class Stream:
     def _failure(self, id: int, error: LossdError) -> bytes:
         """End an evaluation; the message that tells why."""
         self._end(id)
-        self._failed.append(id)
+        self._failed.pop(id, None)
+        self._failed[id] = None
+        if len(self._failed) > REMEMBERED:
+            del self._failed[next(iter(self._failed))]
         return wire.write_stream(id, status_of(error))
 
     def _give_back(self, evaluation: _Evaluation) -> None:

@@ -5,6 +5,7 @@ import contextlib
 import gc
 import random
 import resource
+import signal
 import subprocess
 import sys
 import threading
@@ -24,10 +25,22 @@ from lossd.engine import evaluate
 
 from .conftest import StartServer, answers
 from .servers import PATIENCE, Relay, Server, environment, eventually
-from .stubs import Conversation, Message, Stub, begin, cancel, chunk, chunks, reason_of, request
+from .stubs import (
+    Conversation,
+    Message,
+    Stub,
+    begin,
+    cancel,
+    chunk,
+    chunks,
+    reason_of,
+    request,
+    status_of,
+)
 from .stubs import tensor as described
 from .test_errors import WRONG, Wrong
 from .test_pipelining import all_of, together
+from .test_pipelining import heard as heard_all
 from .test_registered import kept, registration
 from .test_shared import await_no_segments, call, leased, segments, there
 from .test_streaming import forget_peak, resident
@@ -757,6 +770,88 @@ def test_shapes_that_cannot_be(stub: Stub, shape: list[int]) -> None:
                 assert reason_of(stream.hear_error(1)) == "MALFORMED_MESSAGE"
         stream.say(small(2))
         assert stream.hear_result(2)["loss"] == 0
+
+
+@pytest.mark.parametrize("where", ["chunks", "tensors"])
+def test_messages_that_are_mostly_something_else(start_server: StartServer, where: str) -> None:
+    """A tensor of 4 KiB must not keep the 30 MiB of padding that it came in."""
+    server = start_server("--max-inflight-bytes", str(64 * MIB))
+    address = server.addresses()[0]
+    padding, x = bytes(30 * MIB), RNG.random(1 << 20, np.float32)
+    with Stub(address) as stub, stub.stream() as stream:
+        stream.say(small(100))
+        stream.hear_result(100)
+        before = resident(server)
+        message = request("mse_loss")
+        message.tensors.extend(described(n, x, chunked=True) for n in ("input", "target"))
+        if where == "chunks":
+            stream.say(begin(1, message))
+        for k in range(20):
+            part = x[k << 10 : (k + 1) << 10]
+            if where == "chunks":
+                held = chunk(1, "input", k << 12, part.tobytes())
+                held.chunk.padding = padding
+            else:
+                held = begin(k + 1, request("mse_loss", target=part))
+                held.evaluate.tensors[0].padding = padding
+                held.evaluate.tensors.append(described("input", part, chunked=True))
+            stream.say(held)
+        stream.say(small(100))
+        stream.hear_result(100)
+        assert resident(server) - before < 200
+    unharmed(server, address)
+
+
+def test_evaluations_that_wait_count_though_they_are_small(start_server: StartServer) -> None:
+    server = start_server("--max-inflight-bytes", str(16 * MIB))
+    address = server.addresses()[0]
+    with Stub(address) as stub, stub.stream() as stream:
+        stream.say(together(*map(awaiting, range(1, 1101))))
+        refused = heard_all(stream, 1100 - 1024)
+        assert {m.WhichOneof("message") for m in refused} == {"error"}
+        stream.say(*chunks(1, "input", X.tobytes()))
+        assert stream.hear_result(1)["loss"] == pytest.approx(np.abs(X).mean())
+    unharmed(server, address)
+
+
+def test_an_error_of_a_very_long_name(stub: Stub) -> None:
+    message = request("l1_loss", input=X, target=X)
+    message.parameters["n" * (20 * MIB)].number = 1
+    status = stub.refused(message)
+    assert reason_of(status) == "INVALID_PARAMETER"
+    assert len(status.message) < 2000
+
+
+def test_a_request_that_is_none(server: Server) -> None:
+    with grpc.insecure_channel(server.addresses()[0]) as channel:
+        call = channel.unary_unary("/lossd.v1.LossService/ListLosses")
+        with pytest.raises(grpc.RpcError) as caught:
+            call(b"\xff\xff", timeout=PATIENCE)
+    assert reason_of(status_of(caught.value)) == "MALFORMED_MESSAGE"
+
+
+def test_what_was_begun_is_answered_before_the_end(start_server: StartServer) -> None:
+    """Of many evaluations in one message, though nobody takes the answers for a while."""
+    server, count = start_server("--drain-seconds", "60"), 400
+    x = np.ones(1 << 13, np.float32)
+    with Stub(server.addresses()[0]) as stub, stub.stream() as stream:
+        stream.say(registration(1, described("x", x)))
+        token = stream.hear().registered.token
+        message = request("mse_loss", ["input"], "none")
+        message.tensors.extend([kept("input", token), kept("target", token)])
+        for _ in range(10):  # brief by now: computed as they are read
+            stream.say(begin(1, message))
+            stream.hear_result(1)
+        stream.say(together(*[Asked(id=k + 1, evaluate=message) for k in range(count)]))
+        found = all_of(stream.hear())
+        server.process.send_signal(signal.SIGTERM)
+        server.await_log("draining")
+        time.sleep(0.5)  # time to end in
+        while len(found) < count:
+            found += all_of(stream.hear())
+        assert {answer.WhichOneof("message") for answer in found} == {"result"}
+        assert stream.end() == []
+        assert server.wait() == 0
 
 
 def test_announcements_of_more_than_there_is(start_server: StartServer) -> None:
