@@ -251,8 +251,10 @@ def test_one_bad_among_many(stub: Stub) -> None:
     bad = request("cross_entropy", input=ROWS[0], target=LABELS[1] + 10)
     unknown = request("no_such_loss", input=ROWS[0])
     with stub.stream() as stream:
-        stream.say(asked(1, 0))  # compiles
-        stream.hear_result(1)
+        good = request("cross_entropy", input=ROWS[0], target=LABELS[0])
+        for message in (asked(1, 0), begin(1, good)):  # compile
+            stream.say(message)
+            stream.hear_result(1)
         stream.say(together(asked(1, 0), begin(2, bad), begin(3, unknown), asked(4, 1), cancel(9)))
         answers = heard(stream, 4)
         assert [a.WhichOneof("message") for a in answers] == ["result", "error", "error", "result"]
