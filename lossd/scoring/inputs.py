@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from lossd_client.dtypes import named
 from lossd_client.errors import DTypeError, LossdError, ParameterError, ShapeError
 
 from lossd.engine import outline
@@ -144,7 +145,8 @@ class Inputs:
     def _check_ids(self) -> None:
         if self.ids and self.ids.dtype != TEXT and self.ids.dtype.kind not in "iu":
             raise SourceError(
-                f"ids must be whole numbers or text, not {self.ids.dtype}: {self.ids.files[0]}",
+                f"ids must be whole numbers or text, not {named(self.ids.dtype)}: "
+                f"{self.ids.files[0]}",
                 field="ids",
             )
 
@@ -182,13 +184,14 @@ class Inputs:
                 and len(source.shape) < len(self.first.shape)
             ):
                 raise DTypeError(
-                    f"{name} has dtype {source.dtype}, and labels must be integers: "
+                    f"{name} has dtype {named(source.dtype)}, and labels must be integers: "
                     f"{self.task.tensors[name]}",
                     field=name,
                 )
 
     def _kind(self) -> str:
-        single = self.first.shape in ((), (1,))
+        # one prediction is also broadcast against several targets, with a loss for each
+        single = self.first.shape in ((), (1,)) and self.tail in ((), (1,))
         if self.labelled and not self.tail and self.predicts:
             return "classification"
         if self.predicts in ("probability", "logit") and single:
@@ -285,7 +288,7 @@ def _described(name: str, source: Source) -> dict[str, Any]:
         "name": name,
         "rows": source.rows,
         "shape": list(source.shape),
-        "dtype": str(source.dtype),
+        "dtype": named(source.dtype),
         "files": [fingerprint(path) for path in source.files],
     }
 

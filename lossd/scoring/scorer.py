@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from lossd_client.dtypes import widened
+from lossd_client.dtypes import is_bfloat16, widened
 from lossd_client.errors import LossdError
 
 from lossd.engine import Call, compute
@@ -358,11 +358,19 @@ class Scorer:
             text = ids.dtype == TEXT
             told["id"] = pa.array(ids, pa.string()) if text else arrow.column(ids.astype(kind))
         if inputs.groups:
-            groups = inputs.groups.read(shard.start, shard.stop)
-            told["group"] = pa.array(groups if groups.dtype == TEXT else groups.astype(str))
+            told["group"] = pa.array(_words(inputs.groups.read(shard.start, shard.stop)))
         order = ("row", "id", "loss", "class", "group")
         names = [n for n in order if n in told] + [n for n in told if n not in order]
         return pa.table({name: told[name] for name in names})
+
+
+def _words(groups: Array) -> Array:
+    """What groups are called."""
+    if groups.dtype == TEXT:
+        return groups
+    # NumPy cannot spell bfloat16; float16 it spells shorter than the float32 of that value
+    named: Array = (widened(groups) if is_bfloat16(groups.dtype) else groups).astype(str)
+    return named
 
 
 def _sides(shares: Array) -> Array:

@@ -1,5 +1,6 @@
 """What is read is what was written, bit for bit, in whatever ranges and from several threads."""
 
+import json
 import random
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -346,6 +347,66 @@ def test_strings_of_other_formats(tmp_path: Path) -> None:
         assert source.read(0, 3).tolist() == words, name
         with pytest.raises(SourceError, match="holds text"):
             open_source(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("cells", "read"),
+    [
+        (["001", "01", "1"], ["001", "01", "1"]),
+        (["18446744073709551615", "18446744073709551614"], None),
+        (["9223372036854775807", "-3", "0"], [9223372036854775807, -3, 0]),
+        (["-0", "0"], None),
+        (["2024-01-01", "2024-01-02"], None),
+        (["12:30:00", "2024-01-01 12:30:00"], None),
+        (["true", "false"], None),
+        (["0.50", "1e2", "nan", "NA", "null"], None),
+        ([" a", '""', '"b,c"'], [" a", "", "b,c"]),
+    ],
+)
+def test_text_of_csv_is_read_as_it_stands(
+    cells: list[str], read: list[Any] | None, tmp_path: Path
+) -> None:
+    """Different cells are different ids. Whole numbers are numbers if they are still the same."""
+    expected: list[Any] = read or cells
+    path = tmp_path / "a.csv"
+    path.write_text("".join(f"{line},1\n" for line in ["id", *cells]))
+    source = open_source(f"{path}::id", text=True)
+    assert source.dtype == (np.int64 if isinstance(expected[0], int) else object)
+    assert source.read(0, len(cells)).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("column", "read"),
+    [
+        (pa.array([19723, 0], pa.date32()).dictionary_encode(), ["2024-01-01", "1970-01-01"]),
+        (pa.array([0, 45000], pa.time32("s")), ["00:00:00", "12:30:00"]),
+        (pa.array([0, 500], pa.time64("us")), ["00:00:00", "00:00:00.000500"]),
+        (pa.array([0, 1], pa.timestamp("s")), ["1970-01-01T00:00:00", "1970-01-01T00:00:01"]),
+        (
+            pa.array([0, 1], pa.timestamp("ns", "UTC")),
+            ["1970-01-01T00:00:00Z", "1970-01-01T00:00:00.000000001Z"],
+        ),
+        (
+            pa.array([0, 1500], pa.timestamp("ms", "+02:00")),
+            ["1970-01-01T02:00:00+0200", "1970-01-01T02:00:01.500+0200"],
+        ),
+    ],
+    ids=lambda value: str(value.type) if isinstance(value, pa.Array) else "",
+)
+def test_dates_as_text(column: pa.Array, read: list[str], table_path: Path) -> None:
+    source = open_source(save(table_path, pa.table({"day": column})), text=True)
+    assert source.read(0, 2).tolist() == read
+    with pytest.raises(SourceError, match=r"is of type .*; floats of 16 to 64 bits"):
+        open_source(str(table_path))
+
+
+def test_dates_of_json_are_read_as_they_stand(tmp_path: Path) -> None:
+    days = ["2024-01-01", "2024-01-01 00:00:00", "2024-01-01T00:00:00Z"]
+    lines = [json.dumps({"day": day, "at": {"day": day, "n": 1}}) for day in days]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    for key in ("day", "at.day"):
+        source = open_source(f"{tmp_path / 'a.jsonl'}::{key}", text=True)
+        assert source.read(0, 3).tolist() == days
 
 
 def test_links_in_hdf5(tmp_path: Path) -> None:

@@ -413,6 +413,16 @@ def test_damaged_text(tmp_path: Path) -> None:
     refused(str(tmp_path / "b.npy"), "can't decode", text=True)
 
 
+@pytest.mark.parametrize("text", [True, False], ids=["text", "numbers"])
+def test_csv_that_is_not_utf_8(text: bool, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("p,q\nSud,1\nGröße,2\n", "latin-1")
+    refused(f"{path}::p", f"{path}, row 1: is not UTF-8; save", text=text)
+    assert read(f"{path}::q", text=text)[1].tolist() == [1, 2]
+    path.write_text("Größe,q\n1,2\n", "latin-1")
+    refused(f"{path}::q", f"{path}: its header is not UTF-8; save", text=text)
+
+
 def test_a_table_of_a_header(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("\ufeffp,q\n")
@@ -466,3 +476,17 @@ def test_tables_of_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     refused(str(tmp_path / "a.jsonl"), "from number to string in row 2")
     monkeypatch.setattr(tables, "_LIMIT", 10)
     refused(str(path), "convert it to Parquet")
+
+
+def test_empty_lines_of_one_column_are_rows(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    for cells in ("1\n\n3\n", '1\n""\n3\n', "1\r\n\r\n3", "1\n\n"):
+        path.write_text(f"p\n{cells}")
+        refused(f"{path}::p", "column p, row 1: is null")
+    path.write_text("p\na\n\nb\n")
+    refused(str(path), "column p, row 1: is null", text=True)
+    path.write_text("\np\n1\n")
+    refused(str(path), "begins with an empty line")
+    for cells in ("1\n3\n", "1\n3", "1\r\n3\r\n"):
+        path.write_text(f"p\n{cells}")
+        assert read(str(path))[1].tolist() == [1, 3]

@@ -75,6 +75,25 @@ def test_parquet_with_keys(tmp_path: Path, written: Array) -> None:
         open_source(str(tmp_path))
 
 
+def test_ids_that_are_numbers_in_one_file_alone(tmp_path: Path) -> None:
+    for name, content in {"0": "1,2", "1": "3,x4", "2": "", "3": "-5"}.items():
+        cells = content.split(",") if content else []
+        (tmp_path / f"{name}.csv").write_text("\n".join(["id", *cells, ""]))
+    source = open_source(str(tmp_path), text=True)
+    words = ["1", "2", "3", "x4", "-5"]
+    assert source.dtype == object
+    assert source.read(0, 5).tolist() == words
+    for k in range(5):
+        room = np.empty(1, object)
+        source.read_to(k, room)
+        assert [*source.read(k, k + 1), *room] == words[k : k + 1] * 2
+    check(open_source(f"{tmp_path}/[023].csv", text=True), np.array([1, 2, -5]))
+    (tmp_path / "4.csv").write_text("id\n0.5\n")
+    assert open_source(f"{tmp_path}/[034].csv", text=True).read(0, 4).tolist() == [
+        *("1", "2", "-5", "0.5")
+    ]
+
+
 def test_stores(tmp_path: Path) -> None:
     written = drawn("float32", 300, 3)
     for k in range(2):

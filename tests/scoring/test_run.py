@@ -3,14 +3,17 @@
 import json
 import re
 import statistics
+import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 import pytest
+import safetensors.torch
 import torch
 from lossd_client.errors import DomainError, LabelError, ParameterError, ShapeError
 from scipy import special
@@ -276,6 +279,22 @@ def test_binary(tmp_path: Path) -> None:
     np.testing.assert_allclose(rows(result)["probability"], torch.sigmoid(wide), rtol=1e-6)
 
 
+@pytest.mark.parametrize("loss", ["mse_loss", "l1_loss", "huber_loss", "quantile_loss"])
+def test_one_prediction_against_several_targets(loss: str, tmp_path: Path) -> None:
+    """Rows have several losses, as where predictions are several and the target is one."""
+    random = np.random.default_rng(12)
+    np.save(tmp_path / "one.npy", random.standard_normal((10, 1)))
+    np.save(tmp_path / "five.npy", random.standard_normal((10, 5)))
+    one, five = tmp_path / "one.npy", tmp_path / "five.npy"
+    for given in ((one, five), (five, one)):
+        result = score(loss, *given, out=tmp_path / given[0].stem)
+        x, y = np.broadcast_arrays(*map(np.load, given))
+        each = evaluate(loss, {"input": x, "target": y}, reduction="none").loss
+        assert result.summary["kind"] == "other"
+        np.testing.assert_allclose(rows(result)["loss"], each.mean(1), rtol=1e-12)
+        near(result.loss, each.mean())
+
+
 def test_regression(tmp_path: Path) -> None:
     random = np.random.default_rng(3)
     y = random.standard_normal(2000)
@@ -511,6 +530,66 @@ def test_ids_and_groups_stay_as_they_are(tmp_path: Path, ids: Array, kind: str) 
     assert table["group"].to_pylist() == [str(one) for one in ids.tolist()]
     assert result.summary["worst"][3]["id"] == ids[3]
     assert compare(tmp_path / "run", tmp_path / "run").counts["paired"] == 20
+
+
+@pytest.fixture(params=[True, False], ids=["ml_dtypes", "without"])
+def halves(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Path]:
+    """Sources of bfloat16, where NumPy has the type and where it has not."""
+    monkeypatch.setitem(sys.modules, "ml_dtypes", ml_dtypes)
+    if not request.param:
+        monkeypatch.delitem(sys.modules, "ml_dtypes")
+    tensors = {"x": torch.linspace(-1, 1, 20), "g": torch.arange(20) % 4}
+    for name, tensor in tensors.items():
+        path = tmp_path / f"{name}.safetensors"
+        safetensors.torch.save_file({name: tensor.bfloat16()}, path)
+    return {name: tmp_path / f"{name}.safetensors" for name in tensors}
+
+
+def test_groups_of_bfloat16(halves: dict[str, Path], tmp_path: Path) -> None:
+    x, g = halves["x"], halves["g"]
+    result = score("l1_loss", x, x, group_by=g, out=tmp_path / "run")
+    assert rows(result)["group"] == [f"{k % 4}.0" for k in range(20)]
+    assert [row["count"] for row in result.summary["groups"]] == [5] * 4
+    assert result.summary["inputs"]["groups"]["dtype"] == "bfloat16"
+    with pytest.raises(SourceError, match="ids must be whole numbers or text, not bfloat16"):
+        score("l1_loss", x, x, ids=g, out=tmp_path / "other")
+
+
+def test_bfloat16_goes_on_in_another_process(
+    halves: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose NumPy has the type, or has it not."""
+    x, loaded = halves["x"], "ml_dtypes" in sys.modules
+    summary = score("l1_loss", x, x, out=tmp_path / "run", report=False).summary
+    monkeypatch.setitem(sys.modules, "ml_dtypes", ml_dtypes)
+    if loaded:
+        monkeypatch.delitem(sys.modules, "ml_dtypes")
+    assert resume(tmp_path / "run", report=False).summary == summary
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        (["001", "01", "1"], "string"),
+        (["18446744073709551615", "18446744073709551614", "7"], "string"),
+        (["2024-01-01", "12:30:00", "true"], "string"),
+        (["3", "1", "-2"], "int64"),
+    ],
+)
+def test_ids_and_groups_of_csv(cells: list[str], kind: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros(3))
+    (tmp_path / "k.csv").write_text("\n".join(["key", *cells]))
+    x, keys = tmp_path / "x.npy", tmp_path / "k.csv"
+    result = score("l1_loss", x, x, ids=keys, group_by=keys, out=tmp_path / "run", shard_rows=2)
+    table = result.losses().to_table()
+    assert str(table["id"].type) == kind
+    assert [str(one) for one in table["id"].to_pylist()] == cells
+    assert table["group"].to_pylist() == cells
+    assert sorted(row["group"] for row in result.summary["groups"]) == sorted(cells)
+    assert [str(row["id"]) for row in result.summary["worst"]] == cells
+    assert compare(tmp_path / "run", tmp_path / "run").counts["paired"] == 3
 
 
 @pytest.mark.parametrize(

@@ -103,9 +103,17 @@ class Columns:
             if length is not None:
                 array = _inner(array, length, what, first, per_row)
                 per_row *= max(length, 1)
+        if pa.types.is_temporal(array.type):
+            array = _iso(array)
         text = not pa.types.is_primitive(array.type)
         values: Array = array.to_numpy(zero_copy_only=False) if text else arrow.numbers(array)
         return values.astype(self.dtype, copy=False)
+
+
+def _iso(array: pa.Array) -> pa.Array:
+    """Dates and times as ISO 8601 has them, a fraction of a second only where there is one."""
+    spelled = pc.replace_substring(array.cast(pa.string()), " ", "T")
+    return pc.replace_substring_regex(spelled, r"[.]0+([Z+-].*)?$", r"\1")
 
 
 def _inner(array: pa.Array, length: int, what: str, first: int, per_row: int) -> pa.Array:
@@ -214,6 +222,8 @@ def _element(kind: pa.DataType, what: str, *, text: bool) -> np.dtype[Any]:
     if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
         if not text:
             raise SourceError(f"{what}: {NO_TEXT}")
+        return TEXT
+    if text and (types.is_date(kind) or types.is_time(kind) or types.is_timestamp(kind)):
         return TEXT
     if types.is_null(kind):  # of no rows, or of nulls, which are refused when they are read
         return np.dtype(np.float64)

@@ -4,12 +4,14 @@ import threading
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from lossd_client.dtypes import named
 
 from lossd.scoring.errors import SourceError
 from lossd.scoring.readers.base import FileSource
+from lossd.scoring.readers.kinds import TEXT
 from lossd.scoring.sources import Array, Source
 
 
@@ -17,7 +19,7 @@ class Shards(Source):
     """The rows of files, one file after the other."""
 
     def __init__(self, shards: Sequence[FileSource]) -> None:
-        """Put sources together.
+        """Put sources together; where some are of text, whole numbers of the others are text too.
 
         Args:
             shards: at least one.
@@ -26,8 +28,12 @@ class Shards(Source):
             SourceError: rows that differ in shape or type; names the first two files that do.
         """
         filled = [shard for shard in shards if shard.rows] or list(shards[:1])
+        text = any(shard.dtype == TEXT for shard in filled)
         for one, other in pairwise(filled):
-            if (one.shape, named(one.dtype)) != (other.shape, named(other.dtype)):
+            alike = named(one.dtype) == named(other.dtype) or (
+                text and all(_is_spelled(shard.dtype) for shard in (one, other))
+            )
+            if one.shape != other.shape or not alike:
                 raise SourceError(
                     f"{one.name} has rows of shape {one.shape} and dtype {named(one.dtype)}, "
                     f"{other.name} of shape {other.shape} and dtype {named(other.dtype)}"
@@ -42,7 +48,7 @@ class Shards(Source):
             rows += shard.rows
         self.rows = rows
         self.shape = filled[0].shape
-        self.dtype = filled[0].dtype
+        self.dtype = TEXT if text else filled[0].dtype
         self.in_place = all(shard.in_place for shard in filled)
         self.files = [path for shard in shards for path in shard.files]
         self._threads = threading.local()
@@ -58,7 +64,10 @@ class Shards(Source):
             shard, row = self._find(start)
             self._go_to(shard)
             end = min(row + stop - start, shard.rows)
-            parts.append(shard.read(row, end))
+            rows = shard.read(row, end)
+            if self.dtype == TEXT and rows.dtype != TEXT:
+                rows = rows.astype(str).astype(TEXT)
+            parts.append(rows)
             start += end - row
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
@@ -67,7 +76,7 @@ class Shards(Source):
         if not len(out):
             return None
         shard, row = self._find(start)
-        if row + len(out) > shard.rows:
+        if row + len(out) > shard.rows or self.dtype == TEXT:
             return super().read_to(start, out)
         self._go_to(shard)
         return shard.read_to(row, out)
@@ -97,3 +106,8 @@ class Shards(Source):
         if last is not shard:
             last.leave()
         self._threads.shard = shard
+
+
+def _is_spelled(dtype: np.dtype[Any]) -> bool:
+    """Whether values have one spelling: text, and whole numbers."""
+    return dtype == TEXT or dtype.kind in "iu"
