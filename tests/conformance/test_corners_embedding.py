@@ -74,3 +74,15 @@ def test_what_does_not_fit() -> None:
         evaluate("contrastive_loss", tensors, parameters={"margin": -1.0})
     with pytest.raises(ParameterError, match=r"'euclid' .* must be one of 'pairwise', 'cosine'"):
         evaluate("contrastive_loss", tensors, parameters={"distance_function": "euclid"})
+
+
+@pytest.mark.parametrize("loss", ["triplet_margin_loss", "triplet_margin_with_distance_loss"])
+def test_swap_of_vectors_that_are_broadcast_to_the_anchor_alone(loss: str) -> None:
+    """torch takes the distance between positive and negative before they are broadcast."""
+    one, three = np.ones((4, 1), np.float32), np.ones((4, 3), np.float32)
+    given = {"anchor": three, "positive": one, "negative": 0 * one}
+    with pytest.raises(ShapeError, match=r"positive \(4, 1\), .*: with swap, positive and neg"):
+        evaluate(loss, given, parameters={"swap": True})
+    near(evaluate(loss, given).loss, 0, 4, "loss")
+    for wider in ({"negative": 0 * three}, {"anchor": one}):
+        assert evaluate(loss, given | wider, parameters={"swap": True}).loss < 1

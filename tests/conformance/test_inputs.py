@@ -480,6 +480,8 @@ def test_unknown_names_are_answered_with_what_there_is() -> None:
         evaluate("zzz", given)
     with pytest.raises(ParameterError, match=r"smooth_l1_loss has no parameter 'betta'.*beta"):
         evaluate("smooth_l1_loss", given, parameters={"betta": 1.0})
+    with pytest.raises(ParameterError, match="mse_loss: 'reduction' is given beside the parame"):
+        evaluate("mse_loss", given, parameters={"reduction": "sum"})
     with pytest.raises(ParameterError, match=r"mse_loss has no tensor 'weigth'.*input, target"):
         evaluate("mse_loss", {**given, "weigth": x})
     with pytest.raises(ParameterError, match="'target' is missing"):

@@ -255,7 +255,8 @@ class Client(_Base):
         """An array with undefined values, like `np.empty`, from where tensors are not copied.
 
         On the server's host it is in memory that both share, if the server offers that; else it is
-        an ordinary array. Gradients come in such memory by themselves.
+        an ordinary array. Gradients come in such memory by themselves. A forked child shares it,
+        too: what either writes the other sees.
 
         Args:
             shape: its shape.
