@@ -78,7 +78,7 @@ def test_what_does_not_fit() -> None:
 
 @pytest.mark.parametrize("loss", ["triplet_margin_loss", "triplet_margin_with_distance_loss"])
 def test_swap_of_vectors_that_are_broadcast_to_the_anchor_alone(loss: str) -> None:
-    """torch takes the distance between positive and negative before they are broadcast."""
+    """PyTorch takes the distance between positive and negative before they are broadcast."""
     one, three = np.ones((4, 1), np.float32), np.ones((4, 3), np.float32)
     given = {"anchor": three, "positive": one, "negative": 0 * one}
     with pytest.raises(ShapeError, match=r"positive \(4, 1\), .*: with swap, positive and neg"):
