@@ -3,6 +3,7 @@
 import argparse
 import gc
 import importlib
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -16,13 +17,16 @@ _SCORING = ("score", "compare", "jobs")
 
 _INTERRUPTED = 130
 
+_UNREAD = 1
+"""Exit status when nobody reads the output any more: Rich's, which writes a part of it."""
+
 _NEW = 10_000
 """Objects after which Python's collector looks for what nobody has: what is imported stays, and
 looking at it again and again takes a quarter of a second."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; Ctrl-C ends it with a line and status 130."""
+    """Run the command line; Ctrl-C ends it with a line and status 130, a closed pipe quietly."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["serve"]:  # ends as it likes
         return _run(given)
@@ -36,9 +40,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     before = signal.signal(signal.SIGINT, press)
     try:
-        _run(given)
+        try:
+            _run(given)
+        finally:
+            if sys.stdout:  # None where it is closed from the start
+                sys.stdout.flush()
     except KeyboardInterrupt:
         _stop(given)
+    except BrokenPipeError:
+        with Path(os.devnull).open("w") as nothing:  # takes what the interpreter flushes at its end
+            os.dup2(nothing.fileno(), sys.stdout.fileno())
+        raise SystemExit(_UNREAD) from None
     except Exception:
         if not pressed:  # in the middle of an import Ctrl-C may become any error
             raise

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import os
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import zip_longest
@@ -15,12 +16,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from lossd_client.errors import ParameterError
 
 from lossd.scoring import arrow
 from lossd.scoring.disk import check_alone, read_json, strict, writing
 from lossd.scoring.errors import OutputError, ScoringError, SourceError
 from lossd.scoring.exact import ExactSum, edges_between
-from lossd.scoring.inference import bootstrap, sign_test, theory
+from lossd.scoring.inference import FEWEST, bootstrap, sign_test, theory
+from lossd.scoring.readers.paths import is_run
 
 Array = npt.NDArray[Any]
 Summary = Mapping[str, Any]
@@ -89,7 +92,9 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """Which run is better by the bootstrap's interval: "a", "b" or ""."""
+        """Which run is better by the bootstrap's interval: "a", "b" or "", of few units too."""
+        if self.units < FEWEST:
+            return ""
         if self.bootstrap["high"] < 0:
             return "b"
         return "a" if self.bootstrap["low"] > 0 else ""
@@ -100,16 +105,18 @@ def summary_of(folder: Path) -> dict[str, Any]:
 
     Raises:
         ScoringError: the run is not finished.
-        SourceError: its summary cannot be read.
+        SourceError: its summary cannot be read, or something else is there.
     """
     path = folder / "summary.json"
     try:
         found = read_json(path)
     except OutputError as error:  # here it is what is read
         raise SourceError(str(error)) from error
+    if found is None and folder.exists() and not is_run(folder):
+        raise SourceError(f"{folder} holds no run: name the folder that a run's --out named")
     if found is None:
         raise ScoringError(
-            f"{folder} has no summary.json: the run is not finished, or it is no run's folder"
+            f"{folder} has no summary.json: the run is not finished, or it is not there"
         )
     if not {"loss", "rows"} <= found.keys():
         raise SourceError(f"{path} is no summary of a run")
@@ -130,9 +137,10 @@ def check_parts(folder: Path, summary: Summary) -> None:
         except OSError as error:
             raise SourceError(f"{path} cannot be read: {error}") from error
         if digest != part["sha256"]:
+            again = shlex.join(["lossd", "score", "--resume", "--out", str(folder)])
             raise SourceError(
-                f"{path} is damaged: it is not as summary.json has it (SHA-256); "
-                f"`lossd score --resume --out {folder}` computes it again"
+                f"{path} is damaged: it is not as summary.json has it (SHA-256); `{again}` "
+                "computes it again"
             )
 
 
@@ -157,7 +165,7 @@ def batches(folder: Path) -> Iterator[Any]:
         raise SourceError(f"{folder / 'losses'} has no part-*.parquet")
     for path in paths:
         try:
-            with pq.ParquetFile(path) as file:
+            with path.open("rb") as opened, pq.ParquetFile(opened) as file:
                 wanted = {"loss", *_SAME} & set(file.schema_arrow.names)
                 for batch in file.iter_batches(BATCH, columns=sorted(wanted)):
                     if batch.num_rows:
@@ -524,7 +532,8 @@ def compare(
     Raises:
         ScoringError: a run is not finished; the losses, rows, ids or classes differ; no row has
             two finite losses.
-        SourceError: a file cannot be read.
+        ParameterError: a number is outside its range.
+        SourceError: a file cannot be read, or a folder holds no run.
         OutputError: `out` cannot be written to, or holds something else.
     """
     if out is not None:
@@ -537,12 +546,15 @@ def compare(
         ("worst", worst, worst >= 0, ">= 0"),
     ):
         if not fits:
-            raise ScoringError(f"{name}={value} is outside its range: it must be {range_}")
+            raise ParameterError(
+                f"{name} = {value} is outside its range: it must be {range_}", field=name
+            )
     least = math.ceil(2 / (1 - confidence) - 1e-6)  # one beyond either end of an interval
     if resamples < least:
-        raise ScoringError(
-            f"resamples={resamples} are too few to tell the ends of intervals of {confidence}: it "
-            f"must be >= {least}"
+        raise ParameterError(
+            f"resamples = {resamples} are too few to tell the ends of intervals of {confidence}: "
+            f"it must be >= {least}",
+            field="resamples",
         )
     first, second = summary_of(run_a), summary_of(run_b)
     for folder, summary in ((run_a, first), (run_b, second)):

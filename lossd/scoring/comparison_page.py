@@ -32,6 +32,7 @@ from lossd.scoring.charts import (
 from lossd.scoring.comparison import RESULT, Comparison
 from lossd.scoring.disk import writing
 from lossd.scoring.figures import figure, plain, share
+from lossd.scoring.inference import FEWEST
 from lossd.scoring.pages import SHOWN, Band, Column, Table, Tile, render, table_of, write_whole
 
 ROWS: Final = {
@@ -185,6 +186,8 @@ def words(made: Comparison) -> str:
     """What the numbers say, in a sentence."""
     sure = f"{percent(made)} interval {interval(made.bootstrap)}"
     gap = made.means["difference"]
+    if made.units < FEWEST:
+        return f"Too few rows to tell a difference in the mean: {figure(gap, 4)}, {sure}."
     if not made.verdict:
         return f"The rows show no difference in the mean: {figure(gap, 4)}, {sure}."
     better, worse = ("B", "A") if made.verdict == "b" else ("A", "B")

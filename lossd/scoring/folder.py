@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import re
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -62,11 +63,13 @@ class Part:
     """What a finished shard left.
 
     total: the sum of its losses; divisor: what the mean divides it by.
+    gradients: digest of its rows in gradients.npy, "" without them.
     """
 
     shard: Shard
     total: ExactSum
     divisor: ExactSum
+    gradients: str = ""
 
 
 @dataclass(frozen=True)
@@ -167,9 +170,10 @@ class Folder:
         check_version(self.path, found)
         differences = Task.from_json(wanted["task"]).differences(Task.from_json(found["task"]))
         if differences:
+            again = shlex.join(["lossd", "score", "--resume", "--out", str(self.path)])
             raise OutputError(
-                f"{self.path} holds another run: {'; '.join(differences)}. `lossd score --resume "
-                f"--out {self.path}` goes on with that one, --overwrite begins this one anew",
+                f"{self.path} holds another run: {'; '.join(differences)}. `{again}` goes on with "
+                "that one, --overwrite begins this one anew",
                 field="out",
             )
         for key, source in wanted["inputs"].items():
@@ -208,6 +212,7 @@ class Folder:
             "shard": list(part.shard),
             "total": part.total.dump(),
             "divisor": part.divisor.dump(),
+            "gradients": part.gradients,
             "digest": f"{_DIGEST.decode()}{_BLANK.decode()}",
         }
         table = table.replace_schema_metadata({_META: json.dumps(told)})
@@ -230,24 +235,19 @@ class Folder:
         told = json.loads(pq.read_metadata(io.BytesIO(content)).metadata[_META])
         if told["run"] != self.identity or told["shard"] != list(shard):
             return None
-        return Part(shard, ExactSum.load(told["total"]), ExactSum.load(told["divisor"]))
+        total, divisor = ExactSum.load(told["total"]), ExactSum.load(told["divisor"])
+        return Part(shard, total, divisor, told["gradients"])
 
     @contextlib.contextmanager
     def keeping(self, inputs: Inputs) -> Iterator[Callable[[Scored], Kept]]:
         """What keeps shards: their gradients first, then the part that vouches for them."""
-        first = inputs.first
-        with contextlib.ExitStack() as opened:
-            gradients = None
-            if inputs.task.gradients:
-                shape = (inputs.rows, *first.shape)
-                gradients = Gradients(self.path / GRADIENTS, shape, first.dtype)
-                opened.callback(gradients.close)
+        with self._gradients(inputs) as gradients:
 
             def keep(scored: Scored) -> Kept:
                 begun = time.perf_counter()
-                if gradients:
-                    gradients.write(scored.shard.start, scored.gradients)
-                part = Part(scored.shard, scored.total, scored.divisor)
+                shard = scored.shard
+                digest = gradients.write(shard.start, scored.gradients) if gradients else ""
+                part = Part(shard, scored.total, scored.divisor, digest)
                 written = self.write_part(part, scored.table)
                 scored.spent.writing += time.perf_counter() - begun
                 return Kept(part, scored.spent, written)
@@ -255,10 +255,25 @@ class Folder:
             yield keep
 
     def parts(self, inputs: Inputs) -> Iterator[tuple[Shard, Part | None]]:
-        """The shards and what is done of each, None if nothing."""
-        lost = inputs.task.gradients and not (self.path / GRADIENTS).exists()
-        for shard in inputs.shards:
-            yield shard, None if lost else self.read_part(shard)
+        """The shards and what is done of each, None if nothing, or if its gradients are damaged."""
+        with self._gradients(inputs) as gradients:
+            for shard in inputs.shards:
+                part = self.read_part(shard)
+                if part and gradients:
+                    whole = gradients.digest(shard.start, shard.stop) == part.gradients
+                    part = part if whole else None
+                yield shard, part
+
+    @contextlib.contextmanager
+    def _gradients(self, inputs: Inputs) -> Iterator[Gradients | None]:
+        """gradients.npy, of its full size; None if it is not asked for."""
+        if not inputs.task.gradients:
+            yield None
+            return
+        first = inputs.first
+        gradients = Gradients(self.path / GRADIENTS, (inputs.rows, *first.shape), first.dtype)
+        with contextlib.closing(gradients):
+            yield gradients
 
     def settle(self, inputs: Inputs) -> None:
         """Have all parts on disk, before something tells that they are there.

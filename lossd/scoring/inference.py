@@ -13,6 +13,10 @@ Array = npt.NDArray[Any]
 EXACT: Final = 5_000
 """The sign test sums the binomial's terms for as many rows; above, the normal is as good."""
 
+FEWEST: Final = 8
+"""Units from which a bootstrap's interval tells a difference. Equal runs of normal differences seem
+unequal in 48 % of cases with 2 units, in 10 % with 5, and in 4.5 % with 8, by intervals of 95 %."""
+
 
 @dataclass(frozen=True)
 class Interval:

@@ -1,6 +1,7 @@
 """A run from its start, or from where it stopped, to its report."""
 
 import datetime
+import operator
 import os
 import threading
 import time
@@ -10,7 +11,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, SupportsIndex
 
 import numpy as np
 from lossd_client.errors import ParameterError
@@ -61,7 +62,7 @@ class Result:
     """A finished run.
 
     Attributes:
-        folder: where it is: summary.json, losses/, report.html, charts/.
+        folder: its absolute path: summary.json, losses/, report.html, charts/.
         summary: the content of summary.json (docs/scoring.md).
         timing: the content of timing.json.
     """
@@ -153,7 +154,16 @@ def score(
         0.6422
     """
     _check_out(out)
-    given = dict(zip(find(loss).required(), (predictions, targets), strict=False)) | dict(tensors)
+    for name, mapping in (("parameters", parameters), ("tensors", tensors)):
+        if not isinstance(mapping, Mapping):
+            raise ParameterError(f"{name} = {mapping!r} must be a mapping by name", field=name)
+    if not isinstance(gradients, bool | np.bool):
+        raise ParameterError(f"gradients = {gradients!r} must be True or False", field="gradients")
+    given = dict(zip(find(loss).required(), (predictions, targets), strict=False))
+    for name in tensors:
+        if name in given:
+            raise ParameterError(f"{loss}: tensor {name!r} is given twice", field=name)
+    given |= tensors
 
     def named(source: str | os.PathLike[str]) -> str:
         """As run.json has it, for whoever goes on with it from wherever."""
@@ -176,8 +186,8 @@ def score(
         sample_weight=named(sample_weight),
         ids=named(ids),
         groups=named(group_by),
-        gradients=gradients,
-        shard_rows=shard_rows,
+        gradients=bool(gradients),
+        shard_rows=_counted("shard_rows", shard_rows),
     )
     return run(
         task, Path(out), engine=engine, overwrite=overwrite, worst=worst, report=report, watch=watch
@@ -218,6 +228,21 @@ def _check_out(out: str | os.PathLike[str]) -> None:
         raise OutputError("out = '' names no folder", field="out")
 
 
+def _counted(name: str, value: SupportsIndex) -> int:
+    """A number of rows, of Python's type.
+
+    Raises:
+        ParameterError: it is none.
+    """
+    try:
+        count = operator.index(value)
+    except TypeError as error:
+        raise ParameterError(f"{name} = {value!r} must be a whole number", field=name) from error
+    if count < 0:
+        raise ParameterError(f"{name} = {value} must be 0 or more", field=name)
+    return count
+
+
 def run(
     task: Task,
     out: Path,
@@ -230,9 +255,8 @@ def run(
     check: Callable[[Inputs], None] = lambda inputs: None,
 ) -> Result:
     """Do a task, or what is left of it; see `score`. `check` looks at its files, first and last."""
-    for name, value in (("worst", worst), ("shard_rows", task.shard_rows)):
-        if value < 0:
-            raise ParameterError(f"{name} = {value} must be 0 or more", field=name)
+    worst = _counted("worst", worst)
+    _counted("shard_rows", task.shard_rows)  # of a run.json too
     engine = engine or Threads(runtime.MAX_THREADS)
     if isinstance(engine, type) or not hasattr(engine, "run"):
         raise ParameterError(
@@ -274,7 +298,7 @@ def run(
             from lossd.scoring.report import write_report
 
             write_report(out, summary, timing, datetime.datetime.now().astimezone())
-    return Result(out, summary, timing)
+    return Result(out.absolute(), summary, timing)
 
 
 def _computed(

@@ -59,7 +59,8 @@ class Losses:
     def batches(self, *columns: str) -> Iterator[pa.RecordBatch]:
         """All rows of some columns, in order."""
         for path in self._paths:
-            with pq.ParquetFile(path) as file:
+            # opened here: pyarrow takes no names that are not UTF-8
+            with path.open("rb") as opened, pq.ParquetFile(opened) as file:
                 yield from file.iter_batches(_BATCH, columns=list(columns), use_threads=False)
 
     def finite(self) -> Iterator[Array]:
@@ -164,18 +165,23 @@ def _reductions(inputs: Inputs, total: ExactSum, divisor: ExactSum) -> dict[str,
         below = ExactSum()
         below.add(normalizer)
     empty = not below.units and parameters.get("zero_if_empty")
-    dtype = inputs.dtype.type
     found = {
-        "mean": 0.0 if empty else dtype(total.over(below)),
-        "sum": dtype(float(total)),
+        "mean": 0.0 if empty else _cast(total.over(below), inputs.dtype),
+        "sum": _cast(float(total), inputs.dtype),
     }
     if "batchmean" in inputs.outline(1).loss.reductions:
-        found["batchmean"] = dtype(total.over(inputs.rows))
+        found["batchmean"] = _cast(total.over(inputs.rows), inputs.dtype)
     return {
         "reductions": found,
         "exact": {"sum": float(total), "mean": 0.0 if empty else total.over(below)},
         "divisor": float(below),
     }
+
+
+def _cast(value: float, dtype: np.dtype[Any]) -> float:
+    """A number rounded to the loss's type, infinite beyond it."""
+    with np.errstate(over="ignore"):
+        return float(dtype.type(value))
 
 
 def _distribution(losses: Losses, moments: "_Moments") -> dict[str, Any]:

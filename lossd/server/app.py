@@ -8,9 +8,13 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, Final
+
+# gRPC reads it when it is loaded. Its own lines are no JSON and have no level that is chosen with
+# --log-level, and errors tell what they do.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -22,6 +26,7 @@ from lossd import __version__
 from lossd.kernels import runtime
 from lossd.registered import Registry
 from lossd.server import scoring_service
+from lossd.server.calls import Calls
 from lossd.server.compute import Computer
 from lossd.server.jobs import Jobs
 from lossd.server.limits import Budget
@@ -60,6 +65,7 @@ class Server:
         self._expiring: asyncio.Task[None] | None = None
         self._scoring: asyncio.Task[None] | None = None
         self._health = health.aio.HealthServicer()
+        self._calls = Calls()
 
     async def start(self) -> None:
         """Listen, compile the chosen kernels, then report SERVING.
@@ -69,12 +75,13 @@ class Server:
         """
         await self._report(_STATUS.NOT_SERVING)
         self._grpc = grpc.aio.server(
+            interceptors=[self._calls],
             options=[
                 ("grpc.max_receive_message_length", self.settings.max_message_bytes),
                 *options(self.settings.keepalive_seconds),
                 ("grpc.so_reuseport", int(self.settings.workers > 1)),
                 ("grpc.http2.max_ping_strikes", 0),
-            ]
+            ],
         )
         self._service = LossService(
             self._computer,
@@ -92,8 +99,10 @@ class Server:
             names = [NAME, health.SERVICE_NAME, reflection.SERVICE_NAME]
             names += [scoring_service.NAME] * (self._scoring is not None)
             reflection.enable_server_reflection(names, self._grpc)
-        self.addresses = [self._listen(address) for address in self.settings.listen]
-        await self._grpc.start()
+        with self._unlinking():
+            for address in self.settings.listen:
+                self.addresses.append(self._listen(address))
+            await self._grpc.start()
         for address in self.addresses:
             log.info("listening on %s", address)
         await self._warm()
@@ -114,17 +123,27 @@ class Server:
         await self._report(_STATUS.NOT_SERVING)
         log.info("draining", extra={"seconds": self.settings.drain_seconds})
         self._service.drain()
+        self._calls.drain()
         if self._scoring is not None:
             self._scoring.cancel()
             await asyncio.wait({self._scoring})
+        # it removes unix sockets at once: what is at their paths afterwards is another server's
         await self._grpc.stop(self.settings.drain_seconds)
         self._computer.close()
         if self._expiring is not None:
             self._expiring.cancel()
-        for address in self.addresses:
-            if address.startswith("unix:"):
-                Path(address.removeprefix("unix:")).unlink(missing_ok=True)
         log.info("stopped")
+
+    @contextlib.contextmanager
+    def _unlinking(self) -> Iterator[None]:
+        """Remove unix sockets if the start fails: gRPC does so only for what it started."""
+        try:
+            yield
+        except BaseException:
+            for address in self.addresses:
+                if address.startswith("unix:"):
+                    Path(address.removeprefix("unix:")).unlink(missing_ok=True)
+            raise
 
     def _offer_scoring(self) -> None:
         settings = self.settings
@@ -201,10 +220,13 @@ def _check_socket(address: str, path: Path) -> None:
 
 
 def _answers(path: Path) -> bool:
-    """Whether somebody listens on a unix socket."""
+    """Whether somebody listens on a unix socket, also one who accepts no more for now."""
     with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
         try:
             probe.connect(str(path))
+        except BlockingIOError:  # as many wait as may
+            return True
         except OSError:
             return False
     return True
@@ -247,8 +269,9 @@ def serve(settings: Settings) -> None:
 
 
 def run(serving: Coroutine[Any, Any, None]) -> None:
-    """Serve to the end; exits with a message where an address cannot be listened on."""
+    """Serve to the end; logs why, and exits with 1, where an address cannot be listened on."""
     try:
         asyncio.run(serving)
     except OSError as error:
-        raise SystemExit(f"lossd serve: {error}") from error
+        log.error("%s", error)
+        raise SystemExit(1) from error

@@ -18,7 +18,7 @@ from lossd.scoring.roots import rooted
 from lossd.scoring.sources import Name
 from lossd.scoring.task import Task
 from lossd.server.jobs import PAUSE, Job, Jobs
-from lossd.server.status import aborted
+from lossd.server.status import aborted, parsed
 from lossd.spec import find
 
 NAME: Final = "lossd.v1.ScoringService"
@@ -219,30 +219,26 @@ def _parameter(value: Any) -> ParameterValue:
 def _one(answer: Callable[[Any], Message], request: type[Message]) -> Any:
     """A method with one answer, which is looked up in files on another thread."""
 
-    async def call(message: Message, context: Context) -> Message:
+    async def call(message: bytes, context: Context) -> Message:
         try:
-            return await asyncio.to_thread(answer, message)
+            return await asyncio.to_thread(answer, parsed(request, message))
         except LossdError as error:
             return await aborted(context, error)
 
-    return grpc.unary_unary_rpc_method_handler(
-        call, request_deserializer=request.FromString, response_serializer=_bytes
-    )
+    return grpc.unary_unary_rpc_method_handler(call, response_serializer=_bytes)
 
 
 def _many(answers: Callable[[Any], AsyncIterator[Message]], request: type[Message]) -> Any:
     """A method with any number of answers."""
 
-    async def call(message: Message, context: Context) -> AsyncIterator[Message]:
+    async def call(message: bytes, context: Context) -> AsyncIterator[Message]:
         try:
-            async for answer in answers(message):
+            async for answer in answers(parsed(request, message)):
                 yield answer
         except LossdError as error:
             await aborted(context, error)
 
-    return grpc.unary_stream_rpc_method_handler(
-        call, request_deserializer=request.FromString, response_serializer=_bytes
-    )
+    return grpc.unary_stream_rpc_method_handler(call, response_serializer=_bytes)
 
 
 def _bytes(message: Message) -> bytes:

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from typing import Any, Final, Literal
 
 import grpc
-from google.protobuf.message import DecodeError
 from lossd_client import wire
 from lossd_client._gen.lossd.v1 import catalog_pb2, tensor_pb2
 from lossd_client.dtypes import BFLOAT16, FLOAT16
@@ -16,7 +15,7 @@ from lossd.registered import Registry
 from lossd.server.compute import Computer, needed
 from lossd.server.limits import Budget
 from lossd.server.shared import Segments
-from lossd.server.status import aborted
+from lossd.server.status import aborted, parsed
 from lossd.server.streams import Stream
 from lossd.server.traffic import Traffic
 from lossd.spec import FLOATS, Loss, Param, Tensor, registry
@@ -63,9 +62,9 @@ class LossService:
     async def list_losses(self, message: bytes, context: Context) -> catalog_pb2.ListLossesResponse:
         """Describe every loss."""
         try:
-            catalog_pb2.ListLossesRequest.FromString(message)
-        except DecodeError:
-            await aborted(context, ProtocolError("the message is not a ListLossesRequest"))
+            parsed(catalog_pb2.ListLossesRequest, message)
+        except LossdError as error:
+            return await aborted(context, error)
         losses = [_described(registry[name]) for name in sorted(registry)]
         return catalog_pb2.ListLossesResponse(losses=losses, server_version=__version__)
 

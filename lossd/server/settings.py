@@ -24,6 +24,12 @@ from lossd.spec import find, registry
 
 Names = Annotated[list[str], NoDecode]
 
+_MOST_BYTES: Final = (1 << 63) - 1  # what the system counts a size in
+
+_LONGEST_SILENCE: Final = 1e6  # seconds: gRPC counts milliseconds in 31 bits
+
+_LAST_PORT: Final = 65535
+
 _MEANT: Final = {
     "bytes": "BYTES", "config": "FILE", "dir": "FOLDER", "listen": "ADDRESS", "roots": "FOLDER",
     "seconds": "SECONDS", "warm": "LOSSES",
@@ -77,7 +83,7 @@ class Settings(BaseSettings):
     max_message_bytes: int = Field(default=64 << 20, ge=4096, le=(1 << 31) - 1)
     """Largest message that is accepted, in bytes. Larger tensors come in chunks."""
 
-    max_inflight_bytes: int = Field(default=4 << 30, ge=4096)
+    max_inflight_bytes: int = Field(default=4 << 30, ge=4096, le=_MOST_BYTES)
     """Memory for tensors of evaluations that are under way, in bytes; beyond it a new evaluation
     is answered with RESOURCE_EXHAUSTED."""
 
@@ -85,10 +91,10 @@ class Settings(BaseSettings):
     """Whether clients on this host and of this user may hand tensors over in shared memory: those
     on unix sockets, any, or none."""
 
-    max_shared_bytes: int = Field(default=4 << 30, ge=4096)
+    max_shared_bytes: int = Field(default=4 << 30, ge=4096, le=_MOST_BYTES)
     """Memory that is shared with clients at most, in bytes; beyond it tensors are sent."""
 
-    max_registered_bytes: int = Field(default=1 << 30, ge=0)
+    max_registered_bytes: int = Field(default=1 << 30, ge=0, le=_MOST_BYTES)
     """Memory for tensors that clients register, to name them later, in bytes; 0 for none."""
 
     registered_seconds: float = Field(default=3600.0, gt=0)
@@ -97,7 +103,7 @@ class Settings(BaseSettings):
     stall_seconds: float = Field(default=300.0, gt=0)
     """How long an evaluation waits for the next chunk of its tensors before it is given up."""
 
-    keepalive_seconds: float = Field(default=KEEPALIVE, ge=1)
+    keepalive_seconds: float = Field(default=KEEPALIVE, ge=1, le=_LONGEST_SILENCE)
     """After how much silence a client is asked whether it is there; it has twice as long to answer
     until its connection is closed and what it holds is freed."""
 
@@ -150,15 +156,15 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: Any) -> Any:
         values = [value] if isinstance(value, str) else value
-        return [part.strip() for item in values for part in str(item).split(",") if part.strip()]
+        if not isinstance(values, list) or not all(isinstance(item, str) for item in values):
+            raise ValueError("give a string, with commas between several, or a list of strings")
+        return [part.strip() for item in values for part in item.split(",") if part.strip()]
 
     @field_validator("listen")
     @classmethod
     def _addresses(cls, value: list[str]) -> list[str]:
         for address in value:
-            _, colon, port = address.rpartition(":")
-            if not address.startswith("unix:") and not (colon and port.isdigit()):
-                raise ValueError(f"{address!r} is neither host:port nor unix:/path")
+            _check_address(address)
         if not value:
             raise ValueError("give at least one address")
         return value
@@ -170,6 +176,11 @@ class Settings(BaseSettings):
             if not Path(folder).is_dir():
                 raise ValueError(f"{folder!r} is not a folder")
         return [str(Path(folder).resolve()) for folder in value]
+
+    @field_validator("config", mode="before")
+    @classmethod
+    def _given(cls, value: Any) -> Any:
+        return None if value == "" else value
 
     @field_validator("scoring_dir")
     @classmethod
@@ -217,7 +228,7 @@ class Settings(BaseSettings):
         before.add_argument("--config", default=os.environ.get("LOSSD_CONFIG"))
         path = before.parse_known_args(list(arguments))[0].config
         try:
-            if path is not None:
+            if path:
                 with Path(path).open("rb") as file:
                     tomllib.load(file)
             flags = CliSettingsSource[Any](
@@ -232,8 +243,27 @@ class Settings(BaseSettings):
         except ValidationError as error:
             lines = [
                 f"  {'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}"
+                if e["loc"]
+                else f"  {e['msg']}"  # of settings that do not go together
                 for e in error.errors()
             ]
             raise SystemExit(
                 "\n".join(["lossd serve: settings that are wrong:", *lines])
             ) from error
+
+
+def _check_address(address: str) -> None:
+    """Raise if nothing can listen on an address.
+
+    Raises:
+        ValueError: why.
+    """
+    if address.startswith("unix:"):
+        if address == "unix:":
+            raise ValueError(f"{address!r} has no path: unix:/path")
+        return
+    _, colon, port = address.rpartition(":")
+    if not (colon and port.isascii() and port.isdecimal()):
+        raise ValueError(f"{address!r} is neither host:port nor unix:/path")
+    if int(port) > _LAST_PORT:
+        raise ValueError(f"{address!r} has a port beyond {_LAST_PORT}")

@@ -1,12 +1,15 @@
 """Errors to `google.rpc.Status`."""
 
 import itertools
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 import grpc
 from google.protobuf import any_pb2
+from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
-from lossd_client.errors import LossdError
+from lossd_client.errors import LossdError, ProtocolError
+
+T = TypeVar("T", bound=Message)
 
 DOMAIN: Final = "lossd"
 LONGEST: Final = 1500
@@ -51,3 +54,15 @@ async def aborted(context: "grpc.aio.ServicerContext[Any, Any]", error: LossdErr
     context.set_trailing_metadata((("grpc-status-details-bin", status_of(error)),))
     await context.abort(_CODES[error.code], text_of(error))
     raise AssertionError("abort raises") from error
+
+
+def parsed(kind: type[T], message: bytes) -> T:
+    """A request; gRPC's own reading would answer what is none with a status without details.
+
+    Raises:
+        ProtocolError: it is none.
+    """
+    try:
+        return kind.FromString(message)
+    except DecodeError as error:
+        raise ProtocolError(f"the message is no {kind.DESCRIPTOR.name}") from error

@@ -123,9 +123,14 @@ def _require_free(address: str) -> None:
     host, _, port = address.rpartition(":")
     if address.startswith("unix:") or port == "0":
         return
-    found = socket.getaddrinfo(
-        host.strip("[]") or None, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )
+    try:
+        found = socket.getaddrinfo(
+            host.strip("[]") or None, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except OSError as error:
+        raise OSError(f"cannot listen on {address}: {error.strerror}") from error
+    except ValueError as error:  # what cannot be a host's name
+        raise OSError(f"cannot listen on {address}: {error}") from error
     for family, kind, protocol, _, place in found:
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -41,6 +41,19 @@ def lossd(folder: Path, *given: str, status: int = 0) -> tuple[str, str]:
     return done.stdout, done.stderr
 
 
+def unread(folder: Path, *given: str) -> tuple[int, str]:
+    """Status and errors of a command whose output nobody reads."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lossd.cli", *given],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder,
+    )  # fmt: skip
+    assert process.stdout
+    assert process.stderr
+    process.stdout.close()
+    with process.stderr:
+        return process.wait(PATIENCE), process.stderr.read()
+
+
 def test_a_run_as_people_type_it(data: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "run")
     told, progress = lossd(
@@ -125,8 +138,19 @@ def test_two_runs_are_compared(data: Path, tmp_path: Path) -> None:
     told, _ = lossd(tmp_path, "compare", "x", "x")
     assert "no difference can be told" in told
     assert "left out" not in told
+    _, errors = lossd(tmp_path, "compare", "x", str(data / "x.npy"), status=2)
+    assert "x.npy holds no run: name the folder" in errors
     _, errors = lossd(tmp_path, "compare", "x", "nowhere", status=1)
     assert "nowhere has no summary.json" in errors
+
+
+def test_a_reader_that_has_enough_ends_a_command_quietly(data: Path, tmp_path: Path) -> None:
+    given = f"score cross_entropy x.npy y.npy --out {tmp_path}/run --no-report --json"
+    assert unread(data, *given.split()) == (1, "")
+    lossd(data, "score", "--resume", "--out", f"{tmp_path}/run", "--no-report")
+    for flags in (["--json"], []):
+        assert unread(tmp_path, "compare", "run", "run", "--resamples", "50", *flags) == (1, "")
+    assert unread(tmp_path, "losses") == (1, "")
 
 
 # --- in this process -----------------------------------------------------------------------------
@@ -164,6 +188,8 @@ def failed(*given: str) -> int | str | None:
         ("cross_entropy x.npy x.npy --out r --workers 0", "--workers: 0 must be 1 or more"),
         ("cross_entropy x.npy y.npy --out r --worst -1", "argument --worst: -1 must be 0 or more"),
         ("cross_entropy x.npy y.npy --out r --tensor weight", "'weight' must be NAME=SOURCE"),
+        ("cross_entropy x.npy y.npy --out r --timeout nan", "--timeout: nan must be > 0 seconds"),
+        ("cross_entropy x.npy y.npy --out r --timeout -1", "--timeout: -1 must be > 0 seconds"),
         ("mse_loss x.npy y.npy --out r", "input (60, 3) and target (60,) cannot be"),
         ("cross_entropy x.npy --out r", "LOSS, PREDICTIONS and TARGETS are needed"),
         ("--resume cross_entropy x.npy y.npy --out r", "leave LOSS and sources out"),
@@ -310,6 +336,8 @@ def test_a_comparison_has_a_folder_of_its_own(
         "--confidence 95": "95 must be > 0 and < 1: 0.95 for 95 %",
         "--worst -1": "-1 must be 0 or more",
         "--out=": "no folder is named",
+        "--resamples 10": "resamples = 10 are too few to tell the ends of intervals of 0.95",
+        "--confidence 0.9999": "resamples = 50 are too few to tell the ends of intervals of 0.9999",
     }.items():
         assert status(*flags.split()) == 2
         assert words in capsys.readouterr().err
@@ -322,6 +350,8 @@ def test_settings_of_python_are_checked_too(current: Path) -> None:
         score("cross_entropy", "", "y.npy", out="r")
     with pytest.raises(SourceError, match=r"not ndarray: save arrays first, with np\.save"):
         score("cross_entropy", np.zeros((2, 3)), "y.npy", out="r")  # type: ignore[arg-type]
+    with pytest.raises(ParameterError, match="mse_loss: tensor 'input' is given twice"):
+        score("mse_loss", "x.npy", "y.npy", tensors={"input": "y.npy"}, out="r")
     for engine in ("threads", Threads):
         with pytest.raises(ParameterError, match=r"is no engine: give Threads\(workers\)"):
             score("cross_entropy", "x.npy", "y.npy", out="r", engine=engine)  # type: ignore[arg-type]
@@ -332,9 +362,64 @@ def test_settings_of_python_are_checked_too(current: Path) -> None:
             act(out="")
 
 
+def test_a_sum_beyond_the_losses_type_is_infinite(current: Path) -> None:
+    np.save("large.npy", np.full(5, 3e38, np.float32))
+    np.save("zeros.npy", np.zeros(5, np.float32))
+    result = score("l1_loss", "large.npy", "zeros.npy", out="r", report=False)  # no warning
+    assert result.summary["reductions"] == {"mean": result.loss, "sum": "Infinity"}
+    assert result.loss == np.float32(3e38)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"shard_rows": "3"}, "shard_rows = '3' must be a whole number"),
+        ({"shard_rows": 1.5}, "shard_rows = 1.5 must be a whole number"),
+        ({"worst": 1.5}, "worst = 1.5 must be a whole number"),
+        ({"worst": -1}, "worst = -1 must be 0 or more"),
+        ({"gradients": 1}, "gradients = 1 must be True or False"),
+        ({"parameters": None}, "parameters = None must be a mapping by name"),
+        ({"tensors": ["x.npy"]}, r"tensors = \['x.npy'\] must be a mapping by name"),
+    ],
+)
+def test_arguments_of_other_types_are_refused(
+    current: Path, given: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ParameterError, match=words) as raised:
+        score("cross_entropy", "x.npy", "y.npy", out="r", **given)
+    assert raised.value.field == next(iter(given))
+    assert not (current / "r").exists()
+
+
+def test_numbers_of_numpy_are_numbers(current: Path) -> None:
+    given: dict[str, Any] = {"shard_rows": np.int64(30), "worst": np.int8(2)}
+    given |= {"gradients": np.bool(True)}
+    made = score("cross_entropy", "x.npy", "y.npy", out="r", report=False, **given)
+    assert (len(made.summary["parts"]), len(made.summary["worst"])) == (2, 2)
+    assert resume("r", report=False).timing["rows"] == 0
+
+
+def test_results_stay_where_they_are(current: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = score("cross_entropy", "x.npy", "y.npy", out="r", report=False)
+    monkeypatch.chdir("/")
+    assert made.losses().count_rows() == 60
+
+
+def test_a_folder_whose_name_is_not_utf_8(
+    current: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save("p.npy", np.arange(5.0))
+    np.save("q.npy", np.zeros(5))
+    out = os.fsdecode(b"o\xff")
+    main(["score", "l1_loss", "p.npy", "q.npy", "--out", out])
+    assert capsys.readouterr().out.splitlines()[-1] == "o\N{REPLACEMENT CHARACTER}/report.html"
+    main(["compare", out, out, "--resamples", "50", "--out", f"{out}c"])
+    assert (current / f"{out}c/comparison.html").exists()
+
+
 def test_representations_are_short(current: Path) -> None:
     result = score("cross_entropy", "x.npy", "y.npy", out="r", report=False)
-    assert repr(result) == f"Result(folder='r', loss={result.loss!r}, rows=60)"
+    assert repr(result) == f"Result(folder='{current}/r', loss={result.loss!r}, rows=60)"
     assert len(repr(compare("r", "r", resamples=50))) < 400
 
 

@@ -9,7 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from lossd_client.errors import ParameterError
 
+from lossd.cli import main
 from lossd.scoring.comparison import UNITS, Comparison, buckets, compare
 from lossd.scoring.errors import OutputError, ScoringError, SourceError
 from lossd.scoring.inference import bootstrap, sign_test, student, theory
@@ -152,6 +154,28 @@ def test_one_row(tmp_path: Path) -> None:
     assert made.verdict == ""
 
 
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (1, "one row tells nothing of a difference"),
+        (2, "2 rows are too few to tell a difference: 8 are the fewest"),
+        (7, "7 rows are too few to tell a difference: 8 are the fewest"),
+        (8, "A is better: the interval lies above 0"),
+    ],
+)
+def test_few_rows_have_no_verdict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], rows: int, words: str
+) -> None:
+    a = np.zeros(9)
+    a[rows:] = np.nan
+    for name, losses in (("a", a), ("b", a + 1)):
+        write_run(tmp_path / name, losses)
+    main(["compare", str(tmp_path / "a"), str(tmp_path / "b"), "--resamples", "50"])
+    assert words in capsys.readouterr().out.splitlines()
+    made = compare(tmp_path / "a", tmp_path / "b", resamples=50)
+    assert made.verdict == ("a" if rows == 8 else "")
+
+
 def test_page(tmp_path: Path) -> None:
     runs = two_models(tmp_path, 5_000)
     made = compare(*runs, tmp_path / "out", resamples=200)
@@ -171,7 +195,9 @@ def test_page(tmp_path: Path) -> None:
     with pytest.raises(OutputError):
         compare(*runs, tmp_path / "file", resamples=10)
     compare(*runs, resamples=40)
-    with pytest.raises(ScoringError, match=r"resamples=39 .* intervals of 0\.95: it must be >= 40"):
+    with pytest.raises(
+        ParameterError, match=r"resamples = 39 .* intervals of 0\.95: it must be >= 40"
+    ):
         compare(*runs, resamples=39)
 
 
@@ -199,7 +225,14 @@ def test_refusals(tmp_path: Path, other: dict[str, Any], words: str) -> None:
 
 def test_runs_that_cannot_be_read(tmp_path: Path) -> None:
     one = write_run(tmp_path / "a", np.ones(10))
+    with pytest.raises(ScoringError, match="not there"):
+        compare(one, tmp_path / "b")
     (tmp_path / "b").mkdir()
+    for other in ("b", "a/summary.json"):
+        with pytest.raises(SourceError, match="holds no run: name the folder"):
+            compare(one, tmp_path / other)
+    (tmp_path / "b" / "run.json").write_text("{}")
+    (tmp_path / "b" / "losses").mkdir()
     with pytest.raises(ScoringError, match="not finished"):
         compare(one, tmp_path / "b")
     (tmp_path / "b" / "summary.json").write_text("{")
@@ -208,7 +241,6 @@ def test_runs_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "b" / "summary.json").write_bytes((one / "summary.json").read_bytes())
     with pytest.raises(SourceError, match="has no part"):
         compare(one, tmp_path / "b")
-    (tmp_path / "b" / "losses").mkdir()
     part = tmp_path / "b" / "losses" / "part-000000.parquet"
     part.write_bytes((one / "losses" / "part-000000.parquet").read_bytes()[:-9])
     with pytest.raises(SourceError, match="cannot be read"):
@@ -221,7 +253,7 @@ def test_runs_that_cannot_be_read(tmp_path: Path) -> None:
     nothing = write_run(tmp_path / "c", np.full(10, np.nan))
     with pytest.raises(ScoringError, match="no row has a finite loss in both"):
         compare(one, nothing)
-    with pytest.raises(ScoringError, match="confidence=2"):
+    with pytest.raises(ParameterError, match="confidence = 2"):
         compare(one, one, confidence=2)
 
 
@@ -229,19 +261,21 @@ def test_damaged_losses_are_not_compared(tmp_path: Path) -> None:
     """Not those of a real run either, whose bytes changed and can still be read."""
     random = np.random.default_rng(4)
     np.save(tmp_path / "y.npy", random.normal(size=100))
-    for name in "ab":
+    for name in ("a", "b b"):
         np.save(tmp_path / f"{name}.npy", random.normal(size=100))
         score("mse_loss", tmp_path / f"{name}.npy", tmp_path / "y.npy", out=tmp_path / name)
-    compare(tmp_path / "a", tmp_path / "b")
-    part = tmp_path / "b" / "losses" / "part-000000.parquet"
+    compare(tmp_path / "a", tmp_path / "b b")
+    part = tmp_path / "b b" / "losses" / "part-000000.parquet"
     table = pq.read_table(part)
     losses = table.column("loss").to_numpy().copy()
     losses[7] += 1
     pq.write_table(table.set_column(1, "loss", pa.array(losses)), part)
-    with pytest.raises(SourceError, match=r"part-000000\.parquet is damaged.* --resume"):
-        compare(tmp_path / "a", tmp_path / "b")
-    resume(tmp_path / "b")
-    compare(tmp_path / "a", tmp_path / "b", overwrite=True)
+    with pytest.raises(
+        SourceError, match=r"part-000000\.parquet is damaged.*--out '.*b b'` computes"
+    ):
+        compare(tmp_path / "a", tmp_path / "b b")
+    resume(tmp_path / "b b")
+    compare(tmp_path / "a", tmp_path / "b b", overwrite=True)
 
 
 def test_a_runs_charts_are_not_replaced(tmp_path: Path) -> None:

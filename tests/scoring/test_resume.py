@@ -14,9 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from lossd.scoring import InterruptedRunError, OutputError, Progress, ScoringError, resume, score
+from lossd.scoring import (
+    InterruptedRunError,
+    OutputError,
+    Progress,
+    ScoringError,
+    SourceError,
+    resume,
+    score,
+)  # fmt: skip
 from lossd.scoring.disk import replacing
 from lossd.scoring.folder import Folder
 from lossd.scoring.inputs import Inputs
@@ -226,24 +236,47 @@ def test_every_bit_of_a_part_counts(tmp_path: Path) -> None:
         assert folder.read_part(shard) is None
 
 
-def test_gradients_that_were_lost_are_computed_again(
-    data: Path, undisturbed: dict[str, bytes], tmp_path: Path
+@pytest.mark.parametrize("how", ["gone", "cut", "long", "flipped", "of a foreign header"])
+@pytest.mark.parametrize("whole", [False, True])
+def test_damaged_gradients_are_computed_again(
+    data: Path, undisturbed: dict[str, bytes], tmp_path: Path, how: str, *, whole: bool
 ) -> None:
+    """Those that are damaged, and no others."""
     out = tmp_path / "run"
     begun(data, out)
-    (out / "gradients.npy").unlink()
-    resume(out, report=False)
+    if whole:
+        resume(out, report=False)
+    done = {int(path.stem[5:]) for path in out.glob("losses/part-*.parquet")}
+    path = out / "gradients.npy"
+    content = bytearray(path.read_bytes())
+    cut = len(content) - (ROWS - 5 * SHARD) * 40
+    lost = set[int]()
+    if how == "gone":
+        path.unlink()
+        lost = done
+    elif how == "cut":
+        path.write_bytes(content[:cut])
+        lost = done - set(range(5))
+    elif how == "long":
+        path.write_bytes(content + b"more")
+    else:
+        content[cut if how == "flipped" else 20] ^= 1
+        path.write_bytes(content)
+        lost = {5} if how == "flipped" else lost
+    told: list[Progress] = []
+    resume(out, report=False, watch=told.append)
+    assert told[0].resumed == len(done - lost) * SHARD
     assert_same(everything(out), undisturbed)
 
 
 def test_another_run_is_not_touched(data: Path, tmp_path: Path) -> None:
-    out = tmp_path / "run"
+    out = tmp_path / "a run"
     score("cross_entropy", *files(data), out=out, report=False)
     before = everything(out)
     with pytest.raises(
         OutputError,
         match=r"holds another run: label_smoothing is 0\.1 here and not given there\. "
-        r"`lossd score --resume --out .*` goes on with that one, --overwrite begins",
+        r"`lossd score --resume --out '.*/a run'` goes on with that one, --overwrite begins",
     ):
         score("cross_entropy", *files(data), out=out, parameters={"label_smoothing": 0.1})
     assert_same(everything(out), before)
@@ -370,6 +403,23 @@ def test_a_file_that_changes_meanwhile_is_noticed(tmp_path: Path) -> None:
     with pytest.raises(ScoringError, match="has changed while it was scored"):
         score("cross_entropy", *files(tmp_path), out=tmp_path / "run", watch=change)
     assert not (tmp_path / "run/summary.json").exists()
+
+
+def test_a_glob_does_not_find_what_runs_write(tmp_path: Path) -> None:
+    """Neither this run's nor others', unless the pattern names their folder."""
+    table = pa.table({"input": np.arange(5.0), "target": np.zeros(5)})
+    (tmp_path / "deep").mkdir()
+    for name in ("a", "deep/b"):
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+    source, out = f"{tmp_path}/**/*.parquet::input", tmp_path / "run"
+    for overwrite in (False, False, True):
+        made = score("l1_loss", source, "::target", out=out, overwrite=overwrite, report=False)
+        assert made.summary["rows"] == 10
+    assert score("l1_loss", source, "::target", out=tmp_path / "b", report=False).loss == made.loss
+    named = f"{out}/losses/*.parquet::loss"
+    assert score("l1_loss", named, "::target", out=tmp_path / "c", report=False).loss == made.loss
+    with pytest.raises(SourceError, match=r"no file matches \(folders of runs are left out"):
+        score("l1_loss", f"{tmp_path}/*/losses/*.parquet::loss", "::target", out=tmp_path / "d")
 
 
 def test_one_run_at_a_time(data: Path, tmp_path: Path) -> None:

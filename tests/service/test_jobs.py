@@ -422,8 +422,10 @@ def test_the_command(server: Server, here: dict[str, bytes], tmp_path: Path) -> 
     jobs("submit", *task, "--shard-rows", str(SHARD), "--name", "mine", "--wait")
     assert "SUCCEEDED" in jobs("list")
     jobs("submit", *task, "--shard-rows", str(SHARD), "--name", "mine")
-    advice = "choose another --name, or remove that one first, with `lossd jobs delete mine`"
-    assert advice in jobs("submit", *task, "--name", "mine", status=1)
+    advice = "choose another --name, or remove that one first, with `lossd jobs --target {} delete"
+    assert f"{advice.format(server.addresses()[0])} mine`" in jobs(
+        "submit", *task, "--name", "mine", status=1
+    )
     assert "job 'mine' has ended, SUCCEEDED" in jobs("cancel", "mine", status=1)
     jobs("fetch", "mine", "--out", str(tmp_path / "out"))
     assert everything(tmp_path / "out")["summary.json"] == here["summary.json"]

@@ -1,5 +1,7 @@
 """The server's life: settings, listening, warm-up, limits, logs and its end."""
 
+import contextlib
+import itertools
 import json
 import signal
 import socket
@@ -23,7 +25,7 @@ from lossd.server.settings import Settings
 
 from . import stubs
 from .conftest import StartServer, answers, still_correct
-from .servers import NOT_SERVING, PATIENCE, SERVING, Server, watched
+from .servers import NOT_SERVING, PATIENCE, SERVING, Server, eventually, watched
 from .stubs import Stub, begin, chunk, chunks, field_of, reason_of, request, tensor
 
 X = np.float32([[0.1, 0.2, 0.7], [0.6, 0.3, 0.1]])
@@ -129,6 +131,15 @@ def test_the_clients_variable_is_no_setting(no_variables: pytest.MonkeyPatch) ->
         (["--listen", "nowhere"], ["listen", "'nowhere'", "host:port", "unix:/path"]),
         (["--listen", "host:port"], ["listen", "'host:port'", "unix:/path"]),
         (["--listen", ","], ["listen", "at least one"]),
+        (["--listen", "127.0.0.1:99999"], ["listen", "'127.0.0.1:99999'", "beyond 65535"]),
+        (["--listen", "127.0.0.1:²"], ["listen", "'127.0.0.1:²'", "host:port"]),
+        (["--listen", "unix:"], ["listen", "'unix:' has no path", "unix:/path"]),
+        (["--keepalive-seconds", "inf"], ["keepalive_seconds", "'inf'", "1000000"]),
+        (["--keepalive-seconds", "1e12"], ["keepalive_seconds", "1000000"]),
+        (["--max-inflight-bytes", str(10**20)], ["max_inflight_bytes", str((1 << 63) - 1)]),
+        (["--max-shared-bytes", str(10**20)], ["max_shared_bytes", str((1 << 63) - 1)]),
+        (["--max-registered-bytes", str(10**20)], ["max_registered_bytes", str((1 << 63) - 1)]),
+        (["--scoring-dir", "."], [":\n  Value error, scoring jobs need both scoring_dir and"]),
         (["--warm", "croak_loss"], ["warm", "'croak_loss'", "tversky_loss"]),
     ],
     ids=str,
@@ -138,6 +149,22 @@ def test_wrong_flags(flags: list[str], says: Sequence[str]) -> None:
         Settings.load(flags)
     for words in ["lossd serve", *says]:
         assert words in str(caught.value)
+
+
+@pytest.mark.usefixtures("no_variables")
+@pytest.mark.parametrize(
+    "wrong", [{"listen": 5}, {"listen": True}, {"warm": False}, {"scoring_roots": [1]}], ids=str
+)
+def test_what_is_no_string_in_the_file(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    ((name, value),) = wrong.items()
+    with pytest.raises(SystemExit) as caught:
+        Settings.load(["--config", toml(tmp_path, **wrong)])
+    assert f"{name} = {value!r}: Value error, give a string" in str(caught.value)
+
+
+def test_empty_name_of_the_file_is_none(no_variables: pytest.MonkeyPatch) -> None:
+    no_variables.setenv("LOSSD_CONFIG", "")
+    assert Settings.load([]).config is None
 
 
 def test_help_names_what_flags_take(capsys: pytest.CaptureFixture[str]) -> None:
@@ -248,6 +275,37 @@ def test_socket_of_a_server_that_lives_is_not_taken(
     finally:
         second.kill()
     answers(f"unix:{path}")
+
+
+def test_socket_whose_backlog_is_full_is_not_taken(tmp_path: Path) -> None:
+    path = tmp_path / "lossd.sock"
+    with contextlib.ExitStack() as stack:
+        listener, *waiting = (stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(3))
+        listener.bind(str(path))
+        listener.listen(0)
+        with contextlib.suppress(BlockingIOError):
+            for each in waiting:
+                each.setblocking(False)
+                each.connect(str(path))
+        server = Server("--listen", f"unix:{path}", "--warm", "none")
+        try:
+            assert server.process.wait(20) != 0
+            assert server.await_log("cannot listen on .*: another server does")
+        finally:
+            server.kill()
+        assert path.exists()
+
+
+def test_no_socket_is_left_by_a_server_that_does_not_start(server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "lossd.sock"
+    taken = server.addresses()[0]
+    second = Server("--listen", f"unix:{path}", "--listen", taken, "--warm", "none")
+    try:
+        assert second.wait() != 0
+        assert f"cannot listen on {taken}" in second.text
+        assert not path.exists()
+    finally:
+        second.kill()
 
 
 def test_path_that_is_no_socket(tmp_path: Path) -> None:
@@ -366,6 +424,26 @@ def test_reflection_may_be_off(start_server: StartServer) -> None:
     assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
 
 
+@pytest.mark.parametrize(
+    "method",
+    ["CreateScoringJob", "GetScoringJob", "ListScoringJobs", "CancelScoringJob",
+     "DeleteScoringJob", "WatchScoringJob", "ReadScoringResult"],
+)  # fmt: skip
+def test_bytes_that_are_no_request_of_a_job(
+    start_server: StartServer, tmp_path: Path, method: str
+) -> None:
+    flags = ("--scoring-dir", str(tmp_path / "jobs"), "--scoring-roots", str(tmp_path))
+    address = start_server(*flags).addresses()[0]
+    with grpc.insecure_channel(address) as channel:
+        call: Any = channel.unary_stream(f"/lossd.v1.ScoringService/{method}")
+        with pytest.raises(grpc.RpcError) as caught:
+            list(call(b"\xff\xff", timeout=PATIENCE))
+    status = stubs.status_of(caught.value)
+    assert status.code == code_pb2.INVALID_ARGUMENT
+    assert status.message == f"the message is no {method}Request"
+    assert reason_of(status) == "MALFORMED_MESSAGE"
+
+
 # --- logs --------------------------------------------------------------------------------------
 
 
@@ -385,6 +463,18 @@ def test_json_logs_are_one_object_a_line(start_server: StartServer) -> None:
     messages = [entry["message"] for entry in entries]
     assert f"listening on {address}" in messages
     assert {"serving", "draining", "stopped"} <= set(messages)
+
+
+def test_a_port_in_use_is_told_in_json(server: Server) -> None:
+    address = server.addresses()[0]
+    second = Server("--listen", address, "--warm", "none", "--log-format", "json")
+    try:
+        assert second.wait() == 1
+        (entry,) = map(json.loads, second.log)
+        assert entry["level"] == "error"
+        assert entry["message"].startswith(f"cannot listen on {address}: ")
+    finally:
+        second.kill()
 
 
 def test_text_logs_are_readable(start_server: StartServer) -> None:
@@ -483,6 +573,83 @@ def test_draining_ends_when_its_time_is_over(start_server: StartServer) -> None:
         assert server.stop() == 0
         with pytest.raises(grpc.RpcError):
             stream.hear()
+
+
+def test_the_end_leaves_the_socket_of_the_next_server(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    address = f"unix:{tmp_path}/lossd.sock"
+    first = start_server("--drain-seconds", "100", listen=(address,))
+    with Stub(address) as stub, stub.stream() as stream:
+        stream.say(awaiting(), begin(2, request("l1_loss", input=X, target=X)))
+        stream.hear_result(2)
+        first.process.send_signal(signal.SIGTERM)
+        first.await_log("draining")
+        eventually(lambda: not (tmp_path / "lossd.sock").exists())
+        start_server(listen=(address,))
+        stream.say(chunk(1, "input", 0, X.tobytes()))
+        stream.hear_result(1)
+        assert first.wait() == 0
+    answers(address)
+
+
+def endless(channel: grpc.Channel) -> list[Any]:
+    """Calls that last as long as their client likes; each has been answered."""
+    health: Any = health_pb2_grpc.HealthStub(channel)
+    reflection: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
+    asked = reflection_pb2.ServerReflectionRequest(list_services="")
+    never = threading.Event()
+    messages = itertools.chain([asked], (asked for _ in iter(never.wait, True)))
+    calls = [
+        health.Watch(health_pb2.HealthCheckRequest(), timeout=PATIENCE),
+        reflection.ServerReflectionInfo(messages, timeout=PATIENCE),
+    ]
+    for call in calls:
+        next(call)
+        call.add_callback(never.set)
+    return calls
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_endless_calls_do_not_hold_up_the_end(start_server: StartServer, workers: str) -> None:
+    flags = ("--workers", workers, "--log-format", "json")
+    server = start_server("--drain-seconds", "100", *flags)
+    with grpc.insecure_channel(server.addresses()[0]) as channel:
+        calls = endless(channel)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(20) == 0
+        for call in calls:
+            with pytest.raises(grpc.RpcError) as caught:
+                list(call)
+            assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+    server.wait()
+    assert all(json.loads(line) for line in server.log)
+
+
+def test_endless_calls_last_as_long_as_an_evaluation(start_server: StartServer) -> None:
+    server = start_server("--drain-seconds", "100")
+    with Stub(server.addresses()[0]) as stub, stub.stream() as stream:
+        stream.say(awaiting(), begin(2, request("l1_loss", input=X, target=X)))
+        stream.hear_result(2)
+        health, reflection = endless(stub.channel)
+        server.process.send_signal(signal.SIGTERM)
+        server.await_log("draining")
+        assert next(health).status == NOT_SERVING
+        assert health.is_active()
+        assert reflection.is_active()
+        stream.say(chunk(1, "input", 0, X.tobytes()))
+        stream.hear_result(1)
+        assert server.process.wait(20) == 0
+
+
+def test_endless_calls_leave_no_traceback_when_the_time_is_over(start_server: StartServer) -> None:
+    server = start_server("--drain-seconds", "0.2")
+    with Stub(server.addresses()[0]) as stub, stub.stream() as stream:
+        stream.say(awaiting(), begin(2, request("l1_loss", input=X, target=X)))
+        stream.hear_result(2)
+        endless(stub.channel)
+        assert server.stop() == 0
+    assert "Traceback" not in server.text
 
 
 def test_an_idle_client_does_not_hold_up_the_end(start_server: StartServer) -> None:

@@ -137,6 +137,17 @@ def test_port_in_use(server: Server) -> None:
     answers(address)
 
 
+def test_host_that_cannot_be() -> None:
+    address = f"{'a' * 300}:50051"
+    server = Server("--workers", "2", "--listen", address, "--warm", "none")
+    try:
+        assert server.wait() == 1
+        assert f"cannot listen on {address}: " in server.text
+        assert "Traceback" not in server.text
+    finally:
+        server.kill()
+
+
 def test_a_port_of_workers_is_taken_by_no_other(three: Server) -> None:
     address = three.addresses()[0]
     for count in ("1", "2"):

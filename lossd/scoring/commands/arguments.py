@@ -212,6 +212,14 @@ def _at_least(least: int, text: str) -> int:
     return value
 
 
+def seconds(text: str) -> float:
+    """An argument that is a time."""
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text} must be > 0 seconds")
+    return value
+
+
 def _pair(text: str) -> tuple[str, str]:
     name, _, source = text.partition("=")
     if not (name and source):

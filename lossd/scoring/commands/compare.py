@@ -14,6 +14,7 @@ from lossd.scoring.commands.arguments import Parser, folder, positive, whole
 from lossd.scoring.commands.endings import status_of
 from lossd.scoring.comparison import Comparison, compare, summary_of
 from lossd.scoring.figures import MINUS, brief, plain
+from lossd.scoring.inference import FEWEST
 
 _ROWS: Final = 5
 """Rows without a finite loss that are told, of each run."""
@@ -107,6 +108,18 @@ def _left_out(made: Comparison) -> Iterator[str]:
             yield f"the first in {name}: {'; '.join(plain(row['place'], 200) for row in rows)}"
 
 
+def _verdict(made: Comparison) -> str:
+    """Which run is better, or why that cannot be told."""
+    if made.verdict:
+        side = "below" if made.verdict == "b" else "above"
+        return f"{made.verdict.upper()} is better: the interval lies {side} 0"
+    if made.units == 1:
+        return "one row tells nothing of a difference"
+    if made.units < FEWEST:
+        return f"{made.units} rows are too few to tell a difference: {FEWEST} are the fewest"
+    return "no difference can be told: the interval has 0 in it"
+
+
 def _tell(made: Comparison, out: Path | None) -> None:
     console = Console(highlight=False)
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -125,14 +138,10 @@ def _tell(made: Comparison, out: Path | None) -> None:
     p = brief(signs["p"]) if signs["p"] > 1e-300 else f"< 1e{MINUS}300"
     table.add_row("p of the sign test", p)
     console.print(table, markup=False)
-    verdict = {
-        "a": "A is better: the interval lies above 0",
-        "b": "B is better: the interval lies below 0",
-    }.get(made.verdict, "no difference can be told: the interval has 0 in it")
-    console.print(verdict)
+    console.print(_verdict(made))
     for line in _left_out(made):
         console.print(line, markup=False, soft_wrap=True)
     if made.parameters:
         console.print(f"the runs' parameters differ: {made.parameters}", markup=False)
     if out:
-        console.print(f"{out / 'comparison.html'}", markup=False, soft_wrap=True)
+        console.print(plain(out / "comparison.html", 10_000), markup=False, soft_wrap=True)

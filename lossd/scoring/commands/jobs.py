@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -129,17 +130,23 @@ def _submit(
     except JobExistsError as error:
         raise LossdError(
             f"{error}: choose another --name, or remove that one first, with "
-            f"`lossd jobs delete {options.name}`"
+            f"{_typed(options.target, 'delete', options.name)}"
         ) from error
     if job.state in ("FAILED", "CANCELLED"):
         raise LossdError(
             f"job {job.name!r} is there and is {job.state}, it will not run again; to run it anew, "
-            f"remove it first, with `lossd jobs delete {job.name}`"
+            f"remove it first, with {_typed(options.target, 'delete', job.name)}"
             + (f". What was wrong: {job.error}" if job.error else "")
         )
     tell.submitted(job)
     if options.wait:
         _watch(jobs, argparse.Namespace(name=job.name), tell, {})
+
+
+def _typed(target: str, *command: str) -> str:
+    """A command for the same server, as it is typed."""
+    where = [] if target == _TARGET else ["--target", target]
+    return f"`{shlex.join(['lossd', 'jobs', *where, *command])}`"
 
 
 def _list(jobs: ScoringJobs, options: argparse.Namespace, tell: "_Tells", _: Any) -> None:
@@ -234,7 +241,7 @@ class _Terminal:
     """Words on the standard output; a bar and errors on the standard error."""
 
     def __init__(self, target: str) -> None:
-        self._target = "" if target == _TARGET else f" --target {target}"
+        self._target = target
         self._console = Console(highlight=False)
         self._errors = Console(stderr=True, highlight=False)
 
@@ -261,10 +268,9 @@ class _Terminal:
                 yield job
 
     def left(self, name: str) -> None:
-        again = f"`lossd jobs{self._target}"
         self._say(
-            f"job {name!r} goes on: {again} watch {name}` watches it again, "
-            f"{again} cancel {name}` ends it"
+            f"job {name!r} goes on: {_typed(self._target, 'watch', name)} watches it again, "
+            f"{_typed(self._target, 'cancel', name)} ends it"
         )
 
     def done(self, what: str, name: str) -> None:
@@ -272,7 +278,7 @@ class _Terminal:
 
     def fetched(self, paths: Sequence[Path]) -> None:
         for path in paths:
-            self._console.print(str(path), markup=False, soft_wrap=True)
+            self._console.print(plain(path, 10_000), markup=False, soft_wrap=True)
 
     def failed(self, error: LossdError) -> None:
         self._say(in_words(error, _ELSEWHERE))

@@ -35,6 +35,7 @@ from lossd.scoring.commands.arguments import (
     loss_among,
     parameters_of,
     positive,
+    seconds,
     tensors_of,
     whole,
 )  # fmt: skip
@@ -88,7 +89,7 @@ def main(given: Sequence[str]) -> None:
         raise SystemExit(INTERRUPTED) from None
     finally:
         logging.getLogger("lossd.scoring").removeHandler(warned)
-    tell.finished(result)
+    tell.finished(result, options.out)
 
 
 def _again(options: argparse.Namespace) -> str:
@@ -218,7 +219,10 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
         help="of the Ray cluster; else $RAY_ADDRESS, or a cluster of its own here",
     )
     group.add_argument(
-        "--timeout", type=float, metavar="SECONDS", help="that a server has for a block (no limit)"
+        "--timeout",
+        type=seconds,
+        metavar="SECONDS",
+        help="that a server has for a block (no limit)",
     )
 
 
@@ -258,9 +262,9 @@ class _Lines:
     def stopped(self, out: Path, again: str) -> None:
         self._tell("stopped", out=str(out), message=f"go on with: {again}" if again else "")
 
-    def finished(self, result: Result) -> None:
+    def finished(self, result: Result, out: Path) -> None:
         told = {key: result.summary[key] for key in ("rows", "counts", "reductions")}
-        self._tell("finished", out=str(result.folder), **told, timing=dict(result.timing))
+        self._tell("finished", out=str(out), **told, timing=dict(result.timing))
 
     def _tell(self, event: str, **what: Any) -> None:
         sys.stdout.write(json.dumps({"event": event, **what}) + "\n")
@@ -317,7 +321,7 @@ class _Terminal:
     def _say(self, message: str) -> None:
         self._errors.print(f"lossd score: {message}", markup=False, soft_wrap=True)
 
-    def finished(self, result: Result) -> None:
+    def finished(self, result: Result, out: Path) -> None:
         console = Console(highlight=False)
         console.print(_table(result))
         if told := _not_finite(result.summary):
@@ -325,8 +329,8 @@ class _Terminal:
         if result.summary.get("groups"):
             console.print(_groups(result.summary["groups"]))
         console.print(_timing(result), markup=False, soft_wrap=True)
-        made = "report.html" if (result.folder / "report.html").exists() else "summary.json"
-        console.print(f"{result.folder / made}", markup=False, soft_wrap=True)
+        made = "report.html" if (out / "report.html").exists() else "summary.json"
+        console.print(plain(out / made, 10_000), markup=False, soft_wrap=True)
 
 
 def _table(result: Result) -> Table:

@@ -2,6 +2,8 @@
 
 import difflib
 import glob
+import itertools
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -19,10 +21,16 @@ def is_store(path: Path) -> bool:
     )
 
 
+def is_run(path: Path) -> bool:
+    """Whether a folder is a run's, as lossd.scoring.folder makes it."""
+    return (path / "run.json").exists() and (path / "losses").is_dir()
+
+
 def files_of(name: str) -> list[Path]:
     """The files that a path, a folder or a glob names; shard-2 comes before shard-10.
 
-    Hidden files and those that begin with "_" are left out of folders and globs.
+    Hidden files and those that begin with "_" are left out of folders and globs, and out of globs
+    the folders of runs: what a run writes must not be what the next one reads.
 
     Raises:
         SourceError: nothing is there.
@@ -58,14 +66,23 @@ def _inside(folder: Path) -> list[Path]:
 def _matching(pattern: str) -> list[Path]:
     fixed = [part for part in Path(pattern).parts if part.startswith((".", "_"))]
     found = glob.glob(pattern, recursive=True)  # noqa: PTH207  Path.glob takes no absolute ones
-    files = [
+    seen = [
         path
         for path in map(Path, found)
         if (path.is_file() or is_store(path)) and not _is_left_out(path, fixed)
     ]
+    runs = _runs_around(pattern, seen)
+    files = [path for path in seen if runs.isdisjoint(path.parents)]
     if not files:
-        raise SourceError(f"{pattern}: no file matches")
+        raise SourceError(f"{pattern}: no file matches (folders of runs are left out of globs)")
     return sorted(files, key=_order)
+
+
+def _runs_around(pattern: str, paths: Iterable[Path]) -> set[Path]:
+    """The folders of runs that files are in and that the pattern does not name."""
+    named = list(itertools.takewhile(lambda part: not glob.has_magic(part), Path(pattern).parts))
+    folders = {folder for path in paths for folder in path.parents}
+    return {folder for folder in folders if len(folder.parts) > len(named) and is_run(folder)}
 
 
 def _is_left_out(path: Path, fixed: list[str]) -> bool:
