@@ -64,6 +64,9 @@ class Threads:
 
     def __post_init__(self) -> None:
         check_workers(self.workers)
+        if isinstance(self.targets, str):
+            message = f"targets = {self.targets!r} must be a list of addresses"
+            raise ParameterError(message, field="targets")
 
     def run(self, inputs: Inputs, folder: Folder, shards: Sequence[Shard]) -> Iterator[Kept]:
         """See `Engine`."""

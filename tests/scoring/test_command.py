@@ -357,6 +357,8 @@ def test_settings_of_python_are_checked_too(current: Path) -> None:
             score("cross_entropy", "x.npy", "y.npy", out="r", engine=engine)  # type: ignore[arg-type]
     with pytest.raises(ParameterError, match="workers = 0 must be 1 or more"):
         Threads(workers=0)
+    with pytest.raises(ParameterError, match="targets = 'unix:/x' must be a list of addresses"):
+        Threads(1, "unix:/x")
     for act in (resume, partial(compare, "a", "b"), partial(score, "mse_loss", "x", "y")):
         with pytest.raises(OutputError, match="out = '' names no folder"):
             act(out="")

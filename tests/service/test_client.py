@@ -339,6 +339,8 @@ def test_deadline(silent: tuple[str, Silent]) -> None:
         assert isinstance(caught.value, TimeoutError)
         with pytest.raises(errors.DeadlineError):
             client.evaluate("l1_loss", {"input": np.ones(1), "target": np.ones(1)}, timeout=0.1)
+        with pytest.raises(errors.DeadlineError, match="an array in shared memory: no an"):
+            client.empty(1 << 20)
     assert time.monotonic() - start < 20
 
 

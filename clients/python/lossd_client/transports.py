@@ -243,7 +243,10 @@ class Remote:
         if found is None:
             # memory was asked for: the answer to that comes before the answer to this
             one = np.ones(1, np.float32)
-            self.evaluate(Request("l1_loss", {"input": one, "target": one}), timeout)
+            try:
+                self.evaluate(Request("l1_loss", {"input": one, "target": one}), timeout)
+            except DeadlineError as error:
+                raise self.late("an array in shared memory") from error
             found = self.connected().empty(shape, dtype)
         return pool.empty(shape, dtype) if found is None else found
 
@@ -275,9 +278,10 @@ class Remote:
         response: Response = waiting.result()
         return response
 
-    def late(self, request: Request | Register) -> DeadlineError:
-        """The error for a deadline that passed."""
-        what = request.loss if isinstance(request, Request) else "register"
+    def late(self, asked: Request | Register | str) -> DeadlineError:
+        """The error for a deadline that passed, of a request or of what was asked for."""
+        named = asked.loss if isinstance(asked, Request) else asked
+        what = named if isinstance(named, str) else "register"
         return DeadlineError(f"{what}: no answer from {self._target} in time")
 
     def connected(self) -> Stream:
