@@ -205,27 +205,25 @@ class _Triplets(Vectors):
     def layout(self, given: Given) -> Layout:
         ranks = [len(given[name].shape) for name in self.tensors]
         if len(set(ranks)) > 1:
-            shapes = ", ".join(f"{name} {given[name].shape}" for name in self.tensors)
             raise ShapeError(
-                f"{self.name}: {shapes} must all be (N, D) or (D)",
+                f"{self.name}: {self._shapes(given)} must all be (N, D) or (D)",
                 field=next(n for n, r in zip(self.tensors, ranks, strict=True) if r != max(ranks)),
             )
-        if ranks[0]:
-            self._check_swap(given)
-            return self.rows_of(given)
-        line = {name: replace(given[name], shape=(1,)) for name in self.tensors}
-        return replace(self.rows_of(line), views=dict.fromkeys(line, (1,)))
-
-    def _check_swap(self, given: Given) -> None:
-        """Positive and negative of one number each are not broadcast to each other in torch."""
-        lengths = [given[name].shape[-1] for name in self.tensors]
-        if self.values.get("swap") and lengths[1:] == [1, 1] != lengths[:1] * 2:
-            shapes = ", ".join(f"{name} {given[name].shape}" for name in self.tensors)
+        if not ranks[0]:
+            line = {name: replace(given[name], shape=(1,)) for name in self.tensors}
+            return replace(self.rows_of(line), views=dict.fromkeys(line, (1,)))
+        anchor, positive, negative = (given[name].shape[-1] for name in self.tensors)
+        # torch does not broadcast them to the anchor before it takes the distance between them
+        if self.values.get("swap") and positive == negative == 1 != anchor:
             raise ShapeError(
-                f"{self.name}: {shapes}: with swap, positive and negative must have vectors of "
-                "the anchor's length",
+                f"{self.name}: {self._shapes(given)}: with swap, positive and negative must have "
+                "vectors of the anchor's length",
                 field="positive",
             )
+        return self.rows_of(given)
+
+    def _shapes(self, given: Given) -> str:
+        return ", ".join(f"{name} {given[name].shape}" for name in self.tensors)
 
 
 class TripletMarginLoss(_Triplets):

@@ -24,6 +24,7 @@ from lossd.scoring.errors import OutputError, ScoringError, SourceError
 from lossd.scoring.exact import ExactSum, edges_between
 from lossd.scoring.inference import FEWEST, bootstrap, sign_test, theory
 from lossd.scoring.readers.paths import is_run
+from lossd.scoring.task import resuming
 
 Array = npt.NDArray[Any]
 Summary = Mapping[str, Any]
@@ -91,9 +92,14 @@ class Comparison:
         return json.dumps({"format": 1, "verdict": self.verdict} | strict(kept), indent=1) + "\n"
 
     @property
+    def few(self) -> bool:
+        """Whether there are too few units to tell a difference."""
+        return self.units < FEWEST
+
+    @property
     def verdict(self) -> str:
         """Which run is better by the bootstrap's interval: "a", "b" or "", of few units too."""
-        if self.units < FEWEST:
+        if self.few:
             return ""
         if self.bootstrap["high"] < 0:
             return "b"
@@ -137,7 +143,7 @@ def check_parts(folder: Path, summary: Summary) -> None:
         except OSError as error:
             raise SourceError(f"{path} cannot be read: {error}") from error
         if digest != part["sha256"]:
-            again = shlex.join(["lossd", "score", "--resume", "--out", str(folder)])
+            again = shlex.join(resuming(folder))
             raise SourceError(
                 f"{path} is damaged: it is not as summary.json has it (SHA-256); `{again}` "
                 "computes it again"

@@ -32,7 +32,6 @@ from lossd.scoring.charts import (
 from lossd.scoring.comparison import RESULT, Comparison
 from lossd.scoring.disk import writing
 from lossd.scoring.figures import figure, plain, share
-from lossd.scoring.inference import FEWEST
 from lossd.scoring.pages import SHOWN, Band, Column, Table, Tile, render, table_of, write_whole
 
 ROWS: Final = {
@@ -186,7 +185,7 @@ def words(made: Comparison) -> str:
     """What the numbers say, in a sentence."""
     sure = f"{percent(made)} interval {interval(made.bootstrap)}"
     gap = made.means["difference"]
-    if made.units < FEWEST:
+    if made.few:
         return f"Too few rows to tell a difference in the mean: {figure(gap, 4)}, {sure}."
     if not made.verdict:
         return f"The rows show no difference in the mean: {figure(gap, 4)}, {sure}."

@@ -36,7 +36,7 @@ from lossd.scoring.exact import ExactSum
 from lossd.scoring.gradients import Gradients
 from lossd.scoring.inputs import Inputs, Shard
 from lossd.scoring.scorer import Scored, Spent
-from lossd.scoring.task import FORMAT, Task
+from lossd.scoring.task import FORMAT, Task, resuming
 
 MANIFEST: Final = "run.json"
 SUMMARY: Final = "summary.json"
@@ -170,7 +170,7 @@ class Folder:
         check_version(self.path, found)
         differences = Task.from_json(wanted["task"]).differences(Task.from_json(found["task"]))
         if differences:
-            again = shlex.join(["lossd", "score", "--resume", "--out", str(self.path)])
+            again = shlex.join(resuming(self.path))
             raise OutputError(
                 f"{self.path} holds another run: {'; '.join(differences)}. `{again}` goes on with "
                 "that one, --overwrite begins this one anew",

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, Final
 
 from lossd.scoring.disk import strict
@@ -102,3 +103,8 @@ class Task:
 
 def _told(given: Mapping[str, Any], key: str) -> str:
     return json.dumps(given[key]) if key in given else "not given"
+
+
+def resuming(folder: Path) -> list[str]:
+    """The words of the command that goes on with the run in a folder."""
+    return ["lossd", "score", "--resume", "--out", str(folder)]

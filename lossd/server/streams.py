@@ -63,7 +63,7 @@ _SPARE: Final = 1 << 16
 """Bytes of a message beside its tensors that may be kept with them."""
 
 _TURN: Final = 0.02
-"""Seconds for which a message is dealt with before others have their turn."""
+"""Seconds of the event loop's processor that a message has before others have their turn."""
 
 
 @dataclass
@@ -272,20 +272,18 @@ class Stream:
         except LossdError as error:
             yield wire.write_stream(0, status_of(error))
             return
-        ready, size, began = list[bytes](), 0, time.monotonic()
+        ready, size, began = list[bytes](), 0, time.thread_time()
         for part in parts:
             answer = self._receive(part)
-            size += len(answer or b"")
-            late = time.monotonic() - began > _TURN
-            if ready and (late or size > wire.TOGETHER):
-                yield wire.write_together(ready)
-                ready, size = [], len(answer or b"")
-            elif late:
-                yield b""
-            if late:
-                began = time.monotonic()
             if answer is not None:
+                if ready and size + len(answer) > wire.TOGETHER:
+                    yield wire.write_together(ready)
+                    ready, size = [], 0
                 ready.append(answer)
+                size += len(answer)
+            if time.thread_time() - began > _TURN:
+                yield wire.write_together(ready) if ready else b""
+                ready, size, began = [], 0, time.thread_time()
         if ready:
             yield wire.write_together(ready)
 
@@ -332,7 +330,7 @@ class Stream:
     def _begin(self, id: int, request: Request, length: int) -> bytes | None:
         if id in self._evaluations:
             raise ProtocolError(f"evaluation {id} is under way already")
-        inline = {n: t for n, t in request.tensors.items() if isinstance(t, np.ndarray)}
+        sent = request.tensors
         if request.handles:
             request = self._registered.resolved(request, self, self._budget.require)
         tensors: dict[str, Any] = dict(request.tensors)
@@ -355,6 +353,7 @@ class Stream:
         allowance = sum(min(announced[n].nbytes, w + wire.CHUNK) for n, w in windows.items())
         reserved = max(needs.size + allowance, LEAST)
         self._budget.take(reserved)
+        inline = {name: t for name, t in sent.items() if isinstance(t, np.ndarray)}
         held = sum(tensor.nbytes for tensor in inline.values())
         tensors |= {name: _owned(tensor, held, length) for name, tensor in inline.items()}
         request.tensors = tensors

@@ -172,8 +172,10 @@ def test_few_rows_have_no_verdict(
         write_run(tmp_path / name, losses)
     main(["compare", str(tmp_path / "a"), str(tmp_path / "b"), "--resamples", "50"])
     assert words in capsys.readouterr().out.splitlines()
-    made = compare(tmp_path / "a", tmp_path / "b", resamples=50)
+    made = compare(tmp_path / "a", tmp_path / "b", tmp_path / "out", resamples=50)
     assert made.verdict == ("a" if rows == 8 else "")
+    page = (tmp_path / "out" / "comparison.html").read_text()
+    assert ("Too few rows to tell a difference" in page) == (rows < 8)
 
 
 def test_page(tmp_path: Path) -> None:

@@ -234,11 +234,7 @@ def test_what_is_asked_together_is_answered_together(stub: Stub) -> None:
         stream.say(asked(1, 0))  # compiles
         stream.hear_result(1)
         stream.say(together(*[asked(k + 1, k) for k in range(40)], id=7))
-        answers, messages = list[Answer](), 0
-        while len(answers) < 40:
-            answers += all_of(stream.hear())
-            messages += 1
-        assert messages < 5  # one, unless others had their turn in between
+        answers = all_of(stream.hear())
         assert [a.id for a in answers] == list(range(1, 41))
         for k, answer in enumerate(answers):
             loss, gradient = (t.data for t in answer.result.tensors)

@@ -115,7 +115,7 @@ def _verdict(made: Comparison) -> str:
         return f"{made.verdict.upper()} is better: the interval lies {side} 0"
     if made.units == 1:
         return "one row tells nothing of a difference"
-    if made.units < FEWEST:
+    if made.few:
         return f"{made.units} rows are too few to tell a difference: {FEWEST} are the fewest"
     return "no difference can be told: the interval has 0 in it"
 

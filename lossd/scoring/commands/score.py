@@ -45,6 +45,7 @@ from lossd.scoring.errors import ScoringError
 from lossd.scoring.figures import number, plain
 from lossd.scoring.folder import MANIFEST
 from lossd.scoring.run import WORST, Progress, Result, resume, score
+from lossd.scoring.task import resuming
 from lossd.spec import find
 
 _GROUPS: Final = 10
@@ -96,7 +97,7 @@ def _again(options: argparse.Namespace) -> str:
     """The command that goes on with a run, "" if none has begun."""
     if not (options.out / MANIFEST).exists():
         return ""
-    words = ["lossd", "score", "--resume", "--out", str(options.out)]
+    words = resuming(options.out)
     words += [word for target in options.target for word in ("--target", target)]
     for name in ("engine", "ray_address", "workers", "timeout"):
         value = getattr(options, name)
