@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 
 STEP: Final = 128  # lengths of tiles are multiples of it
 TILES: Final = 16  # tiles that the longer side of a product is cut into at most
-ALONE: Final = 1 << 20  # multiplications up to which a product runs on the calling thread
+ALONE: Final = 1 << 23  # multiplications up to which a product runs on the calling thread
 
 _blas: Final = threadpoolctl.ThreadpoolController().select(user_api="blas").lib_controllers
 _pool: Final = ThreadPoolExecutor(runtime.MAX_THREADS, "lossd-product")

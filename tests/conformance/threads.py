@@ -5,6 +5,7 @@ that are not the default: the kernels that test_values.py compiles.
 """
 
 import hashlib
+import math
 import warnings
 from collections.abc import Iterator
 
@@ -12,20 +13,23 @@ import numpy as np
 import numpy.typing as npt
 
 from lossd.engine import evaluate
-from lossd.kernels import runtime
+from lossd.kernels import products, runtime
 from lossd.spec import Classes, Elementwise, Vectors, registry
 
 from .cases import gradients_of
 from .catalogue import ENTRIES
 from .model import Case, Shape
 
+# products of more than products.ALONE multiplications: with 7 classes, a head of 5, all pairs
+LAYER: Shape = (products.ALONE // (512 * 5) + 1, 512)
+PAIRS: Shape = (math.isqrt(products.ALONE // 77) + 1, 77)
 SHAPES: dict[str, Shape] = {
     "ctc_loss": (60, 40, 30),
     "multilabel_margin_loss": (900, 100),
-    "linear_cross_entropy": (333, 77),
-    "adaptive_log_softmax_with_loss": (900, 64),
+    "linear_cross_entropy": LAYER,
+    "adaptive_log_softmax_with_loss": LAYER,
     "generalized_jsd_loss": (900, 100),
-    **dict.fromkeys(("supcon_loss", "nt_xent_loss", "info_nce_loss", "circle_loss"), (333, 77)),
+    **dict.fromkeys(("supcon_loss", "nt_xent_loss", "info_nce_loss", "circle_loss"), PAIRS),
 }
 
 
