@@ -45,7 +45,7 @@ def server_parts() -> dict[str, list[tuple[Any, str]]]:
 
     return {
         "decode": [(wire, "read_stream_request")],
-        "receive": [(streams.Stream, "_receive")],
+        "receive": [(streams.Stream, "_receive"), (streams.Stream, "_take_piped")],
         "engine": [(plan.KernelPlan, "run"), (steps.Steps, "step")],
         "kernel": [(runtime, "run_serial"), (runtime, "run_parallel")],
         "encode": [(wire, "write_stream")],

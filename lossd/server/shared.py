@@ -29,7 +29,7 @@ AVAILABLE: Final = hasattr(os, "memfd_create")
 MOST: Final = 256
 """Segments of a stream."""
 
-_FILES: Final = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
+FILES: Final = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
 """Segments are files: the other half of those that may be open is for connections."""
 
 
@@ -55,7 +55,7 @@ def _made(size: int) -> tuple[int, mmap.mmap]:
     """
     file = os.memfd_create("lossd", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
-        if file >= _FILES:
+        if file >= FILES:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         os.ftruncate(file, size)
         seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL

@@ -23,12 +23,15 @@ import numpy as np
 import numpy.typing as npt
 from lossd_client import wire
 from lossd_client.errors import DeadlineError, LossdError, ProtocolError, ResourceError
+from lossd_client.pipes import MOST
 from lossd_client.wire import (
     Announcement,
     Cancel,
     Chunk,
     Lease,
     Leased,
+    Opened,
+    OpenPipes,
     Register,
     Registered,
     Release,
@@ -43,6 +46,7 @@ from lossd.plan import pool
 from lossd.registered import Registry
 from lossd.server.compute import Computer, guarded, needed
 from lossd.server.limits import Budget
+from lossd.server.pipes import Pipes
 from lossd.server.shared import Segments
 from lossd.server.status import status_of
 from lossd.server.traffic import Traffic
@@ -197,6 +201,8 @@ class Stream:
         self._failed: dict[int, None] = {}  # the latest last
         self._room = asyncio.Event()  # set when an evaluation got on
         self._writing = asyncio.Lock()  # gRPC takes one message at a time
+        self._pipes: Pipes | None = None
+        self._piped: int | None = None  # the evaluation that came through them
         self._task: asyncio.Task[Any] | None = None
         self._tasks = asyncio.TaskGroup()
         self._running = 0  # tasks of evaluations, also of those that have ended
@@ -217,9 +223,10 @@ class Stream:
                         await self._wait_for_room()
                 finally:
                     self._ended = True
+                    self._close_pipes()
                 for id, evaluation in list(self._evaluations.items()):
                     if (name := evaluation.missing()) is not None:
-                        await self._write(self._failure(id, _unfinished(evaluation, name)))
+                        await self._write(self._failure(id, _unfinished(evaluation, name)), id)
         except asyncio.CancelledError:
             if not self._idle:
                 raise
@@ -293,22 +300,27 @@ class Stream:
             id, item = wire.read_stream_request(message)
         except LossdError as error:
             return wire.write_stream(0, status_of(error))
+        return self._handle(id, item, len(message))
+
+    def _handle(self, id: int, item: wire.Asked, length: int) -> bytes | None:
         try:
             match item:
                 case Request():
-                    return guarded(item.loss, lambda: self._begin(id, item, len(message)))
+                    return guarded(item.loss, lambda: self._begin(id, item, length))
                 case Register():
                     return guarded("register", lambda: self._register(id, item))
                 case Unregister():
                     self._registered.remove(item.token, self)
                 case Chunk():
-                    self._add(id, item, len(message))
+                    self._add(id, item, length)
                 case Cancel():
                     self._end(id)
                 case Lease():
                     return wire.write_stream(id, self._lease(item))
                 case Release():
                     self._shared().release(item.segment)
+                case OpenPipes():
+                    return wire.write_stream(id, self._open_pipes())
                 case LossdError():
                     raise item
         except LossdError as error:
@@ -326,6 +338,53 @@ class Stream:
 
     def _lease(self, lease: Lease) -> Leased:
         return self._shared().lease(lease.size)
+
+    def _open_pipes(self) -> Opened:
+        self._shared()
+        self._close_pipes()
+        self._pipes = Pipes(self._take_piped)
+        return self._pipes.opened()
+
+    def _close_pipes(self) -> None:
+        if self._pipes is not None:
+            self._pipes.close()
+        self._pipes = self._piped = None
+
+    def _take_piped(self, message: bytes) -> None:
+        """Take a message that came through the pipes; they wait for its answer."""
+        self._traffic.hear(self, asyncio.get_running_loop().time())
+        try:
+            id, item = wire.read_stream_request(message)
+            if not isinstance(item, Request | LossdError):
+                item = ProtocolError("only evaluations go through pipes")
+        except LossdError as error:
+            id, item = 0, error
+        self._piped = id
+        answer = self._handle(id, item, len(message))
+        if answer is not None and self._by_pipes(id, answer):
+            self._answer_piped(answer)
+        elif answer is not None:
+            self._tasks.create_task(self._write(answer))
+        self._end_if_idle()
+
+    def _by_pipes(self, id: int | None, answer: bytes | None) -> bool:
+        """Whether an answer goes through the pipes, as what it answers came; else they are told so.
+
+        Args:
+            id: the evaluation that is answered.
+            answer: all of it; None of several messages.
+        """
+        if self._pipes is None or self._piped is None or id != self._piped:
+            return False
+        if answer is not None and len(answer) <= MOST:
+            return True
+        self._answer_piped(b"")
+        return False
+
+    def _answer_piped(self, answer: bytes) -> None:
+        assert self._pipes is not None
+        self._piped = None
+        self._pipes.answer(answer)
 
     def _begin(self, id: int, request: Request, length: int) -> bytes | None:
         if id in self._evaluations:
@@ -410,7 +469,7 @@ class Stream:
         error = DeadlineError(
             f"nothing of {name!r} has come for {self._stall:g} s (--stall-seconds)", field=name
         )
-        self._tasks.create_task(self._write(self._failure(id, error)))
+        self._tasks.create_task(self._write(self._failure(id, error), id))
 
     def _keep(self, request: Register, tensor: npt.NDArray[Any]) -> Registered:
         owner = self if request.stream_only else None
@@ -512,7 +571,7 @@ class Stream:
             await evaluation.compute(id, evaluation)
         except LossdError as error:
             if not evaluation.ended:  # else another may have its id
-                await self._write(self._failure(id, error))
+                await self._write(self._failure(id, error), id)
         except (_GivenUp, grpc.aio.BaseError):  # the latter: the client is gone
             if not evaluation.ended:
                 self._end(id)
@@ -609,16 +668,29 @@ class Stream:
         while item is not None:
             following = next(rest, None)
             message = wire.write_stream(id, item)
+            ends = last and following is None
+            if not evaluation.ended and self._by_pipes(id, message if ends else None):
+                self._end(id)
+                self._answer_piped(message)
+                return
             async with self._writing:
                 if evaluation.ended:
                     raise _GivenUp
-                if last and following is None:
+                if ends:
                     self._end(id)
                 await self._context.write(message)
             item = following
 
-    async def _write(self, message: bytes) -> None:
-        """Write a message, when the client has room for it, and those before have left."""
+    async def _write(self, message: bytes, id: int | None = None) -> None:
+        """Write a message, when the client has room for it, and those before have left.
+
+        Args:
+            message: what is written.
+            id: the evaluation that it is the whole answer to, if it is of one.
+        """
+        if self._by_pipes(id, message):
+            self._answer_piped(message)
+            return
         async with self._writing:
             await self._context.write(message)
 

@@ -1,5 +1,6 @@
 """Memory that a server on this host leased to a stream: tensors in it are named, not sent."""
 
+import functools
 import math
 import mmap
 import os
@@ -8,17 +9,17 @@ import stat
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from lossd_client.buffers import LARGE, class_of
+from lossd_client.buffers import ALIGNMENT, LARGE, class_of
 from lossd_client.dtypes import is_float
 from lossd_client.errors import ProtocolError
-from lossd_client.wire import Leased, Place, Request, Shared
+from lossd_client.wire import Leased, Place, Request, Shared, address_of
 
 Array = npt.NDArray[Any]
 
@@ -31,6 +32,12 @@ AGAIN: Final = 1.0
 IDLE: Final = 30.0
 """Seconds after which memory that nothing uses goes back, at the next use of any."""
 
+STAGED: Final = 1 << 12
+"""Bytes from which a smaller one does, with others of its request."""
+
+LEAST: Final = 1 << 20
+"""Bytes of shared memory for such, at least."""
+
 _PATH: Final = re.compile(r"/proc/\d+/fd/\d+")
 
 
@@ -41,10 +48,10 @@ class Block:
     segment: int
     memory: Array
 
-    @property
+    @functools.cached_property
     def address(self) -> int:
         """Where it begins here."""
-        return int(self.memory.ctypes.data)
+        return address_of(self.memory)
 
 
 def mapped(leased: Leased) -> Block:
@@ -69,10 +76,14 @@ def mapped(leased: Leased) -> Block:
 
 
 class Loan:
-    """What an array in shared memory is based on; the block goes back when the array is gone."""
+    """What an array in shared memory is based on; the block goes back when the array is gone.
+
+    Attributes:
+        spoilt: whether the block is never used again, since the server may still do.
+    """
 
     def __init__(self, pool: "SharedPool", block: Block, shape: tuple[int, ...]) -> None:
-        self.pool, self.block, self._spoilt = pool, block, False
+        self.pool, self.block, self.spoilt = pool, block, False
         self.__array_interface__ = {
             "data": (block.address, False),
             "shape": shape,
@@ -80,12 +91,8 @@ class Loan:
             "version": 3,
         }
 
-    def spoil(self) -> None:
-        """Never use the block again: the server may still do."""
-        self._spoilt = True
-
     def __del__(self) -> None:
-        self.pool.give_back(self.block, keep=not self._spoilt)
+        self.pool.give_back(self.block, keep=not self.spoilt)
 
 
 def loan_of(array: Array) -> Loan | None:
@@ -126,24 +133,24 @@ class SharedPool:
         self._closed = False
         self.off = False
 
-    def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array | None:
+    def array(self, shape: tuple[int, ...], dtype: np.dtype[Any], ask: bool = True) -> Array | None:
         """An array in shared memory; None if there is none free, and more is asked for."""
         size = math.prod(shape) * dtype.itemsize
         if size < FROM:
             return None
-        block = self._take(class_of(size))
+        block = self._take(class_of(size), ask)
         if block is None:
             return None
         return np.asarray(Loan(self, block, (size,))).view(dtype).reshape(shape)
 
-    def _take(self, size: int) -> Block | None:
+    def _take(self, size: int, ask: bool) -> Block | None:
         with self._lock:
             for block, _ in reversed(list(self._free.values())):
                 if block.memory.size == size and self._free.pop(block.segment, None) is not None:
                     return block
             now = time.monotonic()
             least, until = self._refused
-            if self.off or size > self._limit or (size >= least and now < until):
+            if not ask or self.off or size > self._limit or (size >= least and now < until):
                 return None
             idle = self._idle(now - IDLE, self._leased + size - self._limit)
             fits = self._leased + size <= self._limit
@@ -223,10 +230,18 @@ class SharedPool:
         loan = loan_of(array)
         if loan is None or loan.pool is not self or not array.flags.c_contiguous:
             return None
-        return Place(loan.block.segment, array.ctypes.data - loan.block.address)
+        return Place(loan.block.segment, address_of(array) - loan.block.address)
 
-    def place(self, request: Request) -> "Placed | None":
-        """A request whose large tensors are in shared memory; None if it does not fit there."""
+    def place(self, request: Request, ask: bool = True) -> "Placed | None":
+        """A request whose large tensors are in shared memory.
+
+        Args:
+            request: what is asked.
+            ask: whether more memory is asked for if it does not fit.
+
+        Returns:
+            None if it does not fit there, and where nothing is large.
+        """
         if self.off:
             return None
         tensors, rooms = dict(request.tensors), list[tuple[Array, Array]]()
@@ -240,7 +255,7 @@ class SharedPool:
                 continue
             place = self.place_of(tensor)
             if place is None:
-                room = self.array(tensor.shape, tensor.dtype)
+                room = self.array(tensor.shape, tensor.dtype, ask)
                 if room is None:
                     complete = False
                     continue
@@ -254,7 +269,7 @@ class SharedPool:
         for name in request.gradients:
             given = request.tensors.get(name)
             if isinstance(given, np.ndarray) and given.nbytes >= FROM and is_float(given.dtype):
-                room = self.array(given.shape, given.dtype)
+                room = self.array(given.shape, given.dtype, ask)
                 if room is None:
                     complete = False
                     continue
@@ -276,14 +291,18 @@ class Placed:
     request: names places.
     loans: arrays that are there for it alone.
     results: where gradients go.
+    copied: where small ones go, which are taken out of there.
     """
 
     request: Request
     loans: list[Array]
     results: dict[str, Array]
+    copied: dict[str, Array] = field(default_factory=dict)
 
     def result(self, name: str) -> Array:
         """The gradient "grad.NAME"."""
+        if name in self.copied:
+            return self.copied[name].copy()
         found = self.results.get(name)
         if found is None:
             raise ProtocolError(f"the answer has {name!r} in memory that was not offered")
@@ -294,4 +313,61 @@ class Placed:
         for array in (*self.loans, *self.results.values()):
             loan = loan_of(array)
             assert loan is not None
-            loan.spoil()
+            loan.spoilt = True
+
+
+class Staging:
+    """Shared memory for all that is small of a request, one at a time.
+
+    Args:
+        pool: where it comes from.
+    """
+
+    def __init__(self, pool: SharedPool) -> None:
+        self._pool = pool
+        self._room: Array | None = None
+
+    def place(self, placed: Placed) -> Placed | None:
+        """A request with its small tensors and their gradients there, too.
+
+        Args:
+            placed: the request, with its large ones in memory of their own.
+
+        Returns:
+            None if there is no room now: more is asked for.
+        """
+        asked, size = placed.request, 0
+        starts = dict[tuple[str, bool], int]()  # of a tensor, and of its gradient
+        tensors = {n: t for n, t in asked.tensors.items() if not isinstance(t, Shared)}
+        wanted = [n for n in asked.gradients if n in tensors and is_float(tensors[n].dtype)]
+        for key in [(n, False) for n in tensors] + [(n, True) for n in wanted]:
+            if tensors[key[0]].nbytes >= STAGED:
+                starts[key] = size
+                size += -(-tensors[key[0]].nbytes // ALIGNMENT) * ALIGNMENT
+        room = self._of(size)
+        if room is None:
+            return None
+        there, places, copied = dict(asked.tensors), dict(asked.places), dict[str, Array]()
+        for (name, is_gradient), start in starts.items():
+            tensor = tensors[name]
+            part = room[start : start + tensor.nbytes].view(tensor.dtype).reshape(tensor.shape)
+            place = self._pool.place_of(part)
+            assert place is not None
+            if is_gradient:
+                copied[name], places[name] = part, place
+            else:
+                assert isinstance(tensor, np.ndarray)
+                np.copyto(part, tensor)
+                there[name] = Shared(tensor.dtype, tensor.shape, place)
+        staged = asked.with_tensors(there)
+        staged.places = places
+        return Placed(staged, [*placed.loans, room], placed.results, copied)
+
+    def _of(self, size: int) -> Array | None:
+        """So many bytes, the same ones as before if they are enough."""
+        room = self._room
+        loan = None if room is None else loan_of(room)
+        if room is None or loan is None or loan.spoilt or room.size < size:
+            self._room = None  # before more is asked for
+            self._room = self._pool.array((max(size, LEAST),), np.dtype(np.uint8))
+        return self._room

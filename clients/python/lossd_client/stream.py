@@ -1,5 +1,6 @@
 """One open EvaluateStream: any number of evaluations under way, for the threads of a process."""
 
+import contextlib
 import itertools
 import queue
 import threading
@@ -19,17 +20,21 @@ from lossd_client.errors import (
 from lossd_client.interrupts import uninterrupted
 from lossd_client.pending import Pending, messages_of, rounded
 from lossd_client.pieces import Sink
-from lossd_client.shared import Placed, SharedPool
+from lossd_client.pipes import MOST, LostError, Pipes
+from lossd_client.shared import FROM, Placed, SharedPool, Staging
 from lossd_client.wire import (
     Array,
     Chunk,
     Lease,
     Leased,
+    Opened,
+    OpenPipes,
     Register,
     Registered,
     Release,
     Request,
     Response,
+    Shared,
     Unregister,
 )  # fmt: skip
 
@@ -38,6 +43,9 @@ METHOD: Final = "/lossd.v1.LossService/EvaluateStream"
 _PARTING: Final = 2.0
 """Seconds that a server has to hear the last of a client."""
 
+
+_INLINE: Final = MOST - (4 << 10)
+"""Bytes of tensors up to which they go with a message through pipes: no memory is as fast."""
 
 IN_PROCESS: Final = "compute in this process with connect('inproc:')"
 """What to do without a server, in Python; command lines have other words for it."""
@@ -97,6 +105,9 @@ class Stream:
         self._leases: dict[int, int] = {}  # sizes that were asked for
         self._shared = SharedPool(self._lease, self._release)
         self._shared.off = self._wire_dtype is not None or not _on_this_host(target)
+        self._staging = Staging(self._shared)
+        self._pipes: Pipes | None = None
+        self._asked = 0  # under which id pipes were asked for
         self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         self._pending: dict[int, Waiting] = {}
         self._lock = threading.Lock()
@@ -131,6 +142,66 @@ class Stream:
         else:
             waiting.finish(error)
         return id, waiting
+
+    def exchange(self, request: Request, left: Callable[[], float | None]) -> Response | None:
+        """Send a request through pipes and wait for its answer.
+
+        Args:
+            request: what is asked.
+            left: tells how many seconds there are for it, None for any number.
+
+        Returns:
+            None where that cannot be done: it has to be submitted.
+
+        Raises:
+            LossdError: that is the answer.
+            TimeoutError: it did not come in time.
+        """
+        pipes = self._pipes
+        if pipes is None and not self._asked and not self._shared.off:
+            self._asked = next(self._ids)
+            self._say(OpenPipes(), self._asked)
+        if pipes is None or not pipes.take():
+            return None
+        try:
+            return self._exchange(pipes, request, left)
+        finally:
+            pipes.give_back()
+
+    def _exchange(
+        self, pipes: Pipes, request: Request, left: Callable[[], float | None]
+    ) -> Response | None:
+        placed = self._shared.place(request, ask=False)
+        asked = request if placed is None else placed.request
+        if placed is None and any(t.nbytes >= FROM for t in request.tensors.values()):
+            return None
+        if max(_travelling(asked)) > _INLINE:
+            placed = self._staging.place(placed or Placed(request, [], {}))
+            if placed is None:
+                return None
+            asked = placed.request
+        id = next(self._ids)
+        message = wire.write_stream(id, asked)
+        if len(message) > MOST:
+            return None
+        done = threading.Lock()
+        done.acquire()
+        waiting = self._pending[id] = Waiting(id, iter(()), done.release, None, placed)
+        try:
+            answer = pipes.exchange(message, left, self._call.is_active)
+            if answer:
+                self._take(*wire.read_stream_response(answer))
+            elif not self.wait(waiting, done, left()):
+                raise TimeoutError
+        except BaseException as error:
+            pipes.close()
+            self._pipes, self._asked = None, 0
+            self.cancel(id)
+            if isinstance(error, LostError):
+                return None
+            raise
+        response: Response = waiting.result()
+        return response
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array | None:
         """An array in shared memory, if there is room at once; else more is asked for."""
@@ -295,8 +366,13 @@ class Stream:
         if size is not None:
             self._shared.refused(size)
             return
-        if isinstance(item, Leased):
-            raise ProtocolError("memory is leased that was not asked for")
+        if id == self._asked and id:
+            if isinstance(item, Opened):
+                with contextlib.suppress(OSError, ValueError):  # the server is on another host
+                    self._pipes = Pipes(item)
+            return
+        if isinstance(item, Leased | Opened):
+            raise ProtocolError("what was not asked for is there")
         waiting = self._pending.get(id)
         if waiting is None:
             if id == 0 and isinstance(item, LossdError):
@@ -324,11 +400,20 @@ class Stream:
 
     def _fail(self, error: LossdError) -> None:
         self._shared.close()
+        if self._pipes is not None:
+            self._pipes.close()
         with self._lock:
             self.error = self.error or error
             pending, self._pending = self._pending, {}
         for waiting in pending.values():
             waiting.finish(error)
+
+
+def _travelling(request: Request) -> tuple[int, int]:
+    """Bytes of tensors in a request's message, and in its answer's but for the losses."""
+    sent = {n: t.nbytes for n, t in request.tensors.items() if not isinstance(t, Shared)}
+    back = [sent.get(name, 0) for name in request.gradients if name not in request.places]
+    return sum(sent.values()), sum(back)
 
 
 def _on_this_host(target: str) -> bool:

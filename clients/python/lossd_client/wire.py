@@ -94,8 +94,7 @@ class Announcement(_Described):
         raise ProtocolError(f"tensor {name!r} is announced, and not here", field=name)
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """A place in memory that client and server share."""
 
     segment: int
@@ -131,6 +130,22 @@ class Release:
     """Lets go of it."""
 
     segment: int
+
+
+@dataclass(frozen=True)
+class OpenPipes:
+    """Asks for two pipes to the server."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Those that were asked for: what evaluations go into, and what answers come out of.
+
+    Each is a path and the inode that is there.
+    """
+
+    requests: tuple[str, int]
+    responses: tuple[str, int]
 
 
 @dataclass(frozen=True)
@@ -192,7 +207,10 @@ class Request:
 
     def with_tensors(self, tensors: Mapping[str, Content]) -> "Request":
         """The same of other tensors."""
-        return dataclasses.replace(self, tensors=tensors)
+        return Request(
+            self.loss, tensors, self.parameters, self.reduction, self.gradients, self.places,
+            self.handles,
+        )  # fmt: skip
 
 
 @dataclass
@@ -292,13 +310,14 @@ def _tensor_head(name: str, number: int, shape: tuple[int, ...], chunked: bool) 
     return head + (_key(4, _VARINT) + b"\x01" if chunked else b"")
 
 
+_DOUBLE: Final = struct.Struct("<d")
+
+
 def _real(field: int, value: float) -> bytes:
-    return _key(field, _FIXED64) + struct.pack("<d", value)
+    return _key(field, _FIXED64) + _DOUBLE.pack(value)
 
 
-def _seconds(field: int, value: float) -> bytes:
-    """A time that is told; nothing of 0."""
-    return _real(field, value) if value else b""
+_SECONDS: Final = _key(2, _FIXED64)
 
 
 def _number(field: int, value: int) -> bytes:
@@ -373,10 +392,11 @@ def _request_parts(request: Request, offset: int) -> list[bytes | memoryview]:
 
 
 def _response_parts(response: Response, offset: int) -> list[bytes | memoryview]:
-    head = _text_field(1, response.warning) if response.warning else b""
-    head += _seconds(2, response.seconds)
-    parts, _ = _tensors(response.tensors, offset + len(head))
-    return [head, *parts]
+    head: list[bytes | memoryview] = [_text_field(1, response.warning)] if response.warning else []
+    if response.seconds:
+        head += [_SECONDS, memoryview(_DOUBLE.pack(response.seconds))]
+    parts, _ = _tensors(response.tensors, offset + sum(map(len, head)))
+    return [*head, *parts]
 
 
 def write_request(request: Request) -> bytes:
@@ -406,7 +426,7 @@ def _enveloped(
 
 StreamMessage = (
     Request | Response | Chunk | Cancel | Lease | Leased | Release
-    | Register | Registered | Unregister | bytes
+    | Register | Registered | Unregister | OpenPipes | Opened | bytes
 )  # fmt: skip
 
 
@@ -414,19 +434,20 @@ def write_stream(id: int, message: StreamMessage) -> bytes:
     """An `EvaluateStreamRequest` or `EvaluateStreamResponse`; bytes are a `google.rpc.Status`."""
     head = _id(id)
     match message:
-        case Request() if _any_elsewhere(message):
+        case Request() if message.handles:
             parts = _enveloped(head, 13, lambda offset: _request_parts(message, offset))
-        case Response() if message.seconds or _any_elsewhere(message):
-            parts = _enveloped(head, 13, lambda offset: _response_parts(message, offset))
         case Request():
             parameters = b"".join(_parameter(n, v) for n, v in message.parameters.items())
-            what = message.loss, message.reduction, tuple(message.gradients), parameters
+            asked = tuple(message.gradients), tuple(message.places.items())
+            what = message.loss, message.reduction, *asked, parameters
             return _templates.fill(head, what, message, _request_parts)
-        case Response():
-            return _templates.fill(head, message.warning, message, _response_parts)
+        case Response(_, warning, took):
+            times = [_DOUBLE.pack(took)] if took else []
+            told = warning, len(times)
+            return _templates.fill(head, told, message, _response_parts, times)
         case Chunk(name, position, data, took):
             begin = _text_field(1, name) + _key(2, _VARINT) + _varint(position)
-            begin += _seconds(3, took)
+            begin += _real(3, took) if took else b""
             parts = _enveloped(head, 14, lambda offset: _payload(begin, data, offset))
         case Cancel():
             parts = _enveloped(head, 15, lambda offset: [])
@@ -445,6 +466,14 @@ def write_stream(id: int, message: StreamMessage) -> bytes:
             parts = _enveloped(head, 9, lambda offset: [body])
         case Unregister(token):
             parts = _enveloped(head, 8, lambda offset: [_text_field(1, token)])
+        case OpenPipes():
+            parts = _enveloped(head, 7, lambda offset: [])
+        case Opened():
+            pipes = [
+                _text_field(1, p) + _number(2, i) for p, i in (message.requests, message.responses)
+            ]
+            body = b"".join(_bytes_field(k, pipe) for k, pipe in enumerate(pipes, 1))
+            parts = _enveloped(head, 8, lambda offset: [body])
         case Leased(segment, size, path, token):
             body = _number(1, segment) + _number(2, size)
             body += _text_field(3, path) + _bytes_field(4, token)
@@ -484,25 +513,32 @@ def read_together(message: bytes) -> Sequence[bytes]:
     return found
 
 
-def _any_elsewhere(message: Request | Response) -> bool:
-    if isinstance(message, Request) and (message.places or message.handles):
-        return True
-    return any(type(tensor) is Shared for tensor in message.tensors.values())
-
-
 class _Templates:
     """Writes requests and responses; those that differ in values alone are written alike.
 
-    A template is what stands before the bytes of each tensor, and after the last.
+    A template is what stands before the bytes of each value, and after the last.
     """
 
     def __init__(self) -> None:
         self._known: dict[Any, list[bytes]] = {}
 
-    def fill(self, head: bytes, what: object, message: Any, parts_of: Any) -> bytes:
-        """The message with the id `head`. `what`: all of it but its tensors."""
+    def fill(
+        self, head: bytes, what: object, message: Any, parts_of: Any, values: Sequence[bytes] = ()
+    ) -> bytes:
+        """The message with the id `head`.
+
+        Args:
+            head: the id.
+            what: all of the message but its tensors and `values`.
+            message: a request or a response.
+            parts_of: writes it.
+            values: what else differs, and stands before its tensors.
+        """
         tensors = message.tensors
-        types = tuple((n, t.dtype, t.shape, type(t)) for n, t in tensors.items())
+        types = tuple(
+            (n, t.dtype, t.shape, t.place if type(t) is Shared else type(t))
+            for n, t in tensors.items()
+        )
         key = len(head), parts_of, what, types
         template = self._known.get(key)
         if template is None:
@@ -517,8 +553,10 @@ class _Templates:
                     template[-1] += part
             template[0] = template[0].removeprefix(head)
         filled: list[bytes | memoryview] = [head, template[0]]
+        for value, after in zip(values, template[1:], strict=False):
+            filled += (value, after)
         arrays = [t for t in tensors.values() if not isinstance(t, Announcement | Shared)]
-        for array, after in zip(arrays, template[1:], strict=True):
+        for array, after in zip(arrays, template[1 + len(values) :], strict=True):
             filled += (array.tobytes() if array.nbytes <= _SMALL else as_bytes(array), after)
         return b"".join(filled)
 
@@ -796,65 +834,90 @@ def _read_parameter(data: memoryview, start: int, end: int) -> Parameter | None:
 class _Form(NamedTuple):
     """A message without the bytes of its tensors: equal in most of a client's calls.
 
-    fixed: what stands between the tensors' bytes, with its place after the id.
-    tensors: name, type, place after the id, and shape of each.
-    message: the request or response, without its tensors.
+    fixed: what stands between these, with its place after the id.
+    tensors: name, type, place after the id, and shape of each; None of one in shared memory.
+    seconds: where a response's are, after the id; 0 if it has none.
+    message: the request or response, with its tensors in shared memory alone.
     """
 
     fixed: tuple[tuple[int, int, bytes], ...]
     tensors: tuple[tuple[str, np.dtype[Any], int, tuple[int, ...]], ...]
+    seconds: int
     message: Request | Response
+
+    def fits(self, message: bytes, start: int) -> bool:
+        """Whether it is that of a message whose id ends at `start`."""
+        return all(message[start + a : start + b] == expected for a, b, expected in self.fixed)
 
 
 class _Forms:
-    """Reads small stream messages of a form seen before without taking them apart again."""
+    """Reads small stream messages of a form seen before without taking them apart again.
 
-    def __init__(self) -> None:
-        self._known: dict[tuple[int, bytes], _Form] = {}
+    Args:
+        opening: bytes after the id, before any tensor's, by which forms are looked up.
+    """
+
+    def __init__(self, opening: int) -> None:
+        self._opening = opening
+        self._known: dict[tuple[int, bytes], list[_Form]] = {}
 
     def forget(self) -> None:
         """Forget all forms."""
         self._known.clear()
 
+    def _key(self, message: bytes, start: int) -> tuple[int, bytes]:
+        return len(message) - start, message[start : start + self._opening]
+
     def read(self, message: bytes, start: int) -> Any:
         """The request or response in a message whose id ends at `start`; None if not known."""
-        form = self._known.get((len(message) - start, message[start : start + _OPENING]))
-        if form is None:
+        for form in self._known.get(self._key(message, start), ()):
+            if form.fits(message, start):
+                break
+        else:
             return None
-        for a, b, expected in form.fixed:
-            if message[start + a : start + b] != expected:
-                return None
-        tensors: dict[str, Array | Announcement] = {
-            name: np.ndarray(shape, dtype, message, start + at)
-            for name, dtype, at, shape in form.tensors
-        }
-        return form.message.with_tensors(tensors)
+        tensors: dict[str, Content] = dict(form.message.tensors)
+        for name, dtype, at, shape in form.tensors:
+            tensors[name] = np.ndarray(shape, dtype, message, start + at)
+        found = form.message.with_tensors(tensors)
+        if form.seconds and isinstance(found, Response):
+            (found.seconds,) = _DOUBLE.unpack_from(message, start + form.seconds)
+        return found
 
     def learn(self, message: bytes, start: int, found: Request | Response) -> None:
         """Remember the form of a message."""
         arrays = {n: t for n, t in found.tensors.items() if isinstance(t, np.ndarray) and t.size}
-        if len(arrays) < len(found.tensors) or len(message) > 1 << 16:
+        shared = {n: t for n, t in found.tensors.items() if isinstance(t, Shared)}
+        if len(arrays) + len(shared) < len(found.tensors) or len(message) > 1 << 16:
             return  # empty or announced tensors, or enough else to do: nothing to gain
-        if found.handles if isinstance(found, Request) else found.seconds:
-            return  # rows and times differ from call to call
-        base = _address(np.frombuffer(message, np.uint8)) + start
-        tensors = tuple((n, t.dtype, _address(t) - base, t.shape) for n, t in arrays.items())
-        edges = [0]
-        for (_, _, at, _), array in zip(tensors, arrays.values(), strict=True):
-            edges += [at, at + array.nbytes]
-        edges.append(len(message) - start)
+        if isinstance(found, Request) and found.handles:
+            return  # rows differ from call to call
+        base = address_of(np.frombuffer(message, np.uint8)) + start
+        tensors = tuple((n, t.dtype, address_of(t) - base, t.shape) for n, t in arrays.items())
+        holes = [(at, at + arrays[name].nbytes) for name, _, at, _ in tensors]
+        seconds = 0
+        if isinstance(found, Response) and found.seconds:
+            if found.warning:
+                return  # it might hold the bytes that are looked for
+            seconds = message.index(_SECONDS + _DOUBLE.pack(found.seconds), start) - start
+            seconds += len(_SECONDS)
+            if any(seconds > begin for begin, _ in holes):
+                return  # it may be within a tensor
+            holes.append((seconds, seconds + _DOUBLE.size))
+        edges = [0, *itertools.chain(*sorted(holes)), len(message) - start]
         spans = zip(edges[::2], edges[1::2], strict=True)
         fixed = tuple((a, b, message[start + a : start + b]) for a, b in spans)
         if len(self._known) >= _FORMS:
             self.forget()
-        key = len(message) - start, message[start : start + _OPENING]
-        self._known[key] = _Form(fixed, tensors, found.with_tensors({}))
+        key = self._key(message, start)
+        form = _Form(fixed, tensors, seconds, found.with_tensors(shared))
+        self._known[key] = [form, *self._known.get(key, [])[: _ALIKE - 1]]
 
 
-_OPENING: Final = 48  # bytes by which a form is looked up
+_ALIKE: Final = 8  # forms that begin alike: of memory that is used in turn, among others
 
 
-def _address(array: Array) -> int:
+def address_of(array: Array) -> int:
+    """Where an array's memory begins."""
     return int(array.__array_interface__["data"][0])
 
 
@@ -943,6 +1006,15 @@ def _read_leased(data: memoryview, start: int, end: int) -> Leased:
     return Leased(numbers.get(1, 0), numbers.get(2, 0), path, token)
 
 
+def _read_opened(data: memoryview, start: int, end: int) -> Opened:
+    pipes = {1: ("", 0), 2: ("", 0)}
+    for number, kind, a, b in _fields(data, start, end):
+        if number in pipes and kind == _BYTES:
+            path = _first_text(data[a:b])
+            pipes[number] = path, _read_numbers(data, a, b).get(2, 0)
+    return Opened(pipes[1], pipes[2])
+
+
 def _read_chunk(data: memoryview, start: int, end: int) -> Chunk:
     name, offset, content, seconds = "", 0, data[:0], 0.0
     for number, kind, a, b in _fields(data, start, end):
@@ -968,7 +1040,7 @@ def _read_envelope(data: memoryview) -> tuple[int, int, int, int]:
         if number == 1:
             _expect(kind, _VARINT, 1)
             id = a
-        elif number in (8, 9, 11, 12, 13, 14, 15):
+        elif number in (7, 8, 9, 11, 12, 13, 14, 15):
             _expect(kind, _BYTES, number)
             message = (number, a, b)
     return id, *message
@@ -981,8 +1053,10 @@ def _read_id(message: bytes) -> tuple[int, int]:
     return _read_varint(message, 1, len(message))
 
 
-Asked = Request | Chunk | Cancel | Lease | Release | Register | Unregister | LossdError
-Answered = Response | Chunk | Leased | Registered | LossdError
+Asked = (
+    Request | Chunk | Cancel | Lease | Release | Register | Unregister | OpenPipes | LossdError
+)  # fmt: skip
+Answered = Response | Chunk | Leased | Registered | Opened | LossdError
 
 
 def read_stream_request(message: bytes) -> tuple[int, Asked]:
@@ -1016,6 +1090,8 @@ def read_stream_request(message: bytes) -> tuple[int, Asked]:
                 return id, _read_register(data, start, end)
             case 8:
                 return id, Unregister(_first_text(data[start:end]))
+            case 7:
+                return id, OpenPipes()
     except LossdError as error:
         return id, error
     return id, ProtocolError("the message holds neither an evaluation, a chunk nor a cancellation")
@@ -1043,11 +1119,13 @@ def read_stream_response(message: bytes) -> tuple[int, Answered]:
             return id, _read_leased(data, start, end)
         case 9:
             return id, _read_registered(data, start, end)
+        case 8:
+            return id, _read_opened(data, start, end)
     raise ProtocolError("the message holds neither a result, a chunk nor an error")
 
 
-_request_forms: Final = _Forms()
-_response_forms: Final = _Forms()
+_request_forms: Final = _Forms(24)  # its length, and most of the loss's name
+_response_forms: Final = _Forms(7)  # its length, and whether it tells a time
 
 
 # --- errors ------------------------------------------------------------------------------------

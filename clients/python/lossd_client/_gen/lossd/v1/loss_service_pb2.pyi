@@ -52,8 +52,9 @@ class EvaluateResponse(_message.Message):
     def __init__(self, warning: _Optional[str] = ..., compute_seconds: _Optional[float] = ..., tensors: _Optional[_Iterable[_Union[_tensor_pb2.Tensor, _Mapping]]] = ...) -> None: ...
 
 class EvaluateStreamRequest(_message.Message):
-    __slots__ = ("id", "unregister", "register", "together", "release", "lease", "evaluate", "chunk", "cancel")
+    __slots__ = ("id", "open_pipes", "unregister", "register", "together", "release", "lease", "evaluate", "chunk", "cancel")
     ID_FIELD_NUMBER: _ClassVar[int]
+    OPEN_PIPES_FIELD_NUMBER: _ClassVar[int]
     UNREGISTER_FIELD_NUMBER: _ClassVar[int]
     REGISTER_FIELD_NUMBER: _ClassVar[int]
     TOGETHER_FIELD_NUMBER: _ClassVar[int]
@@ -63,6 +64,7 @@ class EvaluateStreamRequest(_message.Message):
     CHUNK_FIELD_NUMBER: _ClassVar[int]
     CANCEL_FIELD_NUMBER: _ClassVar[int]
     id: int
+    open_pipes: OpenPipes
     unregister: UnregisterTensor
     register: RegisterTensor
     together: EvaluateStreamRequests
@@ -71,7 +73,7 @@ class EvaluateStreamRequest(_message.Message):
     evaluate: EvaluateRequest
     chunk: _tensor_pb2.TensorChunk
     cancel: CancelEvaluation
-    def __init__(self, id: _Optional[int] = ..., unregister: _Optional[_Union[UnregisterTensor, _Mapping]] = ..., register: _Optional[_Union[RegisterTensor, _Mapping]] = ..., together: _Optional[_Union[EvaluateStreamRequests, _Mapping]] = ..., release: _Optional[_Union[ReleaseMemory, _Mapping]] = ..., lease: _Optional[_Union[LeaseMemory, _Mapping]] = ..., evaluate: _Optional[_Union[EvaluateRequest, _Mapping]] = ..., chunk: _Optional[_Union[_tensor_pb2.TensorChunk, _Mapping]] = ..., cancel: _Optional[_Union[CancelEvaluation, _Mapping]] = ...) -> None: ...
+    def __init__(self, id: _Optional[int] = ..., open_pipes: _Optional[_Union[OpenPipes, _Mapping]] = ..., unregister: _Optional[_Union[UnregisterTensor, _Mapping]] = ..., register: _Optional[_Union[RegisterTensor, _Mapping]] = ..., together: _Optional[_Union[EvaluateStreamRequests, _Mapping]] = ..., release: _Optional[_Union[ReleaseMemory, _Mapping]] = ..., lease: _Optional[_Union[LeaseMemory, _Mapping]] = ..., evaluate: _Optional[_Union[EvaluateRequest, _Mapping]] = ..., chunk: _Optional[_Union[_tensor_pb2.TensorChunk, _Mapping]] = ..., cancel: _Optional[_Union[CancelEvaluation, _Mapping]] = ...) -> None: ...
 
 class EvaluateStreamRequests(_message.Message):
     __slots__ = ("messages",)
@@ -127,13 +129,34 @@ class LeasedMemory(_message.Message):
     token: bytes
     def __init__(self, segment: _Optional[int] = ..., size: _Optional[int] = ..., path: _Optional[str] = ..., token: _Optional[bytes] = ...) -> None: ...
 
+class OpenPipes(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Pipes(_message.Message):
+    __slots__ = ("requests", "responses")
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    RESPONSES_FIELD_NUMBER: _ClassVar[int]
+    requests: Pipe
+    responses: Pipe
+    def __init__(self, requests: _Optional[_Union[Pipe, _Mapping]] = ..., responses: _Optional[_Union[Pipe, _Mapping]] = ...) -> None: ...
+
+class Pipe(_message.Message):
+    __slots__ = ("path", "inode")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    INODE_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    inode: int
+    def __init__(self, path: _Optional[str] = ..., inode: _Optional[int] = ...) -> None: ...
+
 class CancelEvaluation(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class EvaluateStreamResponse(_message.Message):
-    __slots__ = ("id", "registered", "together", "leased", "result", "chunk", "error")
+    __slots__ = ("id", "pipes", "registered", "together", "leased", "result", "chunk", "error")
     ID_FIELD_NUMBER: _ClassVar[int]
+    PIPES_FIELD_NUMBER: _ClassVar[int]
     REGISTERED_FIELD_NUMBER: _ClassVar[int]
     TOGETHER_FIELD_NUMBER: _ClassVar[int]
     LEASED_FIELD_NUMBER: _ClassVar[int]
@@ -141,13 +164,14 @@ class EvaluateStreamResponse(_message.Message):
     CHUNK_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     id: int
+    pipes: Pipes
     registered: RegisteredTensor
     together: EvaluateStreamResponses
     leased: LeasedMemory
     result: EvaluateResponse
     chunk: _tensor_pb2.TensorChunk
     error: _status_pb2.Status
-    def __init__(self, id: _Optional[int] = ..., registered: _Optional[_Union[RegisteredTensor, _Mapping]] = ..., together: _Optional[_Union[EvaluateStreamResponses, _Mapping]] = ..., leased: _Optional[_Union[LeasedMemory, _Mapping]] = ..., result: _Optional[_Union[EvaluateResponse, _Mapping]] = ..., chunk: _Optional[_Union[_tensor_pb2.TensorChunk, _Mapping]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
+    def __init__(self, id: _Optional[int] = ..., pipes: _Optional[_Union[Pipes, _Mapping]] = ..., registered: _Optional[_Union[RegisteredTensor, _Mapping]] = ..., together: _Optional[_Union[EvaluateStreamResponses, _Mapping]] = ..., leased: _Optional[_Union[LeasedMemory, _Mapping]] = ..., result: _Optional[_Union[EvaluateResponse, _Mapping]] = ..., chunk: _Optional[_Union[_tensor_pb2.TensorChunk, _Mapping]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
 
 class EvaluateStreamResponses(_message.Message):
     __slots__ = ("messages",)
