@@ -65,6 +65,11 @@ class Pipes:
         self._theirs = [requests[1], responses[0]]  # until the client has opened them
         asyncio.get_running_loop().add_reader(self._ours[0], self._read)
 
+    @property
+    def closed(self) -> bool:
+        """Whether nothing goes through them any more."""
+        return not self._ours
+
     def opened(self) -> Opened:
         """Where a client finds its ends."""
         paths = [(f"/proc/{os.getpid()}/fd/{end}", os.fstat(end).st_ino) for end in self._theirs]
@@ -95,8 +100,6 @@ class Pipes:
     def answer(self, message: bytes) -> None:
         """Write the answer to the message that came: empty, it comes on the stream."""
         self._busy = False
-        if not self._ours:
-            return
         data = framed(message)
         try:
             written = os.write(self._ours[1], data)

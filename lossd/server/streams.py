@@ -374,7 +374,7 @@ class Stream:
             id: the evaluation that is answered.
             answer: all of it; None of several messages.
         """
-        if self._pipes is None or self._piped is None or id != self._piped:
+        if self._pipes is None or self._pipes.closed or self._piped is None or id != self._piped:
             return False
         if answer is not None and len(answer) <= MOST:
             return True

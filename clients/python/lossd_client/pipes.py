@@ -74,9 +74,14 @@ class Pipes:
     def __init__(self, opened: Opened) -> None:
         self._turn = threading.Lock()
         self._closing = False
-        self._files = [_opened(opened.responses, os.O_RDONLY)]
-        # for reading, too, though nobody does: who writes where nobody can read gets a signal
-        self._files.append(_opened(opened.requests, os.O_RDWR))
+        self._files: list[int] = []
+        try:
+            self._files.append(_opened(opened.responses, os.O_RDONLY))
+            # for reading, too, though nobody does: who writes where nobody can read gets a signal
+            self._files.append(_opened(opened.requests, os.O_RDWR))
+        except (OSError, ValueError):
+            self.close()
+            raise
         self._poll = select.poll()
         self._poll.register(self._files[0], select.POLLIN)
 

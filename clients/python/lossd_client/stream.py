@@ -161,7 +161,7 @@ class Stream:
         if pipes is None and not self._asked and not self._shared.off:
             self._asked = next(self._ids)
             self._say(OpenPipes(), self._asked)
-        if pipes is None or not pipes.take():
+        if pipes is None or self._reads == threading.get_ident() or not pipes.take():
             return None
         try:
             return self._exchange(pipes, request, left)
@@ -186,7 +186,11 @@ class Stream:
             return None
         done = threading.Lock()
         done.acquire()
-        waiting = self._pending[id] = Waiting(id, iter(()), done.release, None, placed)
+        waiting = Waiting(id, iter(()), done.release, None, placed)
+        with self._lock:
+            if self.error is not None:
+                return None
+            self._pending[id] = waiting
         try:
             answer = pipes.exchange(message, left, self._call.is_active)
             if answer:
@@ -200,7 +204,7 @@ class Stream:
             if isinstance(error, LostError):
                 return None
             raise
-        response: Response = waiting.result()
+        response: Response | None = waiting.result()
         return response
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array | None:
