@@ -88,8 +88,8 @@ class Settings(BaseSettings):
     is answered with RESOURCE_EXHAUSTED."""
 
     share_memory: Literal["unix", "any", "none"] = "unix"
-    """Whether clients on this host and of this user may hand tensors over in shared memory: those
-    on unix sockets, any, or none."""
+    """Whether clients on this host and of this user may hand tensors over in shared memory, and
+    calls through pipes: those on unix sockets, any, or none."""
 
     max_shared_bytes: int = Field(default=4 << 30, ge=4096, le=_MOST_BYTES)
     """Memory that is shared with clients at most, in bytes; beyond it tensors are sent."""
