@@ -37,7 +37,8 @@ def lossd_server(
     """A server process with the kernels of these losses ready: `module` run with its arguments."""
     with _addresses() as addresses:
         command = [module, "serve", "--listen", addresses.tcp, "--listen", addresses.unix]
-        command += ["--threads", str(threads), "--warm", ",".join(losses), *flags]
+        command += ["--threads", str(threads), "--warm", ",".join(losses)]
+        command += ["--share-memory", "unix", *flags]  # so that TCP is what it is between hosts
         with _process(command, log) as process, grpc.insecure_channel(addresses.unix) as channel:
             _ready(process, channel, log)
             _serving(channel, log)

@@ -1,5 +1,7 @@
 """The methods of lossd.v1.LossService."""
 
+import ipaddress
+import urllib.parse
 from collections.abc import AsyncIterator
 from typing import Any, Final, Literal
 
@@ -33,7 +35,7 @@ class LossService:
         computer: Computer,
         budget: Budget,
         shared: Budget,
-        share_with: Literal["unix", "any", "none"],
+        share_with: Literal["local", "unix", "any", "none"],
         registered: Registry,
         stall: float,
     ) -> None:
@@ -91,9 +93,7 @@ class LossService:
 
     async def evaluate_stream(self, messages: AsyncIterator[bytes], context: Context) -> None:
         """Evaluate any number of losses on a stream."""
-        offered = self._share_with == "any" or (
-            self._share_with == "unix" and context.peer().startswith("unix")
-        )
+        offered = self._share_with in _KINDS[kind_of(context.peer())]
         segments = Segments(self._shared) if offered else None
         stream = Stream(
             self._computer,
@@ -109,6 +109,28 @@ class LossService:
             await stream.serve(messages)
         finally:
             self._streams.discard(stream)
+
+
+_KINDS: Final = {
+    "unix": ("unix", "local", "any"),
+    "loopback": ("local", "any"),
+    "network": ("any",),
+}
+"""With which settings memory is shared with a peer of a kind."""
+
+
+def kind_of(peer: str) -> Literal["unix", "loopback", "network"]:
+    """How a peer reaches this server: "unix:…", "ipv4:127.0.0.1:4711", "ipv6:%5B::1%5D:4711"."""
+    kind, _, rest = peer.partition(":")
+    if kind.startswith("unix"):
+        return "unix"
+    host = urllib.parse.unquote(rest).rpartition(":")[0].strip("[]")
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return "network"
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return "loopback" if (mapped or address).is_loopback else "network"
 
 
 def _described(loss: type[Loss]) -> catalog_pb2.Loss:

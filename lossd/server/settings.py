@@ -87,9 +87,10 @@ class Settings(BaseSettings):
     """Memory for tensors of evaluations that are under way, in bytes; beyond it a new evaluation
     is answered with RESOURCE_EXHAUSTED."""
 
-    share_memory: Literal["unix", "any", "none"] = "unix"
-    """Whether clients on this host and of this user may hand tensors over in shared memory, and
-    calls through pipes: those on unix sockets, any, or none."""
+    share_memory: Literal["local", "unix", "any", "none"] = "local"
+    """Which clients of this host and user may hand tensors over in shared memory, and calls
+    through pipes: those on unix sockets and loopback addresses, those on unix sockets, any, or
+    none."""
 
     max_shared_bytes: int = Field(default=4 << 30, ge=4096, le=_MOST_BYTES)
     """Memory that is shared with clients at most, in bytes; beyond it tensors are sent."""

@@ -197,7 +197,9 @@ def running(
     """A server that is SERVING and in the end stops as it should."""
     addresses = [part for address in listen for part in ("--listen", address)]
     warm = () if "--warm" in flags else ("--warm", "none")
-    server = Server(*addresses, *warm, *flags, env=env)
+    # by default TCP would not be used for much here: everybody is on this host
+    share = () if "--share-memory" in flags else ("--share-memory", "unix")
+    server = Server(*addresses, *warm, *share, *flags, env=env)
     try:
         server.await_serving(len(listen))
         yield server

@@ -191,13 +191,14 @@ def test_several_threads(client: Client, count: Count) -> None:
     assert 0 < len(count.answers) < 240
 
 
-@pytest.mark.parametrize("share", ["none", "unix", "any"])
+@pytest.mark.parametrize("share", ["none", "unix", "local", "any"])
 def test_where_the_server_shares_nothing(
     start_server: StartServer, tmp_path: Path, count: Count, share: str
 ) -> None:
     listen = ("127.0.0.1:0", f"unix:{tmp_path}/lossd.sock")
     server = start_server("--share-memory", share, listen=listen)
-    for address, piped in ((server.addresses()[0], share == "any"), (listen[1], share != "none")):
+    over_tcp = share in ("local", "any")
+    for address, piped in ((server.addresses()[0], over_tcp), (listen[1], share != "none")):
         count.answers.clear()
         with connect(address, timeout=PATIENCE) as client:
             for _ in range(4):

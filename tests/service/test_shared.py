@@ -23,6 +23,8 @@ from lossd_client.wire import Leased
 
 from lossd.engine import evaluate
 from lossd.server.limits import Budget
+from lossd.server.service import kind_of
+from lossd.server.settings import Settings
 from lossd.server.shared import Segments
 
 from .conftest import StartServer
@@ -124,7 +126,8 @@ def test_inproc_and_tcp_give_ordinary_arrays(target: str) -> None:
 
 @pytest.mark.parametrize(
     ("flags", "over_unix", "over_tcp"),
-    [((), True, False), (("--share-memory", "any"), True, True),
+    [(("--share-memory", "local"), True, True), (("--share-memory", "unix"), True, False),
+     (("--share-memory", "any"), True, True),
      (("--share-memory", "none"), False, False), (("--max-shared-bytes", "100000"), False, False)],
 )  # fmt: skip
 def test_the_server_decides(
@@ -137,6 +140,16 @@ def test_the_server_decides(
         with connect(address, timeout=PATIENCE) as client:
             found = [is_shared(call(client)) for _ in range(3)]
         assert found[-1] == wanted
+
+
+def test_what_is_local() -> None:
+    assert Settings().share_memory == "local"
+    local = ("127.0.0.1:4711", "127.8.0.1:1", "%5B::1%5D:4711", "[::1]:80", "[::ffff:127.0.0.1]:9")
+    for address in local:
+        assert kind_of(f"ipv{4 if address[0] == '1' else 6}:{address}") == "loopback"
+    for peer in ("ipv4:10.0.0.1:4711", "ipv6:%5B2001:db8::1%5D:1", "ipv4:", "", "vsock:3:99"):
+        assert kind_of(peer) == "network"
+    assert kind_of("unix:") == kind_of("unix:/run/lossd.sock") == "unix"
 
 
 def test_more_than_the_server_leases(start_server: StartServer, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import queue
+import re
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
@@ -39,6 +40,8 @@ from lossd_client.wire import (
 )  # fmt: skip
 
 METHOD: Final = "/lossd.v1.LossService/EvaluateStream"
+
+_SCHEME: Final = re.compile(r"(dns:///|ipv[46]:)?")
 
 _PARTING: Final = 2.0
 """Seconds that a server has to hear the last of a client."""
@@ -422,5 +425,7 @@ def _travelling(request: Request) -> tuple[int, int]:
 
 def _on_this_host(target: str) -> bool:
     """Whether a target may be on this host; what the server leases tells for sure."""
-    host = target.removeprefix("dns:///").rpartition(":")[0]
-    return target.startswith("unix:") or host in ("localhost", "127.0.0.1", "[::1]")
+    if target.startswith(("unix:", "unix-abstract:")):
+        return True
+    host = _SCHEME.sub("", target).rpartition(":")[0]
+    return host in ("localhost", "[::1]") or host.startswith("127.")
