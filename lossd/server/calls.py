@@ -60,31 +60,45 @@ class Calls(grpc.aio.ServerInterceptor):
     async def _waited_for(self, context: Context) -> AsyncIterator[None]:
         self._others += 1
         try:
-            yield
+            yield None
         finally:
             self._others -= 1
             self._end_if_idle()
 
     @contextlib.asynccontextmanager
-    async def _waited_out(self, context: Context) -> AsyncIterator[None]:
+    async def _waited_out(self, context: Context) -> AsyncIterator[Callable[[bool], None]]:
         task = asyncio.current_task()
         assert task is not None
-        self._endless.add(task)
-        self._end_if_idle()
+
+        def may_end(here: bool) -> None:
+            if here:
+                self._endless.add(task)
+                self._end_if_idle()
+            else:
+                self._endless.discard(task)
+
+        may_end(True)
         try:
-            yield
+            yield may_end
         except asyncio.CancelledError:
             if not self._draining:  # the client's wish
                 raise
             await aborted(context, UnavailableError("the server ends: call it again later"))
         finally:
-            self._endless.discard(task)
+            may_end(False)
 
 
 def _within(
-    known: Callable[[Context], contextlib.AbstractAsyncContextManager[None]], handler: Any
+    known: Callable[
+        [Context], contextlib.AbstractAsyncContextManager[Callable[[bool], None] | None]
+    ],
+    handler: Any,
 ) -> Any:
-    """A method's handler, each of whose calls is within a context."""
+    """A method's handler, each of whose calls is within a context.
+
+    That may give a function which is told when the call must not be ended, and when it may again:
+    not while gRPC writes an answer, where it would not tell the client of the end.
+    """
     sides = (handler.request_streaming, handler.response_streaming)
     kind = "_".join("stream" if streaming else "unary" for streaming in sides)
     serve = getattr(handler, kind)
@@ -94,9 +108,13 @@ def _within(
             return await serve(request, context)
 
     async def streamed(request: Any, context: Context) -> AsyncIterator[Any]:
-        async with known(context):
+        async with known(context) as may_end:
             async for answer in serve(request, context):
+                if may_end is not None:
+                    may_end(False)
                 yield answer
+                if may_end is not None:
+                    may_end(True)
 
     make = getattr(grpc, f"{kind}_rpc_method_handler")
     call = streamed if inspect.isasyncgenfunction(serve) else answered

@@ -173,7 +173,8 @@ def test_help_names_what_flags_take(capsys: pytest.CaptureFixture[str]) -> None:
     told = capsys.readouterr().out
     for flag in (
         "--listen ADDRESS", "--config FILE", "--workers N", "--max-inflight-bytes BYTES",
-        "--stall-seconds SECONDS", "--scoring-roots FOLDER", "--warm LOSSES", "{unix,any,none}",
+        "--stall-seconds SECONDS", "--scoring-roots FOLDER", "--warm LOSSES",
+        "{local,unix,any,none}",
     ):  # fmt: skip
         assert flag in told
     for kind in ("list[", "int]", "float]", "Path]", " int ", " Path "):
