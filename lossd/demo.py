@@ -196,7 +196,7 @@ def show_speed(client: Client, seconds: list[float], console: Console) -> None:
     rate = (2 * x.nbytes + y.nbytes) / large / 1e6
     console.print(
         f"one call of 4096x1000 with gradient: {large * 1e3:.1f} ms, "
-        f"{rate:.0f} MB/s there and back over TCP"
+        f"{rate:.0f} MB/s there and back through memory that both share"
     )
 
 
