@@ -1,5 +1,6 @@
 """Evaluations that go through pipes: the same answers, and nothing is lost when anything ends."""
 
+import asyncio
 import contextlib
 import os
 import random
@@ -16,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lossd_client import Client, connect, errors, nn, pipes, wire
+from lossd_client import AsyncClient, Client, connect, errors, nn, pipes, wire
 from lossd_client._gen.lossd.v1 import loss_service_pb2, tensor_pb2
 from lossd_client.pipes import MOST, LostError, Pipes, framed, unframed
 from lossd_client.wire import Opened
@@ -433,6 +434,120 @@ def test_a_child_has_pipes_of_its_own(unix: tuple[Server, str]) -> None:
         capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert done.stdout == "0\n", done.stderr
+
+
+# --- awaited -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def awaited(monkeypatch: pytest.MonkeyPatch) -> list[bytes | str]:
+    """What became of evaluations that went through pipes."""
+    answers: list[bytes | str] = []
+    exchange = Pipes.exchange_async
+
+    async def counted(self: Pipes, *args: Any) -> bytes:
+        try:
+            answer = await exchange(self, *args)
+        except (LostError, TimeoutError, asyncio.CancelledError) as error:
+            answers.append(type(error).__name__)
+            raise
+        answers.append(answer)
+        return answer
+
+    monkeypatch.setattr(Pipes, "exchange_async", counted)
+    return answers
+
+
+async def same_awaited(
+    client: AsyncClient, loss: str, tensors: dict[str, Any], **more: Any
+) -> None:
+    answer = await client.evaluate(loss, tensors, gradients=["input"], **more)
+    whole = evaluate(loss, tensors, gradients=["input"], **more)
+    assert np.asarray(answer.tensors["loss"]).tobytes() == whole.loss.tobytes()
+    assert np.asarray(answer.tensors["grad.input"]).tobytes() == whole.gradients["input"].tobytes()
+
+
+def pair(*shape: int) -> dict[str, Any]:
+    return dict(zip(("input", "target"), RNG.standard_normal((2, *shape), np.float32), strict=True))
+
+
+@pytest.mark.filterwarnings("ignore:mse_loss")
+def test_awaited_calls(unix: tuple[Server, str], awaited: list[bytes | str]) -> None:
+    async def main() -> None:
+        async with AsyncClient(unix[1], timeout=PATIENCE) as client:
+            for size in (1, 1000, 20_000, 300_000, 2 * MIB):
+                for _ in range(4):
+                    await same_awaited(client, "mse_loss", pair(size))
+            assert len(awaited) >= 12
+            assert b"" not in awaited
+            for n in (300, 2000):  # answers that come on the stream
+                tensors = {"input": pair(n, 1)["input"], "target": pair(1, n)["target"]}
+                await same_awaited(client, "mse_loss", tensors, reduction="none")
+            assert awaited[-2:] == [b"", b""]
+            await asyncio.gather(
+                *[same_awaited(client, "l1_loss", pair(1000 * k)) for k in range(1, 30)]
+            )
+            with pytest.raises(errors.LabelError):
+                await client.evaluate(
+                    "cross_entropy", {"input": np.zeros((1, 3), "f4"), "target": np.array([3])}
+                )
+            assert isinstance(awaited[-1], bytes)
+
+    asyncio.run(main())
+
+
+def test_awaited_calls_that_are_given_up(
+    unix: tuple[Server, str], awaited: list[bytes | str]
+) -> None:
+    async def main() -> None:
+        chance = random.Random(5)
+        async with AsyncClient(unix[1]) as client:
+            for size in (100, 20_000, 300_000) * 20:
+                call = asyncio.create_task(same_awaited(client, "mse_loss", pair(size)))
+                await asyncio.sleep(chance.random() * 1e-3)
+                call.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await call
+                await same_awaited(client, "mse_loss", pair(size))
+            assert awaited.count("CancelledError") >= 5
+            large = {name: await client.empty(16 * MIB) for name in ("input", "target")}
+            for array_ in large.values():
+                array_[...] = 0.5
+            await client.evaluate("binary_cross_entropy", large)
+            for _ in range(3):
+                await same_awaited(client, "mse_loss", pair(100))
+                with pytest.raises(errors.DeadlineError):
+                    await client.evaluate("binary_cross_entropy", large, timeout=1e-3)
+            assert "TimeoutError" in awaited
+        assert fifos("self") == before
+
+    before = fifos("self")
+    asyncio.run(main())
+
+
+def test_awaited_of_a_server_that_is_killed(
+    start_server: StartServer, tmp_path: Path, awaited: list[bytes | str]
+) -> None:
+    address = f"unix:{tmp_path}/lossd.sock"
+    server = start_server(listen=(address,))
+
+    async def main() -> None:
+        async with AsyncClient(address, retries=10) as client:
+            for _ in range(3):
+                await same_awaited(client, "mse_loss", pair(100))
+            os.kill(server.process.pid, signal.SIGSTOP)
+            call = asyncio.create_task(same_awaited(client, "mse_loss", pair(100)))
+            await asyncio.sleep(0.2)
+            assert not call.done()
+            await asyncio.to_thread(server.kill)
+            await asyncio.to_thread(lambda: start_server(listen=(address,)))
+            await call
+            assert awaited[-1] == "LostError"
+            for _ in range(3):
+                await same_awaited(client, "mse_loss", pair(100))
+            assert isinstance(awaited[-1], bytes)
+
+    asyncio.run(main())
 
 
 # --- any program's pipes -----------------------------------------------------------------------

@@ -3,6 +3,7 @@
 A message and its answer take a quarter of a millisecond over gRPC, a tenth of that through pipes.
 """
 
+import asyncio
 import os
 import re
 import select
@@ -120,32 +121,78 @@ class Pipes:
             LostError: the server closed them, or is gone.
             TimeoutError: the answer did not come in time.
         """
-        try:
-            responses, requests = self._files
-            sent = framed(message)
-            if os.write(requests, sent) < len(sent):
-                raise LostError
-            found, answer = b"", None
-            while answer is None:
-                self._wait(left, there)
-                part = os.read(responses, CAPACITY)
-                if not part:
+        self._send(message)
+        found, answer = b"", None
+        while answer is None:
+            while not self._poll.poll(1000 * _pause(left)):
+                if not there():
                     raise LostError
-                found = found + part if found else part
-                answer = unframed(found)
-        except TimeoutError:
-            raise
-        except (OSError, ValueError) as error:
-            raise LostError from error
+            found, answer = self._read(found)
         return answer
 
-    def _wait(self, left: Callable[[], float | None], there: Callable[[], bool]) -> None:
-        """Wait until there is something to read, or the end of it."""
-        while True:
-            most = left()
-            if most is not None and most <= 0:
-                raise TimeoutError
-            if self._poll.poll(1000 * (_LOOK if most is None else min(most, _LOOK))):
-                return
-            if not there():
-                raise LostError
+    async def exchange_async(
+        self, message: bytes, left: Callable[[], float | None], there: Callable[[], bool]
+    ) -> bytes:
+        """The same, awaited."""
+        loop, responses = asyncio.get_running_loop(), self._files[0]
+        ended: asyncio.Future[bytes | None] = loop.create_future()
+        found = b""
+
+        def read() -> None:
+            nonlocal found
+            try:
+                found, answer = self._read(found)
+            except LostError:
+                loop.remove_reader(responses)
+                ended.set_result(None)
+            else:
+                if answer is not None:
+                    loop.remove_reader(responses)
+                    ended.set_result(answer)
+
+        self._send(message)
+        loop.add_reader(responses, read)
+        try:
+            while not ended.done():
+                await asyncio.wait([ended], timeout=_pause(left))
+                if not ended.done() and not there():
+                    break
+        finally:
+            loop.remove_reader(responses)
+        answer = ended.result() if ended.done() else None
+        if answer is None:
+            raise LostError
+        return answer
+
+    def _send(self, message: bytes) -> None:
+        sent = framed(message)
+        try:
+            written = os.write(self._files[1], sent)
+        except (OSError, IndexError) as error:  # the latter: they are closed
+            raise LostError from error
+        if written < len(sent):
+            raise LostError
+
+    def _read(self, found: bytes) -> tuple[bytes, bytes | None]:
+        """What was read, with what is there now, and the message in it once it is complete."""
+        try:
+            part = os.read(self._files[0], CAPACITY)
+            found = found + part if found else part
+            answer = unframed(found)
+        except (OSError, IndexError, ValueError) as error:
+            raise LostError from error
+        if not part:
+            raise LostError
+        return found, answer
+
+
+def _pause(left: Callable[[], float | None]) -> float:
+    """Seconds to wait before it is seen whether the server is still there.
+
+    Raises:
+        TimeoutError: none are left.
+    """
+    most = left()
+    if most is not None and most <= 0:
+        raise TimeoutError
+    return _LOOK if most is None else min(most, _LOOK)

@@ -1,5 +1,6 @@
 """One open EvaluateStream: any number of evaluations under way, for the threads of a process."""
 
+import asyncio
 import contextlib
 import itertools
 import queue
@@ -160,20 +161,73 @@ class Stream:
             LossdError: that is the answer.
             TimeoutError: it did not come in time.
         """
+        pipes = self._free_pipes()
+        if pipes is None:
+            return None
+        try:
+            done = threading.Lock()
+            done.acquire()
+            prepared = self._prepared(request, done.release)
+            if prepared is None:
+                return None
+            message, waiting = prepared
+            with self._given_up(pipes, waiting):
+                answer = pipes.exchange(message, left, self._call.is_active)
+                if answer:
+                    self._take(*wire.read_stream_response(answer))
+                elif not self.wait(waiting, done, left()):
+                    raise TimeoutError
+            found: Response | None = waiting.result()
+            return found
+        finally:
+            pipes.give_back()
+
+    async def exchange_async(
+        self, request: Request, left: Callable[[], float | None]
+    ) -> Response | None:
+        """The same, awaited."""
+        pipes = self._free_pipes()
+        if pipes is None:
+            return None
+        try:
+            loop, done, thread = asyncio.get_running_loop(), asyncio.Event(), threading.get_ident()
+
+            def finish() -> None:
+                if threading.get_ident() == thread:
+                    done.set()
+                else:
+                    loop.call_soon_threadsafe(done.set)
+
+            prepared = self._prepared(request, finish)
+            if prepared is None:
+                return None
+            message, waiting = prepared
+            with self._given_up(pipes, waiting):
+                answer = await pipes.exchange_async(message, left, self._call.is_active)
+                if answer:
+                    self._take(*wire.read_stream_response(answer))
+                else:
+                    self.start_reader()
+                    await asyncio.wait_for(done.wait(), left())
+            found: Response | None = waiting.result()
+            return found
+        finally:
+            pipes.give_back()
+
+    def _free_pipes(self) -> Pipes | None:
+        """Pipes that this thread has to give back; None if there are none that are free."""
         pipes = self._pipes
         if pipes is None and not self._asked and not self._shared.off:
             self._asked = next(self._ids)
             self._say(OpenPipes(), self._asked)
         if pipes is None or self._reads == threading.get_ident() or not pipes.take():
             return None
-        try:
-            return self._exchange(pipes, request, left)
-        finally:
-            pipes.give_back()
+        return pipes
 
-    def _exchange(
-        self, pipes: Pipes, request: Request, left: Callable[[], float | None]
-    ) -> Response | None:
+    def _prepared(
+        self, request: Request, done: Callable[[], object]
+    ) -> tuple[bytes, Waiting] | None:
+        """A request's message for pipes, and what holds its answer; None if it does not fit."""
         placed = self._shared.place(request, ask=False)
         asked = request if placed is None else placed.request
         if placed is None and any(t.nbytes >= FROM for t in request.tensors.values()):
@@ -187,28 +241,29 @@ class Stream:
         message = wire.write_stream(id, asked)
         if len(message) > MOST:
             return None
-        done = threading.Lock()
-        done.acquire()
-        waiting = Waiting(id, iter(()), done.release, None, placed)
+        waiting = Waiting(id, iter(()), done, None, placed)
         with self._lock:
             if self.error is not None:
                 return None
             self._pending[id] = waiting
+        return message, waiting
+
+    @contextlib.contextmanager
+    def _given_up(self, pipes: Pipes, waiting: Waiting) -> Iterator[None]:
+        """Let go of pipes, and of what went into them, if anything is raised.
+
+        Where they are lost nothing is raised, and there is no answer: it has to be submitted.
+        """
         try:
-            answer = pipes.exchange(message, left, self._call.is_active)
-            if answer:
-                self._take(*wire.read_stream_response(answer))
-            elif not self.wait(waiting, done, left()):
-                raise TimeoutError
+            yield
         except BaseException as error:
             pipes.close()
-            self._pipes, self._asked = None, 0
-            self.cancel(id)
-            if isinstance(error, LostError):
-                return None
-            raise
-        response: Response | None = waiting.result()
-        return response
+            if self._pipes is pipes:
+                self._pipes, self._asked = None, 0
+            self.cancel(waiting.id)
+            if not isinstance(error, LostError):
+                raise
+            waiting.answer = None
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array | None:
         """An array in shared memory, if there is room at once; else more is asked for."""

@@ -269,6 +269,13 @@ class Remote:
         self, request: Request, deadline: "_Deadline", sink: Sink | None
     ) -> Response:
         stream, done, loop = self.connected(), asyncio.Event(), asyncio.get_running_loop()
+        if sink is None:
+            try:
+                found = await stream.exchange_async(request, deadline.left)
+            except TimeoutError as error:
+                raise self.late(request) from error
+            if found is not None:
+                return found
 
         def finish() -> None:
             with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
