@@ -108,6 +108,16 @@ class Pipes:
         if written < len(data):
             self.close()
 
+    def pause(self) -> None:
+        """Read no message until `resume`."""
+        if not self.closed:
+            asyncio.get_running_loop().remove_reader(self._ours[0])
+
+    def resume(self) -> None:
+        """Read on."""
+        if not self.closed:
+            asyncio.get_running_loop().add_reader(self._ours[0], self._read)
+
     def close(self) -> None:
         """Let go of them: the client sees their end."""
         if self._ours:

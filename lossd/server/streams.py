@@ -203,6 +203,7 @@ class Stream:
         self._writing = asyncio.Lock()  # gRPC takes one message at a time
         self._pipes: Pipes | None = None
         self._piped: int | None = None  # the evaluation that came through them
+        self._diverted: int | None = None  # the last one, whose answer is written to the stream
         self._task: asyncio.Task[Any] | None = None
         self._tasks = asyncio.TaskGroup()
         self._running = 0  # tasks of evaluations, also of those that have ended
@@ -348,7 +349,7 @@ class Stream:
     def _close_pipes(self) -> None:
         if self._pipes is not None:
             self._pipes.close()
-        self._pipes = self._piped = None
+        self._pipes = self._piped = self._diverted = None
 
     def _take_piped(self, message: bytes) -> None:
         """Take a message that came through the pipes; they wait for its answer."""
@@ -364,7 +365,7 @@ class Stream:
         if answer is not None and self._by_pipes(id, answer):
             self._answer_piped(answer)
         elif answer is not None:
-            self._tasks.create_task(self._write(answer))
+            self._tasks.create_task(self._write_diverted(id, answer))
         self._end_if_idle()
 
     def _by_pipes(self, id: int | None, answer: bytes | None) -> bool:
@@ -379,7 +380,25 @@ class Stream:
         if answer is not None and len(answer) <= MOST:
             return True
         self._answer_piped(b"")
+        self._pipes.pause()  # or answers would pile up of a client that takes none
+        self._diverted = id
         return False
+
+    def _go_on(self, id: int) -> None:
+        """Read from the pipes again, if they waited for an evaluation's answer to be written."""
+        if id == self._diverted:
+            self._diverted = None
+            if self._pipes is not None:
+                self._pipes.resume()
+
+    async def _write_diverted(self, id: int, answer: bytes) -> None:
+        self._running += 1
+        try:
+            await self._write(answer)
+        finally:
+            self._running -= 1
+            self._go_on(id)
+            self._end_if_idle()
 
     def _answer_piped(self, answer: bytes) -> None:
         assert self._pipes is not None
@@ -580,6 +599,7 @@ class Stream:
             raise
         finally:
             self._running -= 1
+            self._go_on(id)
             self._end_if_idle()
 
     async def _computed(self, evaluation: _Evaluation, result: Awaitable[T]) -> T:

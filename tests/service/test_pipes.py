@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import random
 import select
@@ -11,15 +12,17 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from lossd_client import AsyncClient, Client, connect, errors, nn, pipes, wire
+from lossd_client import AsyncClient, Client, Pieces, connect, errors, nn, pipes
 from lossd_client._gen.lossd.v1 import loss_service_pb2, tensor_pb2
 from lossd_client.pipes import MOST, LostError, Pipes, framed, unframed
+from lossd_client.stream import Stream
 from lossd_client.wire import Opened
 
 from lossd.engine import evaluate
@@ -111,7 +114,7 @@ def test_from_the_second_call_on(client: Client, count: Count) -> None:
 def test_tensors_of_any_size(client: Client, count: Count, size: int) -> None:
     """In the message, in memory for what is small, or in memory of their own."""
     x, y = RNG.standard_normal((2, size), np.float32)
-    for k in range(4):
+    for k in range(6):
         same(client, "mse_loss", {"input": x + np.float32(k), "target": y}, reduction="sum")
     assert len(count.answers) >= 2
     assert b"" not in count.answers
@@ -120,7 +123,7 @@ def test_tensors_of_any_size(client: Client, count: Count, size: int) -> None:
 @pytest.mark.parametrize("rows", [100, 3000, 4096, 9000, 70_000])
 def test_small_beside_large(client: Client, count: Count, rows: int) -> None:
     x = RNG.standard_normal((rows, 20), np.float32)
-    for _ in range(3):
+    for _ in range(6):
         same(client, "cross_entropy", {"input": x, "target": RNG.integers(0, 20, rows)})
     assert len(count.answers) >= 1
 
@@ -151,6 +154,19 @@ def test_an_answer_that_does_not_fit_comes_on_the_stream(client: Client, count: 
         same(client, "mse_loss", {"input": x, "target": y}, reduction="none")
     small(client)
     assert [bool(answer) for answer in count.answers] == [False, False, True]
+
+
+@pytest.mark.parametrize("rows", [100, 3000, 100_000])
+def test_pieces_go_by_the_stream(client: Client, count: Count, rows: int) -> None:
+    x, y = RNG.standard_normal((rows, 10)).astype(np.float32), RNG.integers(0, 10, rows)
+    for _ in range(2):
+        small(client)
+    pieces = Pieces(x.shape, np.float32, [x[:50], x[50:]])
+    answer = client.evaluate("cross_entropy", {"input": pieces, "target": y})
+    whole = evaluate("cross_entropy", {"input": x, "target": y})
+    assert answer.tensors["loss"] == whole.loss
+    small(client)
+    assert len(count.answers) == 2
 
 
 def test_errors_are_those_of_the_stream(client: Client, count: Count) -> None:
@@ -269,6 +285,60 @@ def test_a_server_that_is_killed_while_it_computes(
         for _ in range(3):
             small(client)
         assert isinstance(count.answers[-1], bytes)
+
+
+@pytest.mark.filterwarnings("ignore:mse_loss")
+@pytest.mark.parametrize("timeout", [None, PATIENCE])
+def test_a_server_that_is_killed_before_an_answer_on_the_stream(
+    start_server: StartServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    timeout: float | None,
+) -> None:
+    address = f"unix:{tmp_path}/lossd.sock"
+    servers = [start_server(listen=(address,))]
+    exchange = Pipes.exchange
+
+    def killing(self: Pipes, *args: Any) -> bytes:
+        answer = exchange(self, *args)
+        if answer == b"" and len(servers) == 1:
+            servers[0].kill()
+            servers.append(start_server(listen=(address,)))
+        return answer
+
+    monkeypatch.setattr(Pipes, "exchange", killing)
+    with connect(address, timeout=timeout, retries=10) as client:
+        small(client)
+        n = 3000
+        x, y = RNG.standard_normal((n, 1), np.float32), RNG.standard_normal((1, n), np.float32)
+        same(client, "mse_loss", {"input": x, "target": y}, reduction="none")
+    assert len(servers) == 2
+
+
+def test_connections_that_are_over_leave_nothing(start_server: StartServer, tmp_path: Path) -> None:
+    """Neither closed ones nor those whose server is gone: no memory, no pipes, no threads."""
+    address = f"unix:{tmp_path}/lossd.sock"
+    server = start_server(listen=(address,))
+    streams, before = weakref.WeakSet[Stream](), fifos("self")
+    tensors = pair(30_000)
+
+    def calls(client: Client) -> None:
+        for _ in range(3):
+            same(client, "mse_loss", tensors)
+        transport: Any = client._transport
+        streams.add(transport.connected())
+
+    for _ in range(3):
+        with connect(address, timeout=PATIENCE) as client:
+            calls(client)
+    with connect(address, timeout=PATIENCE, retries=10) as client:
+        for _ in range(3):
+            calls(client)
+            server.kill()
+            server = start_server(listen=(address,))
+        calls(client)
+        eventually(lambda: gc.collect() >= 0 and len(streams) == 1)
+        assert fifos("self") == before + 2
 
 
 def test_what_was_begun_is_answered_before_the_end(
@@ -476,7 +546,7 @@ def test_awaited_calls(unix: tuple[Server, str], awaited: list[bytes | str]) -> 
     async def main() -> None:
         async with AsyncClient(unix[1], timeout=PATIENCE) as client:
             for size in (1, 1000, 20_000, 300_000, 2 * MIB):
-                for _ in range(4):
+                for _ in range(6):
                     await same_awaited(client, "mse_loss", pair(size))
             assert len(awaited) >= 12
             assert b"" not in awaited
@@ -751,6 +821,28 @@ def test_who_does_not_read_answers(conversation: Conversation, ends: Ends) -> No
     assert conversation.hear_result(2)["loss"] == 3
 
 
+def test_an_answer_that_is_not_taken_holds_up_the_next(
+    conversation: Conversation, ends: Ends
+) -> None:
+    """Else answers to a client that reads none would pile up in the server."""
+    x = np.zeros((250, 1), np.float32)
+    asked = begin(3, request("mse_loss", reduction="none", input=x, target=x.reshape(1, 250)))
+    given = 0
+    while given < 300:
+        ends.say(asked)
+        if not select.select([ends.responses], [], [], 1.0)[0]:
+            break
+        assert ends.hear() == b""
+        given += 1
+    assert 1 <= given < 200
+    for _ in range(given):
+        assert conversation.hear_result(3)["loss"].shape == (250, 250)
+    assert ends.hear() == b""
+    assert conversation.hear_result(3)["loss"].shape == (250, 250)
+    ends.say(three(4))
+    assert ends.answer().id == 4
+
+
 def test_they_end_with_the_stream(unix: tuple[Server, str]) -> None:
     with Stub(unix[1]) as stub, stub.stream() as stream:
         ends = Ends(stream)
@@ -863,25 +955,3 @@ def test_closed_while_they_are_used(answering: Answering) -> None:
     answering.pipes.give_back()
     assert fifos("self") == before - 2
     assert not answering.pipes.take()
-
-
-def test_messages_read_by_their_form_differ_in_what_is_told(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Losses, times and places of one form: read without being taken apart, and right."""
-    wire._response_forms.forget()
-    place = [wire.Place(segment, 64) for segment in (3, 4)]
-    asked = list[int]()
-    read = wire.read_response
-    monkeypatch.setattr(wire, "read_response", lambda *a: asked.append(1) or read(*a))
-    for k in range(40):
-        shared = wire.Shared(np.dtype(np.float32), (MIB,), place[k % 2])
-        loss = np.asarray(np.float32(k))
-        told = wire.Response({"loss": loss, "grad.input": shared}, "", k / 7 if k > 20 else 0.0)
-        id, found = wire.read_stream_response(wire.write_stream(k + 1, told))
-        assert id == k + 1
-        assert isinstance(found, wire.Response)
-        assert found.seconds == told.seconds
-        assert found.tensors["loss"] == k
-        assert found.tensors["grad.input"] == shared
-    assert len(asked) == 4

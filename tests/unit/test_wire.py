@@ -3,6 +3,8 @@
 import contextlib
 import math
 import struct
+import sys
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -431,3 +433,89 @@ def test_errors_with_details_of_other_kinds() -> None:
 def test_reasons_are_distinct() -> None:
     assert len({kind.reason for kind in KINDS}) == len(KINDS)
     assert all(kind.reason.isupper() for kind in KINDS)
+
+
+def test_messages_read_by_their_form_differ_in_what_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Losses, times and places of one form: read without being taken apart, and right."""
+    wire._response_forms.forget()
+    place = [wire.Place(segment, 64) for segment in (3, 4)]
+    asked = list[int]()
+    read = wire.read_response
+    monkeypatch.setattr(wire, "read_response", lambda *a: asked.append(1) or read(*a))
+    for k in range(40):
+        shared = wire.Shared(np.dtype(np.float32), (1 << 20,), place[k % 2])
+        loss = np.asarray(np.float32(k))
+        told = wire.Response({"loss": loss, "grad.input": shared}, "", k / 7 if k > 20 else 0.0)
+        id, found = wire.read_stream_response(wire.write_stream(k + 1, told))
+        assert id == k + 1
+        assert isinstance(found, wire.Response)
+        assert found.seconds == told.seconds
+        assert found.tensors["loss"] == k
+        assert found.tensors["grad.input"] == shared
+    assert len(asked) == 4
+
+
+def test_a_form_keeps_the_order_of_tensors() -> None:
+    wire._response_forms.forget()
+    place = wire.Shared(np.dtype(np.float32), (3,), wire.Place(1, 0))
+    tensors = {"loss": np.ones((), np.float32), "grad.a": place, "grad.b": np.ones(3, np.float32)}
+    for _ in range(2):
+        _, found = wire.read_stream_response(wire.write_stream(1, wire.Response(tensors)))
+        assert isinstance(found, wire.Response)
+        assert list(found.tensors) == list(tensors)
+
+
+def test_forms_are_small() -> None:
+    """What is remembered of messages does not add up to much."""
+    wire._request_forms.forget()
+    for size, known in ((100, True), (10_000, False)):
+        request = Request("l1_loss", {"input": np.ones(3)}, {"a": "x" * size})
+        message = wire.write_stream(1, request)
+        wire.read_stream_request(message)
+        assert (wire._request_forms.read(message, 2) is not None) == known
+
+
+def test_a_time_that_is_written_otherwise() -> None:
+    """Protobuf allows longer numbers of fields: such messages have no form, and can be read."""
+    wire._response_forms.forget()
+    told = wire.Response({"loss": np.ones(1, np.float32)}, "", 0.25)
+    message = wire.write_stream(1, told)
+    key = wire._SECONDS + wire._DOUBLE.pack(0.25)
+    body = message[8:].replace(key, b"\x91\x80\x00" + key[1:])
+    for _ in range(2):
+        _, found = wire.read_stream_response(
+            message[:2] + wire._key(13, 2) + wire._long(len(body)) + body
+        )
+        assert isinstance(found, wire.Response)
+        assert found.seconds == 0.25
+        assert found.tensors["loss"] == 1
+
+
+def test_templates_of_several_threads() -> None:
+    """A template is used when it is complete, and not before."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    wrong = list[str]()
+
+    def work(k: int) -> None:
+        for n in range(3000):
+            request = Request("l1_loss", {"input": np.ones(n % 1000, np.float32)}, {"n": n})
+            try:
+                id, found = wire.read_stream_request(wire.write_stream(k, request))
+            except ValueError as error:
+                wrong.append(repr(error))
+            else:
+                if id != k or not isinstance(found, Request) or found.parameters["n"] != n:
+                    wrong.append(f"{k}: {id}, {found}")
+
+    try:
+        threads = [threading.Thread(target=work, args=[k]) for k in range(1, 5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not wrong, wrong[:3]

@@ -59,7 +59,11 @@ def _opened(pipe: tuple[str, int], flags: int) -> int:
     found = Path(path).stat() if _PATH.fullmatch(path) else None
     if found is None or not stat.S_ISFIFO(found.st_mode) or found.st_ino != inode:
         raise ValueError(f"{path} is no pipe of the server's")
-    return os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK)
+    file = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK)
+    if os.fstat(file).st_ino != inode:
+        os.close(file)
+        raise ValueError(f"{path} is no pipe of the server's any more")
+    return file
 
 
 class Pipes:

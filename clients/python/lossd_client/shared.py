@@ -8,6 +8,7 @@ import re
 import stat
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,7 +84,9 @@ class Loan:
     """
 
     def __init__(self, pool: "SharedPool", block: Block, shape: tuple[int, ...]) -> None:
-        self.pool, self.block, self.spoilt = pool, block, False
+        # else streams that were dropped would stay: the collector does not see what arrays refer to
+        self._pool = weakref.ref(pool)
+        self.block, self.spoilt = block, False
         self.__array_interface__ = {
             "data": (block.address, False),
             "shape": shape,
@@ -91,8 +94,14 @@ class Loan:
             "version": 3,
         }
 
+    def is_of(self, pool: "SharedPool") -> bool:
+        """Whether a pool gave it."""
+        return self._pool() is pool
+
     def __del__(self) -> None:
-        self.pool.give_back(self.block, keep=not self.spoilt)
+        pool = self._pool()
+        if pool is not None:
+            pool.give_back(self.block, keep=not self.spoilt)
 
 
 def loan_of(array: Array) -> Loan | None:
@@ -228,7 +237,7 @@ class SharedPool:
     def place_of(self, array: Array) -> Place | None:
         """Where an array is, if it is in this memory as it would be sent."""
         loan = loan_of(array)
-        if loan is None or loan.pool is not self or not array.flags.c_contiguous:
+        if loan is None or not loan.is_of(self) or not array.flags.c_contiguous:
             return None
         return Place(loan.block.segment, address_of(array) - loan.block.address)
 

@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import itertools
+import math
 import queue
 import re
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final
@@ -23,7 +25,7 @@ from lossd_client.interrupts import uninterrupted
 from lossd_client.pending import Pending, messages_of, rounded
 from lossd_client.pieces import Sink
 from lossd_client.pipes import MOST, LostError, Pipes
-from lossd_client.shared import FROM, Placed, SharedPool, Staging
+from lossd_client.shared import AGAIN, FROM, Placed, SharedPool, Staging
 from lossd_client.wire import (
     Array,
     Chunk,
@@ -112,6 +114,7 @@ class Stream:
         self._staging = Staging(self._shared)
         self._pipes: Pipes | None = None
         self._asked = 0  # under which id pipes were asked for
+        self._ask_from = 0.0  # when they are asked for at the earliest
         self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         self._pending: dict[int, Waiting] = {}
         self._lock = threading.Lock()
@@ -217,20 +220,43 @@ class Stream:
     def _free_pipes(self) -> Pipes | None:
         """Pipes that this thread has to give back; None if there are none that are free."""
         pipes = self._pipes
-        if pipes is None and not self._asked and not self._shared.off:
-            self._asked = next(self._ids)
-            self._say(OpenPipes(), self._asked)
+        if pipes is None and not self._shared.off:
+            self._ask_for_pipes()
         if pipes is None or self._reads == threading.get_ident() or not pipes.take():
             return None
         return pipes
+
+    def _ask_for_pipes(self) -> None:
+        """Ask for pipes, unless they are asked for; the answer comes whenever it does."""
+        with self._lock:
+            if self._pipes is not None or self._asked or time.monotonic() < self._ask_from:
+                return
+            id = self._asked = next(self._ids)
+        self._say(OpenPipes(), id)
+
+    def _opened(self, item: wire.Answered) -> None:
+        """Take the answer in."""
+        pipes = None
+        wait = AGAIN  # there may be some later
+        if isinstance(item, Opened):
+            try:
+                pipes = Pipes(item)
+            except (OSError, ValueError):  # the server is on another host
+                wait = math.inf
+        with self._lock:
+            self._pipes, self._asked = pipes, 0
+            self._ask_from = time.monotonic() + wait
 
     def _prepared(
         self, request: Request, done: Callable[[], object]
     ) -> tuple[bytes, Waiting] | None:
         """A request's message for pipes, and what holds its answer; None if it does not fit."""
+        tensors = request.tensors.values()
+        if any(isinstance(t, wire.Announcement) for t in tensors):
+            return None  # its chunks follow
         placed = self._shared.place(request, ask=False)
         asked = request if placed is None else placed.request
-        if placed is None and any(t.nbytes >= FROM for t in request.tensors.values()):
+        if placed is None and any(t.nbytes >= FROM for t in tensors):
             return None
         if max(_travelling(asked)) > _INLINE:
             placed = self._staging.place(placed or Placed(request, [], {}))
@@ -258,9 +284,10 @@ class Stream:
             yield
         except BaseException as error:
             pipes.close()
-            if self._pipes is pipes:
-                self._pipes, self._asked = None, 0
-            self.cancel(waiting.id)
+            self.cancel(waiting.id)  # before other pipes are there, which use the same memory
+            with self._lock:
+                if self._pipes is pipes:
+                    self._pipes, self._ask_from = None, 0.0
             if not isinstance(error, LostError):
                 raise
             waiting.answer = None
@@ -290,7 +317,6 @@ class Stream:
             except BaseException:
                 self.broken = True
                 self._fail(unavailable(self._target, "reading was interrupted"))
-                self._queue.put(None)
                 raise
             finally:
                 self._reads = 0
@@ -318,8 +344,9 @@ class Stream:
         """Give an evaluation up."""
         waiting = self._pending.pop(id, None)
         if waiting is not None:
-            if waiting.placed is not None:
-                waiting.placed.spoil()
+            placed = waiting.placed
+            if placed is not None:
+                placed.spoil()
             waiting.finish(CancelledError("the evaluation was given up"))  # stops its chunks
             self._say(wire.Cancel(), id)
 
@@ -341,7 +368,6 @@ class Stream:
     def close(self) -> None:
         """End the stream; what is under way fails."""
         self._fail(CancelledError("the client was closed"))
-        self._queue.put(None)
         if self._unheard:  # cancelled now, it might never be sent
             self.start_reader()
             assert self._reader is not None
@@ -429,9 +455,7 @@ class Stream:
             self._shared.refused(size)
             return
         if id == self._asked and id:
-            if isinstance(item, Opened):
-                with contextlib.suppress(OSError, ValueError):  # the server is on another host
-                    self._pipes = Pipes(item)
+            self._opened(item)
             return
         if isinstance(item, Leased | Opened):
             raise ProtocolError("what was not asked for is there")
@@ -469,6 +493,7 @@ class Stream:
             pending, self._pending = self._pending, {}
         for waiting in pending.values():
             waiting.finish(error)
+        self._queue.put(None)  # what sends ends, too
 
 
 def _travelling(request: Request) -> tuple[int, int]:

@@ -213,8 +213,12 @@ class Remote:
                 found = self.connected().exchange(request, deadline.left)
             except TimeoutError as error:
                 raise self.late(request) from error
-            if found is not None:
-                return found
+            except UnavailableError:
+                if not self.again(request, 0, deadline):
+                    raise
+            else:
+                if found is not None:
+                    return found
         response: Response = _Call(self, request, deadline, sink).result()
         return response
 

@@ -545,13 +545,14 @@ class _Templates:
             parts = _enveloped(head, 13, lambda offset: parts_of(message, offset))
             if len(self._known) >= _FORMS:
                 self._known.clear()
-            template = self._known[key] = [b""]
+            template = [b""]
             for part in parts:
                 if isinstance(part, memoryview):
                     template.append(b"")
                 else:
                     template[-1] += part
             template[0] = template[0].removeprefix(head)
+            self._known[key] = template  # complete: other threads use it
         filled: list[bytes | memoryview] = [head, template[0]]
         for value, after in zip(values, template[1:], strict=False):
             filled += (value, after)
@@ -837,7 +838,7 @@ class _Form(NamedTuple):
     fixed: what stands between these, with its place after the id.
     tensors: name, type, place after the id, and shape of each; None of one in shared memory.
     seconds: where a response's are, after the id; 0 if it has none.
-    message: the request or response, with its tensors in shared memory alone.
+    message: the request or response, whose tensors are complete but for these.
     """
 
     fixed: tuple[tuple[int, int, bytes], ...]
@@ -886,9 +887,11 @@ class _Forms:
     def learn(self, message: bytes, start: int, found: Request | Response) -> None:
         """Remember the form of a message."""
         arrays = {n: t for n, t in found.tensors.items() if isinstance(t, np.ndarray) and t.size}
-        shared = {n: t for n, t in found.tensors.items() if isinstance(t, Shared)}
+        shared = [n for n, t in found.tensors.items() if isinstance(t, Shared)]
         if len(arrays) + len(shared) < len(found.tensors) or len(message) > 1 << 16:
             return  # empty or announced tensors, or enough else to do: nothing to gain
+        if len(message) - sum(array.nbytes for array in arrays.values()) > _LARGEST:
+            return
         if isinstance(found, Request) and found.handles:
             return  # rows differ from call to call
         base = address_of(np.frombuffer(message, np.uint8)) + start
@@ -898,10 +901,10 @@ class _Forms:
         if isinstance(found, Response) and found.seconds:
             if found.warning:
                 return  # it might hold the bytes that are looked for
-            seconds = message.index(_SECONDS + _DOUBLE.pack(found.seconds), start) - start
-            seconds += len(_SECONDS)
-            if any(seconds > begin for begin, _ in holes):
-                return  # it may be within a tensor
+            at = message.find(_SECONDS + _DOUBLE.pack(found.seconds), start)
+            seconds = at + len(_SECONDS) - start
+            if at < 0 or any(seconds > begin for begin, _ in holes):
+                return  # written otherwise, or it may be within a tensor
             holes.append((seconds, seconds + _DOUBLE.size))
         edges = [0, *itertools.chain(*sorted(holes)), len(message) - start]
         spans = zip(edges[::2], edges[1::2], strict=True)
@@ -909,10 +912,13 @@ class _Forms:
         if len(self._known) >= _FORMS:
             self.forget()
         key = self._key(message, start)
-        form = _Form(fixed, tensors, seconds, found.with_tensors(shared))
+        no_data: dict[str, Content] = dict.fromkeys(arrays, _NO_DATA)
+        form = _Form(fixed, tensors, seconds, found.with_tensors(dict(found.tensors) | no_data))
         self._known[key] = [form, *self._known.get(key, [])[: _ALIKE - 1]]
 
 
+_NO_DATA: Final = np.empty(0, np.uint8)
+_LARGEST: Final = 4096  # bytes of a form
 _ALIKE: Final = 8  # forms that begin alike: of memory that is used in turn, among others
 
 
