@@ -67,7 +67,7 @@ def _opened(pipe: tuple[str, int], flags: int) -> int:
 
 
 class Pipes:
-    """Both of them, for one thread at a time: who has `take`n them gives them back.
+    """Both of them, for one evaluation at a time: who has `take`n them gives them back.
 
     Args:
         opened: where they are.
@@ -91,7 +91,7 @@ class Pipes:
         self._poll.register(self._files[0], select.POLLIN)
 
     def take(self) -> bool:
-        """Have them for this thread, if they are free."""
+        """Have them, if they are free."""
         return not self._closing and self._turn.acquire(blocking=False)
 
     def give_back(self) -> None:
@@ -138,6 +138,7 @@ class Pipes:
         self, message: bytes, left: Callable[[], float | None], there: Callable[[], bool]
     ) -> bytes:
         """The same, awaited."""
+        self._send(message)
         loop, responses = asyncio.get_running_loop(), self._files[0]
         ended: asyncio.Future[bytes | None] = loop.create_future()
         found = b""
@@ -154,7 +155,6 @@ class Pipes:
                     loop.remove_reader(responses)
                     ended.set_result(answer)
 
-        self._send(message)
         loop.add_reader(responses, read)
         try:
             while not ended.done():

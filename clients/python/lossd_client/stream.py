@@ -199,7 +199,8 @@ class Stream:
                 if threading.get_ident() == thread:
                     done.set()
                 else:
-                    loop.call_soon_threadsafe(done.set)
+                    with contextlib.suppress(RuntimeError):  # the loop was closed
+                        loop.call_soon_threadsafe(done.set)
 
             prepared = self._prepared(request, finish)
             if prepared is None:
@@ -218,7 +219,7 @@ class Stream:
             pipes.give_back()
 
     def _free_pipes(self) -> Pipes | None:
-        """Pipes that this thread has to give back; None if there are none that are free."""
+        """Pipes that the caller has to give back; None if there are none that are free."""
         pipes = self._pipes
         if pipes is None and not self._shared.off:
             self._ask_for_pipes()
