@@ -30,7 +30,7 @@ MOST: Final = 256
 """Segments of a stream."""
 
 FILES: Final = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
-"""Segments are files: the other half of those that may be open is for connections."""
+"""Segments and pipes are files: the other half of those that may be open is for connections."""
 
 
 _released: Final[weakref.WeakSet[mmap.mmap]] = weakref.WeakSet()

@@ -25,6 +25,7 @@ from lossd.server.status import status_of
 Array = npt.NDArray[Any]
 
 X = np.arange(6, dtype=np.float32).reshape(2, 3)
+THERE = wire.Shared(X.dtype, X.shape, wire.Place(1, 128))
 
 
 def offset_of(array: Any, message: bytes) -> int:
@@ -197,6 +198,20 @@ VALID = [
     wire.write_stream(3, Response({"loss": X})),
     wire.write_stream(3, Chunk("input", 12, memoryview(b"12345678"))),
     wire.write_stream(3, Cancel()),
+    wire.write_stream(
+        3,
+        Request(
+            "mse_loss",
+            {"input": THERE, "target": X},
+            {},
+            "sum",
+            ["input"],
+            {"input": wire.Place(2, 64)},
+        ),
+    ),
+    wire.write_stream(3, Response({"loss": X, "grad.input": THERE}, "", 0.5)),
+    wire.write_stream(3, wire.OpenPipes()),
+    wire.write_stream(3, wire.Opened(("/proc/7/fd/8", 9), ("/proc/7/fd/10", 11))),
     wire.write_stream(3, STATUS),
     STATUS,
 ]
@@ -251,7 +266,7 @@ def shown(item: Any) -> Any:
     if not isinstance(item, Request | Response):
         return repr(item) if isinstance(item, Chunk) else type(item)
     tensors = {
-        name: t if isinstance(t, Announcement) else (t.dtype, t.shape, t.tobytes())
+        name: (t.dtype, t.shape, t.tobytes()) if isinstance(t, np.ndarray) else t
         for name, t in item.tensors.items()
     }
     return list(tensors.items()), repr(replace(item, tensors={}))
