@@ -1,6 +1,7 @@
 """One EvaluateStream: many evaluations, each in whatever pieces it comes."""
 
 import asyncio
+import contextlib
 import dataclasses
 import itertools
 import time
@@ -394,7 +395,8 @@ class Stream:
     async def _write_diverted(self, id: int, answer: bytes) -> None:
         self._running += 1
         try:
-            await self._write(answer)
+            with contextlib.suppress(grpc.aio.BaseError):  # the client is gone
+                await self._write(answer)
         finally:
             self._running -= 1
             self._go_on(id)

@@ -9,7 +9,7 @@ import pytest
 from lossd_client import Client, connect, nn
 
 from .servers import Server, running
-from .stubs import Stub
+from .stubs import Conversation, Stub
 
 Target = str
 StartServer = Callable[..., Server]
@@ -33,6 +33,20 @@ def start_server() -> Iterator[StartServer]:
     """Start servers with flags of one's own; they are stopped, and must exit with 0."""
     with contextlib.ExitStack() as stack:
         yield lambda *flags, **options: stack.enter_context(running(*flags, **options))
+
+
+@pytest.fixture
+def unix(start_server: StartServer, tmp_path: Path) -> tuple[Server, str]:
+    """A server of its own and its socket."""
+    address = f"unix:{tmp_path}/lossd.sock"
+    return start_server(listen=(address,)), address
+
+
+@pytest.fixture
+def conversation(unix: tuple[Server, str]) -> Iterator[Conversation]:
+    """A stream to that server."""
+    with Stub(unix[1]) as stub, stub.stream() as stream:
+        yield stream
 
 
 @pytest.fixture

@@ -23,9 +23,10 @@ from lossd_client import AsyncClient, Client, Pieces, connect, errors, nn, pipes
 from lossd_client._gen.lossd.v1 import loss_service_pb2, tensor_pb2
 from lossd_client.pipes import MOST, LostError, Pipes, framed, unframed
 from lossd_client.stream import Stream
-from lossd_client.wire import Opened
+from lossd_client.wire import Opened, Response
 
 from lossd.engine import evaluate
+from lossd.plan import Result
 
 from .conftest import StartServer
 from .servers import PATIENCE, Server, eventually
@@ -34,13 +35,6 @@ from .stubs import Conversation, Stub, array, begin, cancel, chunk, request, ten
 KIB = 1 << 10
 MIB = 1 << 20
 RNG = np.random.default_rng(5)
-
-
-@pytest.fixture
-def unix(start_server: StartServer, tmp_path: Path) -> tuple[Server, str]:
-    """A server of its own and its socket."""
-    address = f"unix:{tmp_path}/lossd.sock"
-    return start_server(listen=(address,)), address
 
 
 @pytest.fixture
@@ -83,16 +77,19 @@ def fifos(pid: int | str) -> int:
     return found
 
 
+def check(answer: Response, whole: Result) -> None:
+    """An answer has the bits of the engine's."""
+    assert np.asarray(answer.tensors["loss"]).tobytes() == whole.loss.tobytes()
+    assert list(answer.tensors) == ["loss", *[f"grad.{name}" for name in whole.gradients]]
+    for name, gradient in whole.gradients.items():
+        assert np.asarray(answer.tensors[f"grad.{name}"]).tobytes() == gradient.tobytes()
+
+
 def same(client: Client, loss: str, tensors: dict[str, Any], **more: Any) -> None:
     """A call has the bits of the engine."""
     names = [name for name in ("input", "x1") if name in tensors]
     answer = client.evaluate(loss, tensors, gradients=names, **more)
-    whole = evaluate(loss, tensors, gradients=names, **more)
-    assert np.asarray(answer.tensors["loss"]).tobytes() == whole.loss.tobytes()
-    for name in names:
-        assert np.asarray(answer.tensors[f"grad.{name}"]).tobytes() == (
-            whole.gradients[name].tobytes()
-        )
+    check(answer, evaluate(loss, tensors, gradients=names, **more))
 
 
 def small(client: Client) -> None:
@@ -532,9 +529,7 @@ async def same_awaited(
     client: AsyncClient, loss: str, tensors: dict[str, Any], **more: Any
 ) -> None:
     answer = await client.evaluate(loss, tensors, gradients=["input"], **more)
-    whole = evaluate(loss, tensors, gradients=["input"], **more)
-    assert np.asarray(answer.tensors["loss"]).tobytes() == whole.loss.tobytes()
-    assert np.asarray(answer.tensors["grad.input"]).tobytes() == whole.gradients["input"].tobytes()
+    check(answer, evaluate(loss, tensors, gradients=["input"], **more))
 
 
 def pair(*shape: int) -> dict[str, Any]:
@@ -621,12 +616,6 @@ def test_awaited_of_a_server_that_is_killed(
 
 
 # --- any program's pipes -----------------------------------------------------------------------
-
-
-@pytest.fixture
-def conversation(unix: tuple[Server, str]) -> Iterator[Conversation]:
-    with Stub(unix[1]) as stub, stub.stream() as stream:
-        yield stream
 
 
 class Ends:

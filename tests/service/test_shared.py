@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,13 +70,6 @@ def await_no_segments(server: Server) -> None:
     while segments(server):
         assert time.monotonic() < deadline, f"{segments(server)} segments are left"
         time.sleep(0.05)
-
-
-@pytest.fixture
-def unix(start_server: StartServer, tmp_path: Path) -> tuple[Server, str]:
-    """A server of its own and its socket."""
-    address = f"unix:{tmp_path}/lossd.sock"
-    return start_server(listen=(address,)), address
 
 
 def test_a_client_chooses_it_by_itself(unix: tuple[Server, str]) -> None:
@@ -309,12 +301,6 @@ def there(name: str, array: Any, segment: int, offset: int) -> tensor_pb2.Tensor
         name=name, dtype=kinds[str(array.dtype)], shape=array.shape,
         place=tensor_pb2.MemoryPlace(segment=segment, offset=offset),
     )  # fmt: skip
-
-
-@pytest.fixture
-def conversation(unix: tuple[Server, str]) -> Iterator[Conversation]:
-    with Stub(unix[1]) as stub, stub.stream() as stream:
-        yield stream
 
 
 def test_any_client_can_share(conversation: Conversation) -> None:

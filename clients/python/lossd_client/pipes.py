@@ -5,7 +5,6 @@ A message and its answer take a quarter of a millisecond over gRPC, a tenth of t
 
 import asyncio
 import os
-import re
 import select
 import stat
 import threading
@@ -13,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from lossd_client.shared import PATH
 from lossd_client.wire import Opened
 
 CAPACITY: Final = 1 << 16
@@ -23,8 +23,6 @@ MOST: Final = CAPACITY - 4
 
 _LOOK: Final = 1.0
 """Seconds after which it is seen whether the server is still there."""
-
-_PATH: Final = re.compile(r"/proc/\d+/fd/\d+")
 
 
 class LostError(Exception):
@@ -56,7 +54,7 @@ def _opened(pipe: tuple[str, int], flags: int) -> int:
     """
     path, inode = pipe
     # seen before it is opened: what is read from some other pipe would be missing there
-    found = Path(path).stat() if _PATH.fullmatch(path) else None
+    found = Path(path).stat() if PATH.fullmatch(path) else None
     if found is None or not stat.S_ISFIFO(found.st_mode) or found.st_ino != inode:
         raise ValueError(f"{path} is no pipe of the server's")
     file = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK)

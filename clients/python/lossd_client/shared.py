@@ -39,7 +39,8 @@ STAGED: Final = 1 << 12
 LEAST: Final = 1 << 20
 """Bytes of shared memory for such, at least."""
 
-_PATH: Final = re.compile(r"/proc/\d+/fd/\d+")
+PATH: Final = re.compile(r"/proc/\d+/fd/\d+")
+"""What a server's memory and pipes are opened by."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +62,7 @@ def mapped(leased: Leased) -> Block:
     Raises:
         OSError, ValueError: there is nothing such: the server is on another host.
     """
-    if not _PATH.fullmatch(leased.path):
+    if not PATH.fullmatch(leased.path):
         raise ValueError(f"{leased.path} is no path of leased memory")
     found = Path(leased.path).stat()
     if not stat.S_ISREG(found.st_mode) or found.st_size < leased.size or leased.size < 1:

@@ -836,7 +836,7 @@ class _Form(NamedTuple):
     """A message without the bytes of its tensors: equal in most of a client's calls.
 
     fixed: what stands between these, with its place after the id.
-    tensors: name, type, place after the id, and shape of each; None of one in shared memory.
+    tensors: name, type, place after the id, and shape of each that is in the message.
     seconds: where a response's are, after the id; 0 if it has none.
     message: the request or response, whose tensors are complete but for these.
     """
