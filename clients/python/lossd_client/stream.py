@@ -124,6 +124,7 @@ class Stream:
         self._call = channel.stream_stream(METHOD)(self._messages())
         self._reading = threading.Lock()
         self._reads = 0  # the thread that does
+        self._overtaken = False  # whether pipes would be faster than what was said last
         self._unheard = False  # whether something was said that has no answer
         self._reader: threading.Thread | None = None
 
@@ -146,6 +147,7 @@ class Stream:
                 self._pending[id] = waiting
         if error is None:
             self._queue.put(waiting)
+            self._overtaken = False  # the answer to this comes after it
         else:
             waiting.finish(error)
         return id, waiting
@@ -223,7 +225,9 @@ class Stream:
         pipes = self._pipes
         if pipes is None and not self._shared.off:
             self._ask_for_pipes()
-        if pipes is None or self._reads == threading.get_ident() or not pipes.take():
+        if pipes is None or self._overtaken or self._reads == threading.get_ident():
+            return None
+        if not pipes.take():
             return None
         return pipes
 
@@ -338,7 +342,7 @@ class Stream:
 
     def unregister(self, token: str) -> None:
         """Have a tensor kept no longer."""
-        self._unheard = True
+        self._unheard = self._overtaken = True
         self._say(Unregister(token))
 
     def cancel(self, id: int) -> None:
