@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -56,8 +56,8 @@ def response_of(result: Result) -> Response:
     return Response({"loss": result.loss, **gradients}, result.warning)
 
 
-def stepped(request: Request, arriving: Mapping[str, Arriving]) -> Call:
-    """The call of a request of which some tensors come in pieces, for `engine.steps`.
+def stepped(request: Request, coming: Collection[str]) -> Call:
+    """The call of a request of which some tensors are not there yet, for `engine.steps`.
 
     Raises:
         LossdError: what is wrong with it, as far as types and shapes tell.
@@ -65,7 +65,7 @@ def stepped(request: Request, arriving: Mapping[str, Arriving]) -> Call:
     stand_ins = {
         name: np.broadcast_to(np.empty((), tensor.dtype), tensor.shape)
         for name, tensor in request.tensors.items()
-        if name in arriving
+        if name in coming
     }
     return call_of(request.with_tensors({**request.tensors, **stand_ins}))
 

@@ -22,6 +22,7 @@ from lossd_client.dtypes import is_float, named
 from lossd_client.errors import DTypeError, ParameterError
 
 import lossd.losses  # noqa: F401  fills the registry
+from lossd.filling import Filling, Lanes
 from lossd.plan import (
     SAMPLE_WEIGHT,
     Form,
@@ -151,14 +152,10 @@ def planned(call: Call) -> Plan | None:
 
 
 def run(plan: Plan, call: Call) -> Result:
-    """Compute a call whose plan this is, and note there how long it took.
-
-    At most twice what it took before: a thread that lost its processor once is no measure.
-    """
+    """Compute a call whose plan this is, and note there how long it took."""
     begun = time.perf_counter()
     result = plan.run(call.arrays, call.grad_output, call.out)
-    seconds = time.perf_counter() - begun
-    plan.seconds, plan.fastest = min(seconds, 2 * plan.seconds), min(seconds, plan.fastest)
+    plan.took(time.perf_counter() - begun)
     return result
 
 
@@ -173,6 +170,18 @@ def steps(call: Call, arriving: Mapping[str, Arriving]) -> Steps:
     assert isinstance(plan, KernelPlan)
     there = {name: array for name, array in call.arrays.items() if name not in arriving}
     return Steps(plan, there, arriving, call.grad_output)
+
+
+def filling(call: Call, lanes: Lanes) -> Filling:
+    """A call of which some tensors are being written; in `call.arrays` anything of their type.
+
+    Raises:
+        LossdError: what is wrong with those that are there.
+    """
+    key = call.key()
+    plan = _plans.get(key) or _plan(*key)
+    there = {name: array for name, array in call.arrays.items() if name not in lanes.memory}
+    return Filling(plan, there, lanes, call.grad_output, call.out)
 
 
 def compile_kernels(name: str) -> None:

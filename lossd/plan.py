@@ -3,7 +3,7 @@
 import functools
 import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
@@ -153,6 +153,13 @@ class Plan:
             out: arrays that gradients go to, of their shape and type.
         """
         raise NotImplementedError
+
+    def took(self, seconds: float) -> None:
+        """Note how long a call took.
+
+        At most twice what it took before: a thread that lost its processor once is no measure.
+        """
+        self.seconds, self.fastest = min(seconds, 2 * self.seconds), min(seconds, self.fastest)
 
     def divided_by(self, arrays: Mapping[str, Array]) -> Array:
         """Numbers whose sum the reduction divides the losses' sum by: as many as can be told apart.
@@ -462,6 +469,11 @@ class KernelPlan(Plan):
         ]
         self._spare: list[Arguments] = []
 
+    @functools.cached_property
+    def streamed(self) -> dict[str, int]:
+        """Tensors that may come in pieces: see the function."""
+        return streamed(self.form)
+
     def _operands(self) -> tuple[str, ...]:
         """What the mathematics sees."""
         return tuple(
@@ -511,6 +523,28 @@ class KernelPlan(Plan):
         grad_output: npt.ArrayLike | None,
         out: Mapping[str, Array],
     ) -> Result:
+        started = self.start(call, arrays, grad_output, out)
+        self.run_from(0, started)
+        self.check_domains(call, arrays)
+        return self.result(call, started, out)
+
+    def start(
+        self,
+        call: "Arguments",
+        arrays: Mapping[str, Array],
+        grad_output: npt.ArrayLike | None,
+        out: Mapping[str, Array],
+        coming: Sequence[str] = (),
+    ) -> "Started":
+        """Make all ready for the kernel.
+
+        Args:
+            call: its arguments, which are filled.
+            arrays: the call's tensors, or all but those that are `coming`.
+            grad_output: gradient of what follows.
+            out: arrays that gradients go to.
+            coming: tensors that the kernel will be told of block by block.
+        """
         args = call.words
         begun = self.begin(call, arrays, grad_output)
         losses, written = None, []
@@ -528,22 +562,36 @@ class KernelPlan(Plan):
                 args[slot] = address = _address(gradient)
                 past &= address % VECTOR == 0
         args[slots.STREAMED] = past
+        later = {name: slot for slot, name, _ in self.reads if name in coming}
+        halved = [name for name in later if name in self.halves]
+        read = begun.read + [(later[n], self.form.given[n].dtype, 0) for n in halved]
+        entry, words = self.entered(call, read, written)
+        places = {name: call.address + 8 * slot for name, slot in later.items()}
+        first = len(begun.read)
+        places |= {
+            name: _address(words) + halves.place_of(first + k) for k, name in enumerate(halved)
+        }
+        return Started(begun, losses, made, entry, words, places)
 
-        entry, words = self.entered(call, begun.read, written)
+    def run_from(self, first: int, started: "Started") -> None:
+        """Compute the blocks from `first` on."""
+        entry, words = started.entry, _address(started.words)
         threads = runtime.get_threads() if self.parallel else 1
         every = courtesy.blocks_between(self.blocks, self.fastest, threads)
         if threads > 1:
-            runtime.run_parallel(entry, _address(words), self.blocks, threads, every)
+            runtime.run_parallel(entry, words, first, self.blocks, threads, every)
         else:
-            runtime.run_serial(entry, _address(words), 0, self.blocks, every)
+            runtime.run_serial(entry, words, first, self.blocks, every)
 
-        self.check_domains(call, arrays)
+    def result(self, call: "Arguments", started: "Started", out: Mapping[str, Array]) -> Result:
+        """What comes of it, once all blocks are computed."""
+        begun, losses = started.begun, started.losses
         if losses is None:
             losses = self.reduced(call, begun.divisor)
         elif self.form.reduction == "sample":
             losses = self._means(losses)
         gradients = {}
-        for name, gradient in made.items():
+        for name, gradient in started.gradients.items():
             gradients[name] = self._shaped(name, gradient)
             if name == self.loss.divisor and self.form.reduction == "mean":
                 share = losses * begun.scale
@@ -935,6 +983,24 @@ class Begun:
     factors: Array | None
     read: list[halves.Place]
     alive: list[Array]
+
+
+@dataclass(frozen=True)
+class Started:
+    """A call whose kernel can be run.
+
+    begun: its values.
+    losses: where they go, None if they are added alone; gradients: where these do.
+    entry: what is called for each block; words: with what.
+    places: addresses of the words in which it finds where those begin that are coming.
+    """
+
+    begun: Begun
+    losses: Array | None
+    gradients: dict[str, Array]
+    entry: int
+    words: Array
+    places: dict[str, int]
 
 
 def _room(out: Mapping[str, Array], name: str, shape: Shape, dtype: np.dtype[Any]) -> Array:

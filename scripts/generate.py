@@ -17,7 +17,7 @@ import google.rpc
 from lossd_client.limits import Limits
 
 import lossd.losses  # noqa: F401  fills the registry
-from lossd.spec import Loss, Param, registry
+from lossd.spec import Elementwise, Loss, Param, Rowwise, registry
 from scripts.corners import corners
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -289,6 +289,32 @@ __all__ = {sorted(registry)!r}
 ''' + "\n\n".join(parts)
 
 
+def streamed() -> str:
+    """`lossd_client/streamed.py`."""
+    rows = []
+    for name in sorted(registry):
+        loss = registry[name]
+        if issubclass(loss, Elementwise | Rowwise):
+            tensors = [
+                key
+                for key, tensor in loss.tensors.items()
+                if (tensor.role in ("element", "vector") or tensor.soft)
+                and key not in (loss.divisor, *loss.counted, "weight")  # which the mean divides by
+            ]
+            rows.append(f"{name!r}: {tuple(tensors)!r}")
+    return f'''"""Which tensors may come in pieces.
+
+{HEADER}
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+STREAMED: Final[Mapping[str, tuple[str, ...]]] = {{{", ".join(rows)}}}
+"""Of losses that are computed row by row: the tensors that have the rows, if shapes are alike."""
+'''
+
+
 def table() -> str:
     """`docs/losses.md`."""
     rows = []
@@ -438,6 +464,7 @@ def main() -> None:
         *protobuf(),
         (CLIENT / "nn.py", classes()),
         (CLIENT / "functional.py", functions()),
+        (CLIENT / "streamed.py", streamed()),
         (Path("docs/losses.md"), table()),
         *((Path(f"docs/losses/{name}.md"), page(name)) for name in sorted(registry)),
     ]

@@ -166,6 +166,15 @@ def arguments(kernel: int, args: int, read: list[Place], write: list[Place]) -> 
     return np.array(words, np.int64)
 
 
+def place_of(position: int) -> int:
+    """Where the address of what is read stands in these words: bytes from their beginning.
+
+    Args:
+        position: which of those that are read it is.
+    """
+    return 8 * (_HEAD + _EACH * position + 2)
+
+
 # --- whole arrays --------------------------------------------------------------------------------
 
 
@@ -198,7 +207,7 @@ def _run(way: int, halves: Array, wide: Array) -> None:
     words = np.array([way, _address(halves), _address(wide), wide.size], np.int64)
     blocks, threads = math.ceil(wide.size / CHUNK), runtime.get_threads()
     if wide.size >= PARALLEL_FROM and threads > 1:
-        runtime.run_parallel(_chunks.entry, words.ctypes.data, blocks, threads)
+        runtime.run_parallel(_chunks.entry, words.ctypes.data, 0, blocks, threads)
     else:
         runtime.run_serial(_chunks.entry, words.ctypes.data, 0, blocks)
 

@@ -74,14 +74,16 @@ def address(array: Any) -> int:
     return array.ctypes.data  # type: ignore[no-any-return]
 
 
-@cache.compiled("void(intp, intp, intp, intp, intp, intp)", parallel=True)
-def _run_parallel(kernel: int, args: int, blocks: int, stop: int, hurry: int, every: int) -> None:
-    for index in prange(blocks):
+@cache.compiled("void(intp, intp, intp, intp, intp, intp, intp)", parallel=True)
+def _run_parallel(
+    kernel: int, args: int, first: int, last: int, stop: int, hurry: int, every: int
+) -> None:
+    for index in prange(first, last):
         _call_unless_stopped(kernel, args, index, stop, hurry, every)
 
 
 _run_parallel(
-    0, 0, 0, stopping.current().address, courtesy.ADDRESS, 0
+    0, 0, 0, 0, stopping.current().address, courtesy.ADDRESS, 0
 )  # starts the threads, which decides on the layer
 LAYER: Final[str] = nb.threading_layer()
 MAX_THREADS: Final[int] = nb.config.NUMBA_NUM_THREADS
@@ -141,12 +143,14 @@ def run_serial(kernel: int, args: int, first: int, last: int, every: int = 0) ->
     stop.check()
 
 
-def run_parallel(kernel: int, args: int, blocks: int, threads: int, every: int = 0) -> None:
+def run_parallel(
+    kernel: int, args: int, first: int, last: int, threads: int, every: int = 0
+) -> None:
     """Compute blocks on `threads` threads; as `run_serial`."""
     stop = stopping.current()
     with _turn:
         nb.set_num_threads(threads)  # holds for the calling thread alone
-        _run_parallel(kernel, args, blocks, stop.address, courtesy.ADDRESS, every)
+        _run_parallel(kernel, args, first, last, stop.address, courtesy.ADDRESS, every)
     stop.check()
 
 

@@ -13,6 +13,7 @@ from lossd_client.wire import CHUNK, Announcement, Request, Response
 
 from lossd import engine
 from lossd.answers import Later, answer, call_of, response_of, stepped
+from lossd.filling import Filling, Lanes
 from lossd.kernels import courtesy, runtime
 from lossd.kernels.stopping import Stop, Stopped, stopped_by
 from lossd.plan import Plan
@@ -43,6 +44,17 @@ under way and no other client is heard of: nobody waits for the event loop then.
 
 ALONE_SIZE: Final = 64 << 20
 """Bytes of tensors up to which it is."""
+
+PATIENCE: Final = 1000
+"""How often a thread of the pool waits for more of tensors that are being written, where nobody
+else waits for the pool: 70 ms in all."""
+
+FILLED: Final = 4e-3
+"""Seconds that it may have taken to be computed there, mostly on one thread, while its tensors are
+written."""
+
+BRIEF_PATIENCE: Final = 30
+"""How often the event loop does: 2 ms in all."""
 
 HURRY: Final = 0.25
 """Seconds after a brief evaluation for which long ones give way to others."""
@@ -126,6 +138,55 @@ class Computer:
             return await self._run(request, steps.step)
         await asyncio.sleep(0)
         return guarded(request.loss, steps.step)
+
+    def fill_now(
+        self, request: Request, lanes: Lanes, out: Mapping[str, Array], *, alone: bool
+    ) -> Filling | None:
+        """A request of which some tensors are being written, computed on the event loop.
+
+        Args:
+            request: what is asked.
+            lanes: those tensors.
+            out: arrays that gradients go to.
+            alone: whether nobody else would wait for the event loop.
+
+        Returns:
+            What is computed as far as it was there soon; None of what takes longer.
+
+        Raises:
+            LossdError: as `evaluate`.
+        """
+        there = [tensor for name, tensor in request.tensors.items() if name not in lanes.memory]
+        if not alone or not _few(there, BRIEF_INLINE):
+            return None
+        call = stepped(request, lanes.memory)._replace(out=out)
+        plan = engine.planned(call)
+        if plan is None or plan.size > ALONE_SIZE or plan.seconds > FILLED:
+            return None
+        return self._filled(call, lanes, BRIEF_PATIENCE)
+
+    async def begin_filling(
+        self, request: Request, lanes: Lanes, out: Mapping[str, Array]
+    ) -> Filling:
+        """The same in the pool."""
+        call = stepped(request, lanes.memory)._replace(out=out)
+        return await self._run(request, lambda: self._filled(call, lanes, 0))
+
+    @staticmethod
+    def _filled(call: engine.Call, lanes: Lanes, patience: int) -> Filling:
+        filling = engine.filling(call, lanes)
+        filling.go_on(patience)
+        return filling
+
+    async def fill(self, request: Request, filling: Filling, *, alone: bool) -> bool:
+        """Compute more of it in the pool; whether there was any.
+
+        Args:
+            request: what is asked.
+            filling: what is computed of it.
+            alone: whether nobody else would wait for the pool.
+        """
+        return await self._run(request, lambda: filling.go_on(PATIENCE * alone))
 
     async def _run(self, request: Request, compute: Callable[[], T]) -> T:
         """Compute in the pool. Cancelled, it ends it, and itself once nothing is held there."""

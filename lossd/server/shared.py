@@ -17,10 +17,12 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from lossd_client.dtypes import is_float
 from lossd_client.errors import ProtocolError, ResourceError
-from lossd_client.wire import Leased, Place, Shared
+from lossd_client.wire import Leased, Place, Request, Shared
 
 from lossd.answers import LATER, Later
+from lossd.filling import Lanes
 from lossd.server.limits import Budget
 
 Array = npt.NDArray[Any]
@@ -131,6 +133,35 @@ class Segments:
         if array.dtype.kind not in "iub":
             return array
         return array.copy() if array.nbytes < LATER else Later(array.dtype, array.shape, array.copy)
+
+    def lanes(self, request: Request) -> Lanes:
+        """The tensors of a request that are still being written.
+
+        Raises:
+            ProtocolError: there are none such, or not where it says.
+        """
+        assert request.ring is not None
+        names, place, capacity = request.ring
+        tensors = [t for name in names if isinstance(t := request.tensors.get(name), Shared)]
+        kinds = {(t.dtype, t.shape) for t in tensors}
+        if len(kinds) != 1 or len(tensors) != len(set(names)) or not is_float(tensors[0].dtype):
+            raise ProtocolError(
+                f"a ring of {', '.join(names) or 'nothing'}: it must be of different tensors in "
+                "shared memory, which are real and have one type and shape"
+            )
+        ((dtype, shape),) = kinds
+        total = tensors[0].nbytes
+        if capacity != total and not (0 < capacity < total and capacity % 64 == 0):
+            raise ProtocolError(
+                f"a ring of {capacity} bytes for tensors of {total}: it must be these, or fewer "
+                "and a multiple of 64"
+            )
+        memory = {}
+        for name, tensor in zip(names, tensors, strict=True):
+            count = capacity // dtype.itemsize
+            memory[name] = self.room(name, tensor.place, dtype, (count,)).view(np.uint8)
+        words = self.room("ring", place, np.dtype(np.int64), (16,))
+        return Lanes(dtype, shape, memory, words[:1], words[8:9])
 
     def room(self, name: str, place: Place, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
         """The array at a place."""

@@ -42,7 +42,8 @@ from lossd_client.wire import (
     Unregister,
 )
 
-from lossd.answers import LATER, Later
+from lossd.answers import LATER, Later, response_of
+from lossd.filling import Filling, Lanes
 from lossd.plan import pool
 from lossd.registered import Registry
 from lossd.server.compute import Computer, guarded, needed
@@ -67,6 +68,12 @@ LEAST: Final = 1 << 14
 _SPARE: Final = 1 << 16
 """Bytes of a message beside its tensors that may be kept with them."""
 
+_SOON: Final = 5e-4
+"""Seconds after which it is seen whether more of what is in shared memory has been written; twice
+as many each time that there is none, up to `_LATE`."""
+
+_LATE: Final = 0.05
+
 _TURN: Final = 0.02
 """Seconds of the event loop's processor that a message has before others have their turn."""
 
@@ -85,6 +92,8 @@ class _Evaluation:
     arriving: those of them that are computed as they come; `waiting`: chunks not seen there yet,
         `unseen`: their bytes.
     computing: whether a thread may use its tensors: what it holds is counted as long.
+    lanes: tensors that are written to shared memory while they are computed; `filling`: what is
+        computed of them.
     heard: when its last chunk came; `timer`: looks whether another did.
     """
 
@@ -104,13 +113,19 @@ class _Evaluation:
     task: asyncio.Task[None] | None = None
     computing: bool = False
     ended: bool = False
+    lanes: Lanes | None = None
+    filling: Filling | None = None
     heard: float = 0.0
     timer: asyncio.TimerHandle | None = None
 
     def missing(self) -> str | None:
         """The first tensor whose bytes are not all there."""
+        if self.lanes is not None:
+            received = dict.fromkeys(self.lanes.memory, int(self.lanes.filled[0]))
+        else:
+            received = self.received
         sizes = self.request.tensors
-        return next((n for n, got in self.received.items() if got < sizes[n].nbytes), None)
+        return next((n for n, got in received.items() if got < sizes[n].nbytes), None)
 
     @property
     def may_start(self) -> bool:
@@ -145,8 +160,10 @@ class _GivenUp(Exception):  # noqa: N818  no error: nobody waits for the evaluat
 
 
 def _unfinished(evaluation: _Evaluation, name: str) -> ProtocolError:
+    lanes = evaluation.lanes
+    received = evaluation.received[name] if lanes is None else int(lanes.filled[0])
     return ProtocolError(
-        f"the stream ended after {evaluation.received[name]} of {name!r}'s "
+        f"the stream ended after {received} of {name!r}'s "
         f"{evaluation.request.tensors[name].nbytes} bytes",
         field=name,
     )
@@ -180,6 +197,14 @@ def _in_rooms(response: Response, request: Request, rooms: Mapping[str, Any]) ->
         for name, room in rooms.items()
     }
     return response.with_tensors({**response.tensors, **placed})
+
+
+def _response_of(filling: Filling) -> Response:
+    """The answer to an evaluation that is computed."""
+    assert filling.result is not None
+    response = response_of(filling.result)
+    response.seconds = filling.seconds
+    return response
 
 
 class Stream:
@@ -414,15 +439,28 @@ class Stream:
         if request.handles:
             request = self._registered.resolved(request, self, self._budget.require)
         tensors: dict[str, Any] = dict(request.tensors)
-        shared = {name: t for name, t in tensors.items() if isinstance(t, Shared)}
+        lanes = None if request.ring is None else self._shared().lanes(request)
+        shared = {
+            name: t
+            for name, t in tensors.items()
+            if isinstance(t, Shared) and (lanes is None or name not in lanes.memory)
+        }
         if shared:
             self._budget.require(sum(t.nbytes for t in shared.values()))  # some are copied
             tensors |= {name: self._shared().tensor(name, t) for name, t in shared.items()}
         request.tensors = tensors
         announced = {n: t for n, t in tensors.items() if isinstance(t, Announcement)}
         out = self._rooms(request)
-        if not announced:
-            alone = not self._evaluations and self._is_alone()
+        if announced and lanes is not None:
+            raise ProtocolError("tensors in chunks beside a ring: send them first, or in memory")
+        alone = not self._evaluations and self._is_alone()
+        filling = None
+        if lanes is not None:
+            self._budget.require(needed(request).size)
+            filling = self._computer.fill_now(request, lanes, out, alone=alone)
+            if filling is not None and filling.result is not None:
+                return wire.write_stream(id, _in_rooms(_response_of(filling), request, out))
+        elif not announced:
             response = self._computer.evaluate_now(
                 request, out, alone=alone, require=self._budget.require
             )
@@ -438,9 +476,10 @@ class Stream:
         tensors |= {name: _owned(tensor, held, length) for name, tensor in inline.items()}
         request.tensors = tensors
         compute = self._advance if needs.in_pieces else self._evaluate
+        compute = compute if lanes is None else self._fill
         evaluation = _Evaluation(request, compute, reserved, dict(tensors), allowance, windows)
         self._evaluations[id] = evaluation
-        evaluation.out = out
+        evaluation.out, evaluation.lanes, evaluation.filling = out, lanes, filling
         evaluation.received = dict.fromkeys(announced, 0)
         for name, tensor in announced.items():
             if name in needs.in_pieces:
@@ -514,7 +553,7 @@ class Stream:
         rooms = {}
         for name, place in request.places.items():
             tensor = request.tensors.get(name)
-            if name not in request.gradients or not isinstance(tensor, np.ndarray | Later):
+            if name not in request.gradients or not isinstance(tensor, np.ndarray | Later | Shared):
                 raise ProtocolError(f"a place for the gradient of {name!r}, which is not wanted")
             rooms[name] = self._shared().room(name, place, tensor.dtype, tensor.shape)
         return rooms
@@ -620,12 +659,47 @@ class Stream:
         request = evaluation.request.with_tensors(evaluation.tensors)
         alone = len(self._evaluations) == 1 and self._is_alone()
         result = self._computer.evaluate(request, evaluation.out, alone=alone)
-        response = _in_rooms(await self._computed(evaluation, result), request, evaluation.out)
+        response = await self._computed(evaluation, result)
+        await self._write_whole(evaluation, id, request, response)
+
+    async def _write_whole(
+        self, evaluation: _Evaluation, id: int, request: Request, response: Response
+    ) -> None:
+        """Write the answer to an evaluation that is computed."""
+        response = _in_rooms(response, request, evaluation.out)
         evaluation.tensors = request.tensors = {}
         first, chunks = wire.split(response.tensors)
         head: list[Response | Chunk] = [response.with_tensors(first)]
-        items = itertools.chain(head, chunks)
-        await self._write_for(evaluation, id, items, last=True)
+        await self._write_for(evaluation, id, itertools.chain(head, chunks), last=True)
+
+    async def _fill(self, id: int, evaluation: _Evaluation) -> None:
+        """Compute an evaluation while its tensors are written to shared memory."""
+        assert isinstance(evaluation.request, Request)
+        lanes, loop = evaluation.lanes, asyncio.get_running_loop()
+        assert lanes is not None
+        request = evaluation.request.with_tensors(evaluation.tensors)
+        filling = evaluation.filling
+        if filling is None:
+            begun = self._computer.begin_filling(request, lanes, evaluation.out)
+            filling = await self._computed(evaluation, begun)
+        heard, pause = loop.time(), 0.0
+        while filling.result is None:
+            await asyncio.sleep(pause)
+            if evaluation.ended:
+                raise _GivenUp
+            if loop.time() - heard > self._stall:
+                name = next(iter(lanes.memory))
+                raise DeadlineError(
+                    f"nothing of {name!r} has been written for {self._stall:g} s (--stall-seconds)",
+                    field=name,
+                )
+            alone = len(self._evaluations) == 1 and self._is_alone()
+            fill = self._computer.fill(request, filling, alone=alone)
+            if await self._computed(evaluation, fill):
+                heard, pause = loop.time(), 0.0
+            else:
+                pause = min(max(2 * pause, _SOON), _LATE)
+        await self._write_whole(evaluation, id, request, _response_of(filling))
 
     async def _advance(self, id: int, evaluation: _Evaluation) -> None:
         """Compute an evaluation while its tensors come, and write what is ready."""
@@ -746,5 +820,6 @@ class Stream:
         evaluation.tensors, evaluation.out = {}, {}
         evaluation.request = evaluation.request.with_tensors({})
         evaluation.waiting, evaluation.arriving = [], {}
+        evaluation.lanes = evaluation.filling = None
         evaluation.news.set()
         self._room.set()

@@ -80,7 +80,7 @@ def test_kernels_end_between_blocks(threads: int | None) -> None:
         if threads is None:
             runtime.run_serial(ask_at_the_fourth.address, words.ctypes.data, 0, 1000)
         else:
-            runtime.run_parallel(ask_at_the_fourth.address, words.ctypes.data, 1000, threads)
+            runtime.run_parallel(ask_at_the_fourth.address, words.ctypes.data, 0, 1000, threads)
     assert words[0] == 4
 
 

@@ -93,6 +93,11 @@ class Pending:
             raise ProtocolError(f"an unexpected chunk of {item.name!r} at byte {item.offset}")
         return self._response if self._missing == 0 else None
 
+    def filled(self) -> Iterator[bool]:
+        """Write what is to be written of its tensors once it is sent: `Filling.go_on`."""
+        filling = None if self.placed is None else self.placed.filling
+        return iter(()) if filling is None else filling.go_on()
+
     def _received(self, name: str, tensor: Array | Announcement) -> Array | None:
         """A tensor that is there, or room for one that comes; None of one that the sink takes."""
         whole, room = isinstance(tensor, np.ndarray), None

@@ -8,7 +8,8 @@ import os
 import select
 import stat
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,9 @@ MOST: Final = CAPACITY - 4
 
 _LOOK: Final = 1.0
 """Seconds after which it is seen whether the server is still there."""
+
+_NAP: Final = 20e-6
+"""Seconds after which it is seen whether there is something to do again; the system adds to it."""
 
 
 class LostError(Exception):
@@ -110,7 +114,11 @@ class Pipes:
         self.close()
 
     def exchange(
-        self, message: bytes, left: Callable[[], float | None], there: Callable[[], bool]
+        self,
+        message: bytes,
+        left: Callable[[], float | None],
+        there: Callable[[], bool],
+        meanwhile: Iterable[bool] = (),
     ) -> bytes:
         """Send a message and wait for its answer. After an error they are of no more use.
 
@@ -118,12 +126,26 @@ class Pipes:
             message: has `MOST` bytes at most.
             left: tells how many seconds there are for it, None for any number.
             there: tells whether the server is, as far as is known.
+            meanwhile: what is done before the answer can be there, a step at a time; False where
+                there is nothing to do for now.
 
         Raises:
             LostError: the server closed them, or is gone.
             TimeoutError: the answer did not come in time.
         """
         self._send(message)
+        look = time.monotonic() + _LOOK
+        for done in meanwhile:
+            if self._poll.poll(0):  # an error, or the end
+                break
+            if done:
+                look = time.monotonic() + _pause(left)
+            else:
+                time.sleep(_NAP)
+                if time.monotonic() > look:
+                    look = time.monotonic() + _pause(left)
+                    if not there():
+                        raise LostError
         found, answer = b"", None
         while answer is None:
             while not self._poll.poll(1000 * _pause(left)):
@@ -133,7 +155,11 @@ class Pipes:
         return answer
 
     async def exchange_async(
-        self, message: bytes, left: Callable[[], float | None], there: Callable[[], bool]
+        self,
+        message: bytes,
+        left: Callable[[], float | None],
+        there: Callable[[], bool],
+        meanwhile: Iterable[bool] = (),
     ) -> bytes:
         """The same, awaited."""
         self._send(message)
@@ -155,6 +181,17 @@ class Pipes:
 
         loop.add_reader(responses, read)
         try:
+            look = time.monotonic() + _LOOK
+            for done in meanwhile:
+                await asyncio.sleep(0 if done else _NAP)
+                if ended.done():
+                    break
+                if done:
+                    look = time.monotonic() + _pause(left)
+                elif time.monotonic() > look:
+                    look = time.monotonic() + _pause(left)
+                    if not there():
+                        raise LostError
             while not ended.done():
                 await asyncio.wait([ended], timeout=_pause(left))
                 if not ended.done() and not there():

@@ -9,7 +9,7 @@ import stat
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +20,8 @@ import numpy.typing as npt
 from lossd_client.buffers import ALIGNMENT, LARGE, class_of
 from lossd_client.dtypes import is_float
 from lossd_client.errors import ProtocolError
-from lossd_client.wire import Leased, Place, Request, Shared, address_of
+from lossd_client.filling import Filling
+from lossd_client.wire import Content, Leased, Place, Request, Ring, Shared, address_of
 
 Array = npt.NDArray[Any]
 
@@ -242,22 +243,21 @@ class SharedPool:
             return None
         return Place(loan.block.segment, address_of(array) - loan.block.address)
 
-    def place(self, request: Request, ask: bool = True) -> "Placed | None":
+    def place(self, request: Request, ring: "Staging | None", *, ask: bool) -> "Placed | None":
         """A request whose large tensors are in shared memory.
 
         Args:
             request: what is asked.
-            ask: whether more memory is asked for if it does not fit.
+            ring: room through which tensors can be written while they are computed.
+            ask: whether memory that is missing is asked for, and all tensors are written here;
+                else some may be left to `Placed.filling`.
 
         Returns:
             None if it does not fit there, and where nothing is large.
         """
         if self.off:
             return None
-        tensors, rooms = dict(request.tensors), list[tuple[Array, Array]]()
-        loans: list[Array] = []
-        results: dict[str, Array] = {}
-        complete, moved = True, False
+        moved, tensors = dict[str, Array](), dict[str, Content](request.tensors)
         for name, tensor in request.tensors.items():
             if not isinstance(tensor, np.ndarray) or tensor.dtype.hasobject:
                 return None
@@ -265,33 +265,59 @@ class SharedPool:
                 continue
             place = self.place_of(tensor)
             if place is None:
-                room = self.array(tensor.shape, tensor.dtype, ask)
-                if room is None:
-                    complete = False
-                    continue
-                rooms.append((room, tensor))
-                loans.append(room)
-                place = self.place_of(room)
-            assert place is not None
-            moved = True
-            tensors[name] = Shared(tensor.dtype, tensor.shape, place)
-        places = {}
-        for name in request.gradients:
-            given = request.tensors.get(name)
-            if isinstance(given, np.ndarray) and given.nbytes >= FROM and is_float(given.dtype):
-                room = self.array(given.shape, given.dtype, ask)
-                if room is None:
-                    complete = False
-                    continue
-                results[name] = room
-                places[name] = self.place_of(room)
-        if not complete or not (moved or results):
+                moved[name] = tensor
+            else:
+                tensors[name] = Shared(tensor.dtype, tensor.shape, place)
+        wanted = {
+            name: given
+            for name in request.gradients
+            if isinstance(given := request.tensors.get(name), np.ndarray)
+            and given.nbytes >= FROM
+            and is_float(given.dtype)
+        }
+        filling = None if ring is None else Filling.of(request.loss, moved)
+        track, rooms, results = None, dict[str, Array](), dict[str, Array]()
+        if filling is not None and ring is not None and not ask:
+            track = ring.room(filling.size, ask)
+            rooms = {} if track is None else filling.lanes(track)
+        missing = {name: tensor for name, tensor in moved.items() if name not in rooms}
+        complete = self._find_rooms(missing, rooms, ask)
+        complete &= self._find_rooms(wanted, results, ask)
+        if filling is not None and ring is not None and ask:
+            ring.room(filling.size, ask)  # for later calls
+        there = any(isinstance(tensor, Shared) for tensor in tensors.values())
+        if not complete or not (there or rooms or results):
             return None
-        for room, tensor in rooms:
-            np.copyto(room, tensor)
+        for name, room in rooms.items():
+            if filling is None or track is None or name not in filling.names:
+                np.copyto(room, moved[name])
+            tensors[name] = Shared(moved[name].dtype, moved[name].shape, self._placed(room))
         asked = request.with_tensors(tensors)
-        asked.places = {name: place for name, place in places.items() if place is not None}
-        return Placed(asked, loans, results)
+        asked.places = {name: self._placed(room) for name, room in results.items()}
+        placed = Placed(asked, [rooms[name] for name in missing], results)
+        if filling is not None and track is not None:
+            words = filling.begin(track, rooms)
+            asked.ring = Ring(filling.names, self._placed(words), filling.capacity)
+            placed.loans.append(track)
+            placed.filling = filling
+        return placed
+
+    def _find_rooms(self, tensors: Mapping[str, Array], rooms: dict[str, Array], ask: bool) -> bool:
+        """Find room for tensors like these; whether there was for all."""
+        complete = True
+        for name, tensor in tensors.items():
+            room = self.array(tensor.shape, tensor.dtype, ask)
+            if room is None:
+                complete = False
+            else:
+                rooms[name] = room
+        return complete
+
+    def _placed(self, array: Array) -> Place:
+        """Where an array of this memory is."""
+        place = self.place_of(array)
+        assert place is not None
+        return place
 
 
 @dataclass
@@ -302,12 +328,14 @@ class Placed:
     loans: arrays that are there for it alone.
     results: where gradients go.
     copied: where small ones go, which are taken out of there.
+    filling: what is written once the server is told of it.
     """
 
     request: Request
     loans: list[Array]
     results: dict[str, Array]
     copied: dict[str, Array] = field(default_factory=dict)
+    filling: Filling | None = None
 
     def result(self, name: str) -> Array:
         """The gradient "grad.NAME"."""
@@ -327,7 +355,7 @@ class Placed:
 
 
 class Staging:
-    """Shared memory for all that is small of a request, one at a time.
+    """Shared memory that one request after the other uses: for all that is small of it, say.
 
     Args:
         pool: where it comes from.
@@ -354,7 +382,7 @@ class Staging:
             if tensors[key[0]].nbytes >= STAGED:
                 starts[key] = size
                 size += -(-tensors[key[0]].nbytes // ALIGNMENT) * ALIGNMENT
-        room = self._of(size)
+        room = self.room(size)
         if room is None:
             return None
         there, places, copied = dict(asked.tensors), dict(asked.places), dict[str, Array]()
@@ -371,13 +399,19 @@ class Staging:
                 there[name] = Shared(tensor.dtype, tensor.shape, place)
         staged = asked.with_tensors(there)
         staged.places = places
-        return Placed(staged, [*placed.loans, room], placed.results, copied)
+        loans = [*placed.loans, room]
+        return Placed(staged, loans, placed.results, copied, placed.filling)
 
-    def _of(self, size: int) -> Array | None:
-        """So many bytes, the same ones as before if they are enough."""
+    def room(self, size: int, ask: bool = True) -> Array | None:
+        """So many bytes, the same ones as before if they are enough.
+
+        Args:
+            size: how many.
+            ask: whether more memory is asked for if there are not.
+        """
         room = self._room
         loan = None if room is None else loan_of(room)
         if room is None or loan is None or loan.spoilt or room.size < size:
             self._room = None  # before more is asked for
-            self._room = self._pool.array((max(size, LEAST),), np.dtype(np.uint8))
+            self._room = self._pool.array((max(size, LEAST),), np.dtype(np.uint8), ask)
         return self._room

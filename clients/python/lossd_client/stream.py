@@ -111,7 +111,7 @@ class Stream:
         self._leases: dict[int, int] = {}  # sizes that were asked for
         self._shared = SharedPool(self._lease, self._release)
         self._shared.off = self._wire_dtype is not None or not _on_this_host(target)
-        self._staging = Staging(self._shared)
+        self._staging, self._ring = Staging(self._shared), Staging(self._shared)
         self._pipes: Pipes | None = None
         self._asked = 0  # under which id pipes were asked for
         self._ask_from = 0.0  # when they are asked for at the earliest
@@ -135,7 +135,7 @@ class Stream:
         id = next(self._ids)
         asked, placed, names = request, None, list[str]()
         if isinstance(request, Request):
-            placed = self._shared.place(request) if sink is None else None
+            placed = self._shared.place(request, self._ring, ask=True) if sink is None else None
             if placed is not None:
                 asked = placed.request
             elif self._wire_dtype is not None:
@@ -177,7 +177,8 @@ class Stream:
                 return None
             message, waiting = prepared
             with self._given_up(pipes, waiting):
-                answer = pipes.exchange(message, left, self._call.is_active)
+                there, filled = self._call.is_active, waiting.filled()
+                answer = pipes.exchange(message, left, there, filled)
                 if answer:
                     self._take(*wire.read_stream_response(answer))
                 elif not self.wait(waiting, done, left()):
@@ -209,7 +210,8 @@ class Stream:
                 return None
             message, waiting = prepared
             with self._given_up(pipes, waiting):
-                answer = await pipes.exchange_async(message, left, self._call.is_active)
+                there, filled = self._call.is_active, waiting.filled()
+                answer = await pipes.exchange_async(message, left, there, filled)
                 if answer:
                     self._take(*wire.read_stream_response(answer))
                 else:
@@ -259,7 +261,7 @@ class Stream:
         tensors = request.tensors.values()
         if any(isinstance(t, wire.Announcement) for t in tensors):
             return None  # its chunks follow
-        placed = self._shared.place(request, ask=False)
+        placed = self._shared.place(request, self._ring, ask=False)
         asked = request if placed is None else placed.request
         if placed is None and any(t.nbytes >= FROM for t in tensors):
             return None

@@ -108,6 +108,18 @@ class Shared(_Described):
     place: Place
 
 
+class Ring(NamedTuple):
+    """Shared tensors that are still being written, and where it is told how far they are.
+
+    progress: a place for two int64: bytes of each that are written, and, 64 bytes on, read.
+    capacity: bytes that there are at the place of each.
+    """
+
+    names: tuple[str, ...]
+    progress: Place
+    capacity: int
+
+
 @dataclass(frozen=True)
 class Lease:
     """Asks for memory that client and server share."""
@@ -195,6 +207,7 @@ class Request:
 
     places: where gradients go that are not sent.
     handles: tensors that the server keeps.
+    ring: those tensors that are still being written.
     """
 
     loss: str
@@ -204,12 +217,13 @@ class Request:
     gradients: Sequence[str] = ()
     places: Mapping[str, Place] = field(default_factory=dict)
     handles: Mapping[str, Handle] = field(default_factory=dict)
+    ring: Ring | None = None
 
     def with_tensors(self, tensors: Mapping[str, Content]) -> "Request":
         """The same of other tensors."""
         return Request(
             self.loss, tensors, self.parameters, self.reduction, self.gradients, self.places,
-            self.handles,
+            self.handles, self.ring,
         )  # fmt: skip
 
 
@@ -328,6 +342,11 @@ def _place(place: Place) -> bytes:
     return _number(1, place.segment) + _number(2, place.offset)
 
 
+def _ring(ring: Ring) -> bytes:
+    names = b"".join(_text_field(1, name) for name in ring.names)
+    return names + _bytes_field(2, _place(ring.progress)) + _number(3, ring.capacity)
+
+
 def _handle(handle: Handle) -> bytes:
     body = _text_field(1, handle.token)
     if handle.rows is not None:
@@ -385,6 +404,8 @@ def _request_parts(request: Request, offset: int) -> list[bytes | memoryview]:
     head += b"".join(_text_field(4, name) for name in request.gradients)
     for name, place in request.places.items():
         head += _bytes_field(5, _text_field(1, name) + _bytes_field(2, _place(place)))
+    if request.ring is not None:
+        head += _bytes_field(6, _ring(request.ring))
     for name, handle in request.handles.items():
         head += _bytes_field(15, _text_field(1, name) + _bytes_field(6, _handle(handle)))
     parts, _ = _tensors(request.tensors, offset + len(head))
@@ -439,7 +460,7 @@ def write_stream(id: int, message: StreamMessage) -> bytes:
         case Request():
             parameters = b"".join(_parameter(n, v) for n, v in message.parameters.items())
             asked = tuple(message.gradients), tuple(message.places.items())
-            what = message.loss, message.reduction, *asked, parameters
+            what = message.loss, message.reduction, *asked, parameters, message.ring
             return _templates.fill(head, what, message, _request_parts)
         case Response(_, warning, took):
             times = [_DOUBLE.pack(took)] if took else []
@@ -938,7 +959,7 @@ def read_request(data: memoryview, start: int = 0, end: int | None = None) -> Re
         "", tensors := {}, parameters := {}, "mean", gradients := [], places := {}, handles := {}
     )
     for number, kind, a, b in _fields(data, start, len(data) if end is None else end):
-        if number in (1, 2, 3, 4, 5, 15):
+        if number in (1, 2, 3, 4, 5, 6, 15):
             _expect(kind, _BYTES, number)
         match number:
             case 1:
@@ -961,6 +982,8 @@ def read_request(data: memoryview, start: int = 0, end: int | None = None) -> Re
             case 5:
                 name, place = _read_gradient_place(data, a, b)
                 places[name] = place
+            case 6:
+                request.ring = _read_ring(data, a, b)
             case 15:
                 name, tensor = _read_tensor(data, a, b)
                 if name in tensors or name in handles:
@@ -981,6 +1004,19 @@ def _read_gradient_place(data: memoryview, start: int, end: int) -> tuple[str, P
         elif number == 2:
             place = _read_place(data, a, b)
     return name, place
+
+
+def _read_ring(data: memoryview, start: int, end: int) -> Ring:
+    names, place, capacity = list[str](), Place(0, 0), 0
+    for number, kind, a, b in _fields(data, start, end):
+        _expect(kind, _VARINT if number == 3 else _BYTES, number)
+        if number == 1:
+            names.append(_text(data, a, b))
+        elif number == 2:
+            place = _read_place(data, a, b)
+        elif number == 3:
+            capacity = a
+    return Ring(tuple(names), place, capacity)
 
 
 def read_response(data: memoryview, start: int = 0, end: int | None = None) -> Response:

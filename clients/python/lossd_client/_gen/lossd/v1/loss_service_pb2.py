@@ -28,7 +28,7 @@ from lossd_client._gen.lossd.v1 import catalog_pb2 as lossd_dot_v1_dot_catalog__
 from lossd_client._gen.lossd.v1 import tensor_pb2 as lossd_dot_v1_dot_tensor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1blossd/v1/loss_service.proto\x12\x08lossd.v1\x1a\x17google/rpc/status.proto\x1a\x16lossd/v1/catalog.proto\x1a\x15lossd/v1/tensor.proto\"\x9d\x02\n\x0f\x45valuateRequest\x12\x0c\n\x04loss\x18\x01 \x01(\t\x12=\n\nparameters\x18\x02 \x03(\x0b\x32).lossd.v1.EvaluateRequest.ParametersEntry\x12\x11\n\treduction\x18\x03 \x01(\t\x12\x11\n\tgradients\x18\x04 \x03(\t\x12\'\n\x06places\x18\x05 \x03(\x0b\x32\x17.lossd.v1.GradientPlace\x12!\n\x07tensors\x18\x0f \x03(\x0b\x32\x10.lossd.v1.Tensor\x1aK\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\'\n\x05value\x18\x02 \x01(\x0b\x32\x18.lossd.v1.ParameterValue:\x02\x38\x01\"C\n\rGradientPlace\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x05place\x18\x02 \x01(\x0b\x32\x15.lossd.v1.MemoryPlace\"_\n\x10\x45valuateResponse\x12\x0f\n\x07warning\x18\x01 \x01(\t\x12\x17\n\x0f\x63ompute_seconds\x18\x02 \x01(\x01\x12!\n\x07tensors\x18\x0f \x03(\x0b\x32\x10.lossd.v1.Tensor\"\xc8\x03\n\x15\x45valuateStreamRequest\x12\n\n\x02id\x18\x01 \x01(\x04\x12)\n\nopen_pipes\x18\x07 \x01(\x0b\x32\x13.lossd.v1.OpenPipesH\x00\x12\x30\n\nunregister\x18\x08 \x01(\x0b\x32\x1a.lossd.v1.UnregisterTensorH\x00\x12,\n\x08register\x18\t \x01(\x0b\x32\x18.lossd.v1.RegisterTensorH\x00\x12\x34\n\x08together\x18\n \x01(\x0b\x32 .lossd.v1.EvaluateStreamRequestsH\x00\x12*\n\x07release\x18\x0b \x01(\x0b\x32\x17.lossd.v1.ReleaseMemoryH\x00\x12&\n\x05lease\x18\x0c \x01(\x0b\x32\x15.lossd.v1.LeaseMemoryH\x00\x12-\n\x08\x65valuate\x18\r \x01(\x0b\x32\x19.lossd.v1.EvaluateRequestH\x00\x12&\n\x05\x63hunk\x18\x0e \x01(\x0b\x32\x15.lossd.v1.TensorChunkH\x00\x12,\n\x06\x63\x61ncel\x18\x0f \x01(\x0b\x32\x1a.lossd.v1.CancelEvaluationH\x00\x42\t\n\x07message\"K\n\x16\x45valuateStreamRequests\x12\x31\n\x08messages\x18\x0f \x03(\x0b\x32\x1f.lossd.v1.EvaluateStreamRequest\"i\n\x0eRegisterTensor\x12\x14\n\x07seconds\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x0bstream_only\x18\x02 \x01(\x08\x12 \n\x06tensor\x18\x0f \x01(\x0b\x32\x10.lossd.v1.TensorB\n\n\x08_seconds\"!\n\x10UnregisterTensor\x12\r\n\x05token\x18\x01 \x01(\t\"2\n\x10RegisteredTensor\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0f\n\x07seconds\x18\x02 \x01(\x01\"\x1b\n\x0bLeaseMemory\x12\x0c\n\x04size\x18\x01 \x01(\x04\" \n\rReleaseMemory\x12\x0f\n\x07segment\x18\x01 \x01(\x04\"J\n\x0cLeasedMemory\x12\x0f\n\x07segment\x18\x01 \x01(\x04\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x0c\n\x04path\x18\x03 \x01(\t\x12\r\n\x05token\x18\x04 \x01(\x0c\"\x0b\n\tOpenPipes\"L\n\x05Pipes\x12 \n\x08requests\x18\x01 \x01(\x0b\x32\x0e.lossd.v1.Pipe\x12!\n\tresponses\x18\x02 \x01(\x0b\x32\x0e.lossd.v1.Pipe\"#\n\x04Pipe\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\r\n\x05inode\x18\x02 \x01(\x04\"\x12\n\x10\x43\x61ncelEvaluation\"\xdf\x02\n\x16\x45valuateStreamResponse\x12\n\n\x02id\x18\x01 \x01(\x04\x12 \n\x05pipes\x18\x08 \x01(\x0b\x32\x0f.lossd.v1.PipesH\x00\x12\x30\n\nregistered\x18\t \x01(\x0b\x32\x1a.lossd.v1.RegisteredTensorH\x00\x12\x35\n\x08together\x18\n \x01(\x0b\x32!.lossd.v1.EvaluateStreamResponsesH\x00\x12(\n\x06leased\x18\x0c \x01(\x0b\x32\x16.lossd.v1.LeasedMemoryH\x00\x12,\n\x06result\x18\r \x01(\x0b\x32\x1a.lossd.v1.EvaluateResponseH\x00\x12&\n\x05\x63hunk\x18\x0e \x01(\x0b\x32\x15.lossd.v1.TensorChunkH\x00\x12#\n\x05\x65rror\x18\x0f \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07message\"M\n\x17\x45valuateStreamResponses\x12\x32\n\x08messages\x18\x0f \x03(\x0b\x32 .lossd.v1.EvaluateStreamResponse2\xf2\x01\n\x0bLossService\x12G\n\nListLosses\x12\x1b.lossd.v1.ListLossesRequest\x1a\x1c.lossd.v1.ListLossesResponse\x12\x41\n\x08\x45valuate\x12\x19.lossd.v1.EvaluateRequest\x1a\x1a.lossd.v1.EvaluateResponse\x12W\n\x0e\x45valuateStream\x12\x1f.lossd.v1.EvaluateStreamRequest\x1a .lossd.v1.EvaluateStreamResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1blossd/v1/loss_service.proto\x12\x08lossd.v1\x1a\x17google/rpc/status.proto\x1a\x16lossd/v1/catalog.proto\x1a\x15lossd/v1/tensor.proto\"\xbb\x02\n\x0f\x45valuateRequest\x12\x0c\n\x04loss\x18\x01 \x01(\t\x12=\n\nparameters\x18\x02 \x03(\x0b\x32).lossd.v1.EvaluateRequest.ParametersEntry\x12\x11\n\treduction\x18\x03 \x01(\t\x12\x11\n\tgradients\x18\x04 \x03(\t\x12\'\n\x06places\x18\x05 \x03(\x0b\x32\x17.lossd.v1.GradientPlace\x12\x1c\n\x04ring\x18\x06 \x01(\x0b\x32\x0e.lossd.v1.Ring\x12!\n\x07tensors\x18\x0f \x03(\x0b\x32\x10.lossd.v1.Tensor\x1aK\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\'\n\x05value\x18\x02 \x01(\x0b\x32\x18.lossd.v1.ParameterValue:\x02\x38\x01\"C\n\rGradientPlace\x12\x0c\n\x04name\x18\x01 \x01(\t\x12$\n\x05place\x18\x02 \x01(\x0b\x32\x15.lossd.v1.MemoryPlace\"P\n\x04Ring\x12\r\n\x05names\x18\x01 \x03(\t\x12\'\n\x08progress\x18\x02 \x01(\x0b\x32\x15.lossd.v1.MemoryPlace\x12\x10\n\x08\x63\x61pacity\x18\x03 \x01(\x04\"_\n\x10\x45valuateResponse\x12\x0f\n\x07warning\x18\x01 \x01(\t\x12\x17\n\x0f\x63ompute_seconds\x18\x02 \x01(\x01\x12!\n\x07tensors\x18\x0f \x03(\x0b\x32\x10.lossd.v1.Tensor\"\xc8\x03\n\x15\x45valuateStreamRequest\x12\n\n\x02id\x18\x01 \x01(\x04\x12)\n\nopen_pipes\x18\x07 \x01(\x0b\x32\x13.lossd.v1.OpenPipesH\x00\x12\x30\n\nunregister\x18\x08 \x01(\x0b\x32\x1a.lossd.v1.UnregisterTensorH\x00\x12,\n\x08register\x18\t \x01(\x0b\x32\x18.lossd.v1.RegisterTensorH\x00\x12\x34\n\x08together\x18\n \x01(\x0b\x32 .lossd.v1.EvaluateStreamRequestsH\x00\x12*\n\x07release\x18\x0b \x01(\x0b\x32\x17.lossd.v1.ReleaseMemoryH\x00\x12&\n\x05lease\x18\x0c \x01(\x0b\x32\x15.lossd.v1.LeaseMemoryH\x00\x12-\n\x08\x65valuate\x18\r \x01(\x0b\x32\x19.lossd.v1.EvaluateRequestH\x00\x12&\n\x05\x63hunk\x18\x0e \x01(\x0b\x32\x15.lossd.v1.TensorChunkH\x00\x12,\n\x06\x63\x61ncel\x18\x0f \x01(\x0b\x32\x1a.lossd.v1.CancelEvaluationH\x00\x42\t\n\x07message\"K\n\x16\x45valuateStreamRequests\x12\x31\n\x08messages\x18\x0f \x03(\x0b\x32\x1f.lossd.v1.EvaluateStreamRequest\"i\n\x0eRegisterTensor\x12\x14\n\x07seconds\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x0bstream_only\x18\x02 \x01(\x08\x12 \n\x06tensor\x18\x0f \x01(\x0b\x32\x10.lossd.v1.TensorB\n\n\x08_seconds\"!\n\x10UnregisterTensor\x12\r\n\x05token\x18\x01 \x01(\t\"2\n\x10RegisteredTensor\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0f\n\x07seconds\x18\x02 \x01(\x01\"\x1b\n\x0bLeaseMemory\x12\x0c\n\x04size\x18\x01 \x01(\x04\" \n\rReleaseMemory\x12\x0f\n\x07segment\x18\x01 \x01(\x04\"J\n\x0cLeasedMemory\x12\x0f\n\x07segment\x18\x01 \x01(\x04\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x0c\n\x04path\x18\x03 \x01(\t\x12\r\n\x05token\x18\x04 \x01(\x0c\"\x0b\n\tOpenPipes\"L\n\x05Pipes\x12 \n\x08requests\x18\x01 \x01(\x0b\x32\x0e.lossd.v1.Pipe\x12!\n\tresponses\x18\x02 \x01(\x0b\x32\x0e.lossd.v1.Pipe\"#\n\x04Pipe\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\r\n\x05inode\x18\x02 \x01(\x04\"\x12\n\x10\x43\x61ncelEvaluation\"\xdf\x02\n\x16\x45valuateStreamResponse\x12\n\n\x02id\x18\x01 \x01(\x04\x12 \n\x05pipes\x18\x08 \x01(\x0b\x32\x0f.lossd.v1.PipesH\x00\x12\x30\n\nregistered\x18\t \x01(\x0b\x32\x1a.lossd.v1.RegisteredTensorH\x00\x12\x35\n\x08together\x18\n \x01(\x0b\x32!.lossd.v1.EvaluateStreamResponsesH\x00\x12(\n\x06leased\x18\x0c \x01(\x0b\x32\x16.lossd.v1.LeasedMemoryH\x00\x12,\n\x06result\x18\r \x01(\x0b\x32\x1a.lossd.v1.EvaluateResponseH\x00\x12&\n\x05\x63hunk\x18\x0e \x01(\x0b\x32\x15.lossd.v1.TensorChunkH\x00\x12#\n\x05\x65rror\x18\x0f \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07message\"M\n\x17\x45valuateStreamResponses\x12\x32\n\x08messages\x18\x0f \x03(\x0b\x32 .lossd.v1.EvaluateStreamResponse2\xf2\x01\n\x0bLossService\x12G\n\nListLosses\x12\x1b.lossd.v1.ListLossesRequest\x1a\x1c.lossd.v1.ListLossesResponse\x12\x41\n\x08\x45valuate\x12\x19.lossd.v1.EvaluateRequest\x1a\x1a.lossd.v1.EvaluateResponse\x12W\n\x0e\x45valuateStream\x12\x1f.lossd.v1.EvaluateStreamRequest\x1a .lossd.v1.EvaluateStreamResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,41 +38,43 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EVALUATEREQUEST_PARAMETERSENTRY']._loaded_options = None
   _globals['_EVALUATEREQUEST_PARAMETERSENTRY']._serialized_options = b'8\001'
   _globals['_EVALUATEREQUEST']._serialized_start=114
-  _globals['_EVALUATEREQUEST']._serialized_end=399
-  _globals['_EVALUATEREQUEST_PARAMETERSENTRY']._serialized_start=324
-  _globals['_EVALUATEREQUEST_PARAMETERSENTRY']._serialized_end=399
-  _globals['_GRADIENTPLACE']._serialized_start=401
-  _globals['_GRADIENTPLACE']._serialized_end=468
-  _globals['_EVALUATERESPONSE']._serialized_start=470
-  _globals['_EVALUATERESPONSE']._serialized_end=565
-  _globals['_EVALUATESTREAMREQUEST']._serialized_start=568
-  _globals['_EVALUATESTREAMREQUEST']._serialized_end=1024
-  _globals['_EVALUATESTREAMREQUESTS']._serialized_start=1026
-  _globals['_EVALUATESTREAMREQUESTS']._serialized_end=1101
-  _globals['_REGISTERTENSOR']._serialized_start=1103
-  _globals['_REGISTERTENSOR']._serialized_end=1208
-  _globals['_UNREGISTERTENSOR']._serialized_start=1210
-  _globals['_UNREGISTERTENSOR']._serialized_end=1243
-  _globals['_REGISTEREDTENSOR']._serialized_start=1245
-  _globals['_REGISTEREDTENSOR']._serialized_end=1295
-  _globals['_LEASEMEMORY']._serialized_start=1297
-  _globals['_LEASEMEMORY']._serialized_end=1324
-  _globals['_RELEASEMEMORY']._serialized_start=1326
-  _globals['_RELEASEMEMORY']._serialized_end=1358
-  _globals['_LEASEDMEMORY']._serialized_start=1360
-  _globals['_LEASEDMEMORY']._serialized_end=1434
-  _globals['_OPENPIPES']._serialized_start=1436
-  _globals['_OPENPIPES']._serialized_end=1447
-  _globals['_PIPES']._serialized_start=1449
-  _globals['_PIPES']._serialized_end=1525
-  _globals['_PIPE']._serialized_start=1527
-  _globals['_PIPE']._serialized_end=1562
-  _globals['_CANCELEVALUATION']._serialized_start=1564
-  _globals['_CANCELEVALUATION']._serialized_end=1582
-  _globals['_EVALUATESTREAMRESPONSE']._serialized_start=1585
-  _globals['_EVALUATESTREAMRESPONSE']._serialized_end=1936
-  _globals['_EVALUATESTREAMRESPONSES']._serialized_start=1938
-  _globals['_EVALUATESTREAMRESPONSES']._serialized_end=2015
-  _globals['_LOSSSERVICE']._serialized_start=2018
-  _globals['_LOSSSERVICE']._serialized_end=2260
+  _globals['_EVALUATEREQUEST']._serialized_end=429
+  _globals['_EVALUATEREQUEST_PARAMETERSENTRY']._serialized_start=354
+  _globals['_EVALUATEREQUEST_PARAMETERSENTRY']._serialized_end=429
+  _globals['_GRADIENTPLACE']._serialized_start=431
+  _globals['_GRADIENTPLACE']._serialized_end=498
+  _globals['_RING']._serialized_start=500
+  _globals['_RING']._serialized_end=580
+  _globals['_EVALUATERESPONSE']._serialized_start=582
+  _globals['_EVALUATERESPONSE']._serialized_end=677
+  _globals['_EVALUATESTREAMREQUEST']._serialized_start=680
+  _globals['_EVALUATESTREAMREQUEST']._serialized_end=1136
+  _globals['_EVALUATESTREAMREQUESTS']._serialized_start=1138
+  _globals['_EVALUATESTREAMREQUESTS']._serialized_end=1213
+  _globals['_REGISTERTENSOR']._serialized_start=1215
+  _globals['_REGISTERTENSOR']._serialized_end=1320
+  _globals['_UNREGISTERTENSOR']._serialized_start=1322
+  _globals['_UNREGISTERTENSOR']._serialized_end=1355
+  _globals['_REGISTEREDTENSOR']._serialized_start=1357
+  _globals['_REGISTEREDTENSOR']._serialized_end=1407
+  _globals['_LEASEMEMORY']._serialized_start=1409
+  _globals['_LEASEMEMORY']._serialized_end=1436
+  _globals['_RELEASEMEMORY']._serialized_start=1438
+  _globals['_RELEASEMEMORY']._serialized_end=1470
+  _globals['_LEASEDMEMORY']._serialized_start=1472
+  _globals['_LEASEDMEMORY']._serialized_end=1546
+  _globals['_OPENPIPES']._serialized_start=1548
+  _globals['_OPENPIPES']._serialized_end=1559
+  _globals['_PIPES']._serialized_start=1561
+  _globals['_PIPES']._serialized_end=1637
+  _globals['_PIPE']._serialized_start=1639
+  _globals['_PIPE']._serialized_end=1674
+  _globals['_CANCELEVALUATION']._serialized_start=1676
+  _globals['_CANCELEVALUATION']._serialized_end=1694
+  _globals['_EVALUATESTREAMRESPONSE']._serialized_start=1697
+  _globals['_EVALUATESTREAMRESPONSE']._serialized_end=2048
+  _globals['_EVALUATESTREAMRESPONSES']._serialized_start=2050
+  _globals['_EVALUATESTREAMRESPONSES']._serialized_end=2127
+  _globals['_LOSSSERVICE']._serialized_start=2130
+  _globals['_LOSSSERVICE']._serialized_end=2372
 # @@protoc_insertion_point(module_scope)

@@ -11,7 +11,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class EvaluateRequest(_message.Message):
-    __slots__ = ("loss", "parameters", "reduction", "gradients", "places", "tensors")
+    __slots__ = ("loss", "parameters", "reduction", "gradients", "places", "ring", "tensors")
     class ParametersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -24,14 +24,16 @@ class EvaluateRequest(_message.Message):
     REDUCTION_FIELD_NUMBER: _ClassVar[int]
     GRADIENTS_FIELD_NUMBER: _ClassVar[int]
     PLACES_FIELD_NUMBER: _ClassVar[int]
+    RING_FIELD_NUMBER: _ClassVar[int]
     TENSORS_FIELD_NUMBER: _ClassVar[int]
     loss: str
     parameters: _containers.MessageMap[str, _tensor_pb2.ParameterValue]
     reduction: str
     gradients: _containers.RepeatedScalarFieldContainer[str]
     places: _containers.RepeatedCompositeFieldContainer[GradientPlace]
+    ring: Ring
     tensors: _containers.RepeatedCompositeFieldContainer[_tensor_pb2.Tensor]
-    def __init__(self, loss: _Optional[str] = ..., parameters: _Optional[_Mapping[str, _tensor_pb2.ParameterValue]] = ..., reduction: _Optional[str] = ..., gradients: _Optional[_Iterable[str]] = ..., places: _Optional[_Iterable[_Union[GradientPlace, _Mapping]]] = ..., tensors: _Optional[_Iterable[_Union[_tensor_pb2.Tensor, _Mapping]]] = ...) -> None: ...
+    def __init__(self, loss: _Optional[str] = ..., parameters: _Optional[_Mapping[str, _tensor_pb2.ParameterValue]] = ..., reduction: _Optional[str] = ..., gradients: _Optional[_Iterable[str]] = ..., places: _Optional[_Iterable[_Union[GradientPlace, _Mapping]]] = ..., ring: _Optional[_Union[Ring, _Mapping]] = ..., tensors: _Optional[_Iterable[_Union[_tensor_pb2.Tensor, _Mapping]]] = ...) -> None: ...
 
 class GradientPlace(_message.Message):
     __slots__ = ("name", "place")
@@ -40,6 +42,16 @@ class GradientPlace(_message.Message):
     name: str
     place: _tensor_pb2.MemoryPlace
     def __init__(self, name: _Optional[str] = ..., place: _Optional[_Union[_tensor_pb2.MemoryPlace, _Mapping]] = ...) -> None: ...
+
+class Ring(_message.Message):
+    __slots__ = ("names", "progress", "capacity")
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    CAPACITY_FIELD_NUMBER: _ClassVar[int]
+    names: _containers.RepeatedScalarFieldContainer[str]
+    progress: _tensor_pb2.MemoryPlace
+    capacity: int
+    def __init__(self, names: _Optional[_Iterable[str]] = ..., progress: _Optional[_Union[_tensor_pb2.MemoryPlace, _Mapping]] = ..., capacity: _Optional[int] = ...) -> None: ...
 
 class EvaluateResponse(_message.Message):
     __slots__ = ("warning", "compute_seconds", "tensors")

@@ -1,0 +1,70 @@
+"""Which tensors may come in pieces.
+
+Made by `make gen` (scripts/generate.py) from lossd/losses. Do not edit.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+STREAMED: Final[Mapping[str, tuple[str, ...]]] = {
+    "arcface_loss": ("input",),
+    "binary_cross_entropy": ("input", "target"),
+    "binary_cross_entropy_with_logits": ("input", "target", "pos_weight"),
+    "box_iou_loss": ("boxes1", "boxes2"),
+    "categorical_hinge_loss": ("input", "target"),
+    "cispo_loss": ("log_probs", "old_log_probs", "advantages"),
+    "complete_box_iou_loss": ("boxes1", "boxes2"),
+    "contrastive_loss": ("input1", "input2"),
+    "cosface_loss": ("input",),
+    "cosine_embedding_loss": ("input1", "input2"),
+    "cpo_loss": ("policy_chosen_logps", "policy_rejected_logps"),
+    "cross_entropy": ("input", "target"),
+    "distance_box_iou_loss": ("boxes1", "boxes2"),
+    "distillation_kl_loss": ("student_logits", "teacher_logits"),
+    "dpo_loss": (
+        "policy_chosen_logps",
+        "policy_rejected_logps",
+        "reference_chosen_logps",
+        "reference_rejected_logps",
+    ),
+    "gaussian_nll_loss": ("input", "target", "var"),
+    "generalized_box_iou_loss": ("boxes1", "boxes2"),
+    "grpo_loss": ("log_probs", "old_log_probs", "advantages", "ref_log_probs"),
+    "hinge_embedding_loss": ("input", "target"),
+    "hinge_loss": ("input", "target"),
+    "huber_loss": ("input", "target"),
+    "importance_sampling_loss": ("log_probs", "old_log_probs", "advantages"),
+    "ipo_loss": (
+        "policy_chosen_logps",
+        "policy_rejected_logps",
+        "reference_chosen_logps",
+        "reference_rejected_logps",
+    ),
+    "kl_div": ("input", "target"),
+    "kto_loss": ("policy_logps", "reference_logps", "target", "kl"),
+    "l1_loss": ("input", "target"),
+    "listwise_softmax_loss": ("input", "target"),
+    "log_cosh_loss": ("input", "target"),
+    "mape_loss": ("input", "target"),
+    "margin_ranking_loss": ("input1", "input2", "target"),
+    "mse_loss": ("input", "target"),
+    "msle_loss": ("input", "target"),
+    "multi_margin_loss": ("input",),
+    "multilabel_soft_margin_loss": ("input", "target"),
+    "nll_loss": ("input",),
+    "orpo_loss": ("policy_chosen_logps", "policy_rejected_logps"),
+    "poisson_nll_loss": ("input", "target"),
+    "poly1_cross_entropy_loss": ("input",),
+    "ppo_clip_loss": ("log_probs", "old_log_probs", "advantages"),
+    "quantile_loss": ("input", "target"),
+    "sigmoid_focal_loss": ("input", "target"),
+    "simpo_loss": ("policy_chosen_logps", "policy_rejected_logps"),
+    "smooth_l1_loss": ("input", "target"),
+    "soft_margin_loss": ("input", "target"),
+    "softmax_focal_loss": ("input",),
+    "squared_hinge_loss": ("input", "target"),
+    "symmetric_cross_entropy_loss": ("input",),
+    "triplet_margin_loss": ("anchor", "positive", "negative"),
+    "triplet_margin_with_distance_loss": ("anchor", "positive", "negative"),
+}
+"""Of losses that are computed row by row: the tensors that have the rows, if shapes are alike."""

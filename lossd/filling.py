@@ -1,0 +1,259 @@
+"""A call whose large tensors are still being written, to memory that who asks shares with us.
+
+What is there is computed while the rest is written: copying tensors into shared memory takes as
+long as computing them. Where that memory is smaller than the tensors, what is written stays in the
+cache until it is computed. Results have the bits of a call whose tensors are all there.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lossd.kernels import courtesy, rings, stopping
+from lossd.plan import Arguments, KernelPlan, Plan, Result, pool
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """Tensors of one type and shape that are being written together.
+
+    memory: bytes of each, by name: all that it has, or room that it goes round.
+    filled, taken: int64[1]: how many bytes of each tensor were written, and how many were read.
+    """
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    memory: Mapping[str, Array]
+    filled: Array
+    taken: Array
+
+    @property
+    def total(self) -> int:
+        """Bytes of a tensor."""
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+    @property
+    def capacity(self) -> int:
+        """Bytes of a tensor that there is room for."""
+        return len(next(iter(self.memory.values())))
+
+    @property
+    def whole(self) -> bool:
+        """Whether there is for all."""
+        return self.capacity == self.total
+
+    def arrays(self) -> dict[str, Array]:
+        """The tensors, where there is."""
+        return {
+            name: data.view(self.dtype).reshape(self.shape) for name, data in self.memory.items()
+        }
+
+
+class Filling:
+    """Such a call. What cannot be computed block by block is computed when it is all there.
+
+    Args:
+        plan: what is computed.
+        arrays: the tensors that are there.
+        lanes: the others.
+        grad_output: gradient of what follows, as in `Plan.run`.
+        out: arrays that gradients go to.
+
+    Attributes:
+        result: what comes of it; None while not all is computed.
+        seconds: how long it was computed.
+
+    Raises:
+        LossdError: what is wrong with the arrays that are there.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        arrays: Mapping[str, Array],
+        lanes: Lanes,
+        grad_output: npt.ArrayLike | None,
+        out: Mapping[str, Array],
+    ) -> None:
+        begun = time.thread_time()
+        self._plan = plan
+        self.result: Result | None = None
+        self._way: _InBlocks | _Gathered
+        if isinstance(plan, KernelPlan) and _in_blocks(plan, lanes):
+            self._way = _InBlocks(plan, arrays, lanes, grad_output, out)
+        else:
+            self._way = _Gathered(plan, arrays, lanes, grad_output, out)
+        self.seconds = time.thread_time() - begun
+
+    def go_on(self, patience: int) -> bool:
+        """Compute what is there; whether there was anything.
+
+        Args:
+            patience: how often it is waited for more, some 70 microseconds each, in all.
+
+        Raises:
+            LossdError: what is wrong with what is there.
+        """
+        before, begun = self._way.position, time.thread_time()
+        self._way.go_on(patience)
+        self.seconds += time.thread_time() - begun
+        if self._way.complete:
+            begun = time.perf_counter()
+            self.result = self._way.finish()
+            self.seconds += time.perf_counter() - begun
+            self._plan.took(self.seconds)
+        return self.result is not None or self._way.position > before
+
+
+def _in_blocks(plan: KernelPlan, lanes: Lanes) -> bool:
+    """Whether blocks can be computed as they come.
+
+    Of lanes that go round a block takes half at most: the next one is written meanwhile.
+    """
+    fits = lanes.whole or 2 * _step(plan, lanes) <= lanes.capacity
+    return fits and lanes.memory.keys() <= plan.streamed.keys()
+
+
+def _step(plan: KernelPlan, lanes: Lanes) -> int:
+    """Bytes of each tensor that belong to a block."""
+    size: int = plan.block_rows * plan.layout.width * lanes.dtype.itemsize
+    return size
+
+
+class _InBlocks:
+    """A call that is computed block by block."""
+
+    def __init__(
+        self,
+        plan: KernelPlan,
+        arrays: Mapping[str, Array],
+        lanes: Lanes,
+        grad_output: npt.ArrayLike | None,
+        out: Mapping[str, Array],
+    ) -> None:
+        self._plan, self._lanes, self._out = plan, lanes, out
+        self._call = Arguments(plan.template, plan.blocks)
+        self._arrays = dict(arrays)
+        self._started = plan.start(self._call, arrays, grad_output, out, list(lanes.memory))
+        bad = self._call.outside if plan.bounded else None
+        self._step = _step(plan, lanes)
+        self._memory = list(lanes.memory.items())
+        self._loop = rings.Lanes(
+            lanes.capacity,
+            self._step,
+            lanes.total,
+            lanes.filled.ctypes.data,
+            lanes.taken.ctypes.data,
+            0 if bad is None else bad.ctypes.data,
+            [(self._started.places[name], memory.ctypes.data) for name, memory in self._memory],
+        )
+        self.position = 0  # the next block
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that is left can be computed."""
+        lanes = self._lanes
+        rest_there = lanes.whole and self.position > 0 and lanes.filled[0] >= lanes.total
+        return bool(rest_there or self.position == self._plan.blocks)
+
+    def go_on(self, patience: int) -> None:
+        """Compute blocks."""
+        plan, started = self._plan, self._started
+        every = courtesy.blocks_between(plan.blocks, plan.fastest, 1)
+        self.position = rings.run(
+            started.entry,
+            started.words.ctypes.data,
+            self.position,
+            plan.blocks,
+            self._loop,
+            patience,
+            every,
+        )
+        if self.position < plan.blocks:
+            self._check(self.position)
+
+    def _check(self, block: int) -> None:
+        """Raise if a block met a value outside its domain: its numbers are still there."""
+        if self._call.outside[block]:
+            start = block * self._step
+            end = min(start + self._step, self._lanes.total)
+            spans = {name: self._span(memory, start, end) for name, memory in self._memory}
+            starts = dict.fromkeys(spans, start // self._lanes.dtype.itemsize)
+            self._plan.check_domains(self._call, self._arrays | spans, starts)
+
+    def _span(self, memory: Array, start: int, end: int) -> Array:
+        """The elements in some bytes of a tensor."""
+        places = np.arange(start, end) % memory.size
+        return memory[places].view(self._lanes.dtype)
+
+    def finish(self) -> Result:
+        """Compute what is left; what comes of it all."""
+        plan, call = self._plan, self._call
+        if self.position < plan.blocks:
+            plan.run_from(self.position, self._started)
+        if self._lanes.whole and plan.bounded:
+            plan.check_domains(call, self._arrays | self._lanes.arrays())
+        return plan.result(call, self._started, self._out)
+
+
+class _Gathered:
+    """A call that needs all of its tensors."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        arrays: Mapping[str, Array],
+        lanes: Lanes,
+        grad_output: npt.ArrayLike | None,
+        out: Mapping[str, Array],
+    ) -> None:
+        self._plan, self._lanes, self._grad_output, self._out = plan, lanes, grad_output, out
+        self._made = (
+            lanes.arrays()
+            if lanes.whole
+            else {name: pool.empty(lanes.shape, lanes.dtype) for name in lanes.memory}
+        )
+        self._arrays = {**arrays, **self._made}
+        self.position = 0  # bytes that are there
+
+    @property
+    def complete(self) -> bool:
+        """Whether all is there."""
+        return self.position == self._lanes.total
+
+    def go_on(self, patience: int) -> None:
+        """Take in what is there."""
+        naps = 0
+        while not self.complete:
+            if self._take():
+                continue
+            if naps == patience:
+                return
+            stopping.current().check()
+            time.sleep(rings.NAP * 1e-6)
+            naps += 1
+
+    def _take(self) -> bool:
+        lanes, start = self._lanes, self.position
+        length = min(int(lanes.filled[0]), lanes.total) - start
+        if length <= 0:
+            return False
+        if not lanes.whole:
+            begin = start % lanes.capacity
+            length = min(length, lanes.capacity - begin)
+            for name, memory in lanes.memory.items():
+                made = self._made[name].reshape(-1).view(np.uint8)
+                made[start : start + length] = memory[begin : begin + length]
+        self.position = start + length
+        lanes.taken[0] = self.position
+        return True
+
+    def finish(self) -> Result:
+        """What comes of it."""
+        return self._plan.run(self._arrays, self._grad_output, self._out)
