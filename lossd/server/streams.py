@@ -94,7 +94,8 @@ class _Evaluation:
     computing: whether a thread may use its tensors: what it holds is counted as long.
     lanes: tensors that are written to shared memory while they are computed; `filling`: what is
         computed of them.
-    heard: when its last chunk came; `timer`: looks whether another did.
+    heard: when its last chunk came; `timer`: looks whether another did, and whether more was
+        written than was `seen`.
     """
 
     request: Request | Register
@@ -116,6 +117,7 @@ class _Evaluation:
     lanes: Lanes | None = None
     filling: Filling | None = None
     heard: float = 0.0
+    seen: int = 0
     timer: asyncio.TimerHandle | None = None
 
     def missing(self) -> str | None:
@@ -520,6 +522,8 @@ class Stream:
             return
         loop = asyncio.get_running_loop()
         now = loop.time()
+        if evaluation.lanes is not None and evaluation.lanes.filled[0] != evaluation.seen:
+            evaluation.seen, evaluation.heard = int(evaluation.lanes.filled[0]), now
         evaluation.heard = evaluation.heard or now
         since = now if self._paused else max(evaluation.heard, self._resumed)
         left = since + self._stall - now
@@ -675,30 +679,22 @@ class Stream:
     async def _fill(self, id: int, evaluation: _Evaluation) -> None:
         """Compute an evaluation while its tensors are written to shared memory."""
         assert isinstance(evaluation.request, Request)
-        lanes, loop = evaluation.lanes, asyncio.get_running_loop()
+        lanes = evaluation.lanes
         assert lanes is not None
         request = evaluation.request.with_tensors(evaluation.tensors)
         filling = evaluation.filling
         if filling is None:
             begun = self._computer.begin_filling(request, lanes, evaluation.out)
             filling = await self._computed(evaluation, begun)
-        heard, pause = loop.time(), 0.0
+        pause = 0.0
         while filling.result is None:
             await asyncio.sleep(pause)
             if evaluation.ended:
                 raise _GivenUp
-            if loop.time() - heard > self._stall:
-                name = next(iter(lanes.memory))
-                raise DeadlineError(
-                    f"nothing of {name!r} has been written for {self._stall:g} s (--stall-seconds)",
-                    field=name,
-                )
             alone = len(self._evaluations) == 1 and self._is_alone()
             fill = self._computer.fill(request, filling, alone=alone)
-            if await self._computed(evaluation, fill):
-                heard, pause = loop.time(), 0.0
-            else:
-                pause = min(max(2 * pause, _SOON), _LATE)
+            more = await self._computed(evaluation, fill)
+            pause = 0.0 if more else min(max(2 * pause, _SOON), _LATE)
         await self._write_whole(evaluation, id, request, _response_of(filling))
 
     async def _advance(self, id: int, evaluation: _Evaluation) -> None:

@@ -201,7 +201,7 @@ def test_memory_of_other_sizes_goes_back_for_more(
 
         for x in (large[: 1 * MIB], large, large[: 1 * MIB]):
             assert comes_to_be_shared(x)
-            assert segments(server) <= 6
+            assert segments(server) <= 8  # three arrays and a ring, each open twice
 
 
 def test_memory_that_nothing_uses_goes_back(
