@@ -37,13 +37,13 @@ class Later:
 
 
 def call_of(request: Request) -> Call:
-    """What the engine is asked, of a request whose tensors are all there, or can be made now."""
-    there: dict[str, Any] = {
-        n: t for n, t in request.tensors.items() if not isinstance(t, Announcement | Shared)
-    }
-    arrays: dict[str, Array] = {
-        n: t.make() if isinstance(t, Later) else t for n, t in there.items()
-    }
+    """What the engine is asked, of a request whose tensors are there, or can be made now."""
+    arrays = dict[str, Array]()
+    for name, tensor in request.tensors.items():
+        if isinstance(tensor, np.ndarray):
+            arrays[name] = tensor
+        elif not isinstance(tensor, Announcement | Shared):
+            arrays[name] = tensor.make()
     upstream = arrays.pop("grad_output", None)
     return Call(
         request.loss, arrays, request.parameters, request.reduction, request.gradients, upstream

@@ -168,7 +168,7 @@ class _InBlocks:
         every = courtesy.blocks_between(plan.blocks, plan.fastest, 1)
         self.position = rings.run(
             started.entry,
-            started.words.ctypes.data,
+            started.address,
             self.position,
             plan.blocks,
             self._loop,

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -130,6 +130,7 @@ class Plan:
         self._check_sample_weight()
         self.gradients = self._checked(form.gradients)
         loss = form.loss
+        self._classes = frozenset(n for n, t in loss.tensors.items() if t.role == "class")
         self.labelled = "target" in loss.tensors and loss.tensors["target"].role == "label"
         self.own_counts = self.labelled and not loss.plain_mean
         self.weighted = any(loss.tensors[n].role == "multiplier" for n in form.given)
@@ -380,7 +381,7 @@ class Plan:
         return self._broadcast(array, expected)
 
     def _is_class(self, name: str) -> bool:
-        return self.loss.tensors[name].role == "class"
+        return name in self._classes
 
     def _shaped(self, name: str, gradient: Array) -> Array:
         """A gradient in the shape of its tensor, summed where that was broadcast."""
@@ -409,11 +410,16 @@ class Plan:
     ) -> dict[str, Array]:
         """Gradients in the types and the places that they should have."""
         found = {name: self._typed(name, gradient) for name, gradient in gradients.items()}
+        return self._placed(found, out)
+
+    @staticmethod
+    def _placed(gradients: dict[str, Array], out: Mapping[str, Array]) -> dict[str, Array]:
+        """Gradients in the places that they should have."""
         for name, place in out.items():
-            if found[name] is not place:
-                np.copyto(place, found[name])
-                found[name] = place
-        return found
+            if gradients[name] is not place:
+                np.copyto(place, gradients[name])
+                gradients[name] = place
+        return gradients
 
     def _summed(self, name: str, values: Array) -> Array:
         """One value for each element of a tensor, of values for each place it was broadcast to."""
@@ -467,6 +473,13 @@ class KernelPlan(Plan):
             (slots.GRADIENTS + position, gradient, self._gradient_shape(gradient))
             for position, gradient in enumerate(self.gradients)
         ]
+        # a gradient that is not as it is written, but summed, rounded or part of the divisor's
+        self._changed = any(
+            name == loss.divisor
+            or shape != form.given[name].shape
+            or not (name in self.halves or form.given[name].dtype == self.dtype)
+            for _, name, shape in self.writes
+        )
         self._spare: list[Arguments] = []
 
     @functools.cached_property
@@ -562,20 +575,22 @@ class KernelPlan(Plan):
                 args[slot] = address = _address(gradient)
                 past &= address % VECTOR == 0
         args[slots.STREAMED] = past
-        later = {name: slot for slot, name, _ in self.reads if name in coming}
-        halved = [name for name in later if name in self.halves]
-        read = begun.read + [(later[n], self.form.given[n].dtype, 0) for n in halved]
+        read, places, halved = begun.read, dict[str, int](), list[str]()
+        for slot, name, _ in self.reads if coming else ():
+            if name in coming and name in self.halves:
+                halved.append(name)
+                read = [*read, (slot, self.form.given[name].dtype, 0)]
+            elif name in coming:
+                places[name] = call.address + 8 * slot
         entry, words = self.entered(call, read, written)
-        places = {name: call.address + 8 * slot for name, slot in later.items()}
-        first = len(begun.read)
-        places |= {
-            name: _address(words) + halves.place_of(first + k) for k, name in enumerate(halved)
-        }
-        return Started(begun, losses, made, entry, words, places)
+        address = call.address if words is args else _address(words)
+        for k, name in enumerate(halved, len(begun.read)):
+            places[name] = address + halves.place_of(k)
+        return Started(begun, losses, made, entry, address, words, places)
 
     def run_from(self, first: int, started: "Started") -> None:
         """Compute the blocks from `first` on."""
-        entry, words = started.entry, _address(started.words)
+        entry, words = started.entry, started.address
         threads = runtime.get_threads() if self.parallel else 1
         every = courtesy.blocks_between(self.blocks, self.fastest, threads)
         if threads > 1:
@@ -590,6 +605,8 @@ class KernelPlan(Plan):
             losses = self.reduced(call, begun.divisor)
         elif self.form.reduction == "sample":
             losses = self._means(losses)
+        if not self._changed:
+            return Result(losses, self._placed(started.gradients, out), self.layout.warning)
         gradients = {}
         for name, gradient in started.gradients.items():
             gradients[name] = self._shaped(name, gradient)
@@ -617,7 +634,9 @@ class KernelPlan(Plan):
             rows, kept = self._labels(arrays["target"])
             args[slots.LABELS] = _address(rows)
             alive.append(rows)
-        factors = self._factors(arrays)
+        factors = None
+        if self.weighted or self.form.sample_weight:
+            factors = self._factors(arrays)
         divisor = self.divisor
         if divisor is None:
             divisor = self._sum_divided_by(arrays, rows, kept, factors)
@@ -800,7 +819,9 @@ class ComposedPlan(Plan):
         rows, kept = None, 0
         if self.labelled:
             rows, kept = self._labels(arrays["target"])
-        factors = self._factors(arrays)
+        factors = None
+        if self.weighted or self.form.sample_weight:
+            factors = self._factors(arrays)
         divisor = self.divisor
         if divisor is None:
             divisor = self._sum_divided_by(arrays, rows, kept, factors)
@@ -968,8 +989,7 @@ class Newest(dict[K, V]):
             self[key] = value
 
 
-@dataclass(frozen=True)
-class Begun:
+class Begun(NamedTuple):
     """A call whose values are checked and whose arguments are filled.
 
     divisor: what the losses' sum is divided by; scale: what every gradient is multiplied by.
@@ -985,13 +1005,12 @@ class Begun:
     alive: list[Array]
 
 
-@dataclass(frozen=True)
-class Started:
+class Started(NamedTuple):
     """A call whose kernel can be run.
 
     begun: its values.
     losses: where they go, None if they are added alone; gradients: where these do.
-    entry: what is called for each block; words: with what.
+    entry: what is called for each block; address: of what it is called with; words: that.
     places: addresses of the words in which it finds where those begin that are coming.
     """
 
@@ -999,6 +1018,7 @@ class Started:
     losses: Array | None
     gradients: dict[str, Array]
     entry: int
+    address: int
     words: Array
     places: dict[str, int]
 
@@ -1048,5 +1068,5 @@ def _unit_weights(classes: int, dtype: np.dtype[Any]) -> Array:
 
 
 def _address(array: Array) -> int:
-    address: int = runtime.address(array.reshape(-1))
+    address: int = runtime.address(array if array.ndim == 1 else array.reshape(-1))
     return address
