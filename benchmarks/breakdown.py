@@ -8,6 +8,7 @@ left of the whole is gRPC, the operating system, and waiting.
 
 import atexit
 import functools
+import inspect
 import json
 import os
 import statistics
@@ -16,11 +17,11 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from lossd_client import connect, pending, shared, wire
+from lossd_client import connect, filling, pending, shared, wire
 from rich.console import Console
 from rich.table import Table
 
@@ -33,21 +34,27 @@ WARM: Final = 100
 CLIENT: Final[dict[str, list[tuple[Any, str]]]] = {
     "encode": [(wire, "write_stream")],
     "decode": [(wire, "read_stream_response"), (pending.Pending, "take")],
-    "copy to shared memory": [(shared.SharedPool, "place")],
+    "copy to shared memory": [(shared.SharedPool, "place"), (filling.Filling, "go_on")],
 }
 
 
 def server_parts() -> dict[str, list[tuple[Any, str]]]:
     """What is timed in a server."""
-    from lossd import plan, steps
-    from lossd.kernels import runtime
+    from lossd import filling, plan, steps
+    from lossd.kernels import rings, runtime
     from lossd.server import streams
 
     return {
         "decode": [(wire, "read_stream_request")],
         "receive": [(streams.Stream, "_receive"), (streams.Stream, "_take_piped")],
-        "engine": [(plan.KernelPlan, "run"), (steps.Steps, "step")],
+        "engine": [
+            (plan.KernelPlan, "run"),
+            (steps.Steps, "step"),
+            (filling.Filling, "__init__"),
+            (filling.Filling, "go_on"),
+        ],
         "kernel": [(runtime, "run_serial"), (runtime, "run_parallel")],
+        "kernel, while tensors are written": [(rings, "run")],
         "encode": [(wire, "write_stream")],
     }
 
@@ -63,6 +70,16 @@ class Timers:
                 setattr(owner, name, self._timed(part, getattr(owner, name)))
 
     def _timed(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        if inspect.isgeneratorfunction(function):
+
+            @functools.wraps(function)
+            def each(*args: Any, **more: Any) -> Iterator[Any]:
+                steps, nothing = function(*args, **more), object()
+                step = self._timed(part, lambda: next(steps, nothing))
+                return iter(step, nothing)
+
+            return each
+
         @functools.wraps(function)
         def timed(*args: Any, **more: Any) -> Any:
             within = vars(self._local).setdefault("within", [])
