@@ -8,7 +8,7 @@ cache until it is computed. Results have the bits of a call whose tensors are al
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,8 @@ from lossd.kernels import courtesy, rings, stopping
 from lossd.plan import Arguments, KernelPlan, Plan, Result, pool
 
 Array = npt.NDArray[Any]
+
+_LEAST: Final = 1 << 14  # bytes that are worth taking in
 
 
 @dataclass(frozen=True)
@@ -231,19 +233,22 @@ class _Gathered:
         """Take in what is there."""
         naps = 0
         while not self.complete:
-            if self._take():
-                continue
-            if naps == patience:
-                return
             stopping.current().check()
-            time.sleep(rings.NAP * 1e-6)
+            taken = self._take()
+            if taken >= _LEAST:
+                continue
+            if naps >= patience:  # bytes that come one by one keep nobody here, either
+                return
+            if not taken:
+                time.sleep(rings.NAP * 1e-6)
             naps += 1
 
-    def _take(self) -> bool:
+    def _take(self) -> int:
+        """Take in what is there, or as much as lies together; how many bytes of each tensor."""
         lanes, start = self._lanes, self.position
         length = min(int(lanes.filled[0]), lanes.total) - start
         if length <= 0:
-            return False
+            return 0
         if not lanes.whole:
             begin = start % lanes.capacity
             length = min(length, lanes.capacity - begin)
@@ -252,7 +257,7 @@ class _Gathered:
                 made[start : start + length] = memory[begin : begin + length]
         self.position = start + length
         lanes.taken[0] = self.position
-        return True
+        return length
 
     def finish(self) -> Result:
         """What comes of it."""

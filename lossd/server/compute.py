@@ -53,6 +53,9 @@ FILLED: Final = 4e-3
 """Seconds that it may have taken to be computed there, mostly on one thread, while its tensors are
 written."""
 
+BUSY_PATIENCE: Final = 200
+"""How often it does where others do: 14 ms in all, so that it has its turn in the queue once."""
+
 BRIEF_PATIENCE: Final = 30
 """How often the event loop does: 2 ms in all."""
 
@@ -156,21 +159,29 @@ class Computer:
         Raises:
             LossdError: as `evaluate`.
         """
-        there = [tensor for name, tensor in request.tensors.items() if name not in lanes.memory]
-        if not alone or not _few(there, BRIEF_INLINE):
+        tensors = request.tensors
+        if not alone or not _few(
+            [t for n, t in tensors.items() if n not in lanes.memory], BRIEF_INLINE
+        ):
             return None
         call = stepped(request, lanes.memory)._replace(out=out)
         plan = engine.planned(call)
         if plan is None or plan.size > ALONE_SIZE or plan.seconds > FILLED:
             return None
+        if plan.size - sum(each.nbytes for each in (*tensors.values(), *out.values())) > CHUNK:
+            return None
         return self._filled(call, lanes, BRIEF_PATIENCE)
 
     async def begin_filling(
-        self, request: Request, lanes: Lanes, out: Mapping[str, Array]
+        self, request: Request, lanes: Lanes, out: Mapping[str, Array], *, alone: bool
     ) -> Filling:
-        """The same in the pool."""
-        call = stepped(request, lanes.memory)._replace(out=out)
-        return await self._run(request, lambda: self._filled(call, lanes, 0))
+        """The same in the pool, as far as it gets there: see `fill`."""
+
+        def begin() -> Filling:
+            call = stepped(request, lanes.memory)._replace(out=out)
+            return self._filled(call, lanes, PATIENCE if alone else BUSY_PATIENCE)
+
+        return await self._run(request, begin)
 
     @staticmethod
     def _filled(call: engine.Call, lanes: Lanes, patience: int) -> Filling:
@@ -178,15 +189,17 @@ class Computer:
         filling.go_on(patience)
         return filling
 
-    async def fill(self, request: Request, filling: Filling, *, alone: bool) -> bool:
+    async def fill(self, request: Request, filling: Filling, *, alone: bool, moves: bool) -> bool:
         """Compute more of it in the pool; whether there was any.
 
         Args:
             request: what is asked.
             filling: what is computed of it.
             alone: whether nobody else would wait for the pool.
+            moves: whether there was any the last time: else who else waits has its turn.
         """
-        return await self._run(request, lambda: filling.go_on(PATIENCE * alone))
+        patience = PATIENCE if alone else BUSY_PATIENCE * moves
+        return await self._run(request, lambda: filling.go_on(patience))
 
     async def _run(self, request: Request, compute: Callable[[], T]) -> T:
         """Compute in the pool. Cancelled, it ends it, and itself once nothing is held there."""

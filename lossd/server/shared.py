@@ -144,10 +144,12 @@ class Segments:
         names, place, capacity = request.ring
         tensors = [t for name in names if isinstance(t := request.tensors.get(name), Shared)]
         kinds = {(t.dtype, t.shape) for t in tensors}
-        if len(kinds) != 1 or len(tensors) != len(set(names)) or not is_float(tensors[0].dtype):
+        own = len(tensors) == len(set(names)) and "grad_output" not in names
+        if len(kinds) != 1 or not own or not is_float(tensors[0].dtype):
             raise ProtocolError(
                 f"a ring of {', '.join(names) or 'nothing'}: it must be of different tensors in "
-                "shared memory, which are real and have one type and shape"
+                "shared memory, grad_output not among them, which are real and have one type and "
+                "shape"
             )
         ((dtype, shape),) = kinds
         total = tensors[0].nbytes

@@ -201,6 +201,17 @@ def _in_rooms(response: Response, request: Request, rooms: Mapping[str, Any]) ->
     return response.with_tensors({**response.tensors, **placed})
 
 
+def _moves(lanes: Lanes, seen: int) -> bool:
+    """Whether it is not for the client to write: it has, or there is no room before more is read.
+
+    Args:
+        lanes: what it writes.
+        seen: how much it had when it was looked at last.
+    """
+    filled = int(lanes.filled[0])
+    return filled != seen or filled - int(lanes.taken[0]) >= lanes.capacity // 2
+
+
 def _response_of(filling: Filling) -> Response:
     """The answer to an evaluation that is computed."""
     assert filling.result is not None
@@ -237,6 +248,7 @@ class Stream:
         self._running = 0  # tasks of evaluations, also of those that have ended
         self._grown: dict[int, _Evaluation] = {}  # those that the last message had chunks of
         self._draining = self._idle = self._answering = self._ended = False
+        self._several = False  # whether the message that is answered is several
         self._paused, self._resumed = False, 0.0  # reading, and when it last was not
 
     async def serve(self, messages: AsyncIterator[bytes]) -> None:
@@ -310,7 +322,9 @@ class Stream:
             return
         ready, size, began = list[bytes](), 0, time.thread_time()
         for part in parts:
+            self._several = len(parts) > 1
             answer = self._receive(part)
+            self._several = False
             if answer is not None:
                 if ready and size + len(answer) > wire.TOGETHER:
                     yield wire.write_together(ready)
@@ -459,6 +473,7 @@ class Stream:
         filling = None
         if lanes is not None:
             self._budget.require(needed(request).size)
+            alone &= not self._several  # the loop would wait for each of them
             filling = self._computer.fill_now(request, lanes, out, alone=alone)
             if filling is not None and filling.result is not None:
                 return wire.write_stream(id, _in_rooms(_response_of(filling), request, out))
@@ -518,12 +533,15 @@ class Stream:
     def _expect(self, id: int, evaluation: _Evaluation) -> None:
         """Give an evaluation up if nothing more of its tensors comes for long."""
         name = evaluation.missing()
-        if evaluation.ended or name is None or self._ended:
+        lanes = evaluation.lanes
+        if evaluation.ended or (name is None and lanes is None) or self._ended:
             return
         loop = asyncio.get_running_loop()
         now = loop.time()
-        if evaluation.lanes is not None and evaluation.lanes.filled[0] != evaluation.seen:
-            evaluation.seen, evaluation.heard = int(evaluation.lanes.filled[0]), now
+        if lanes is not None and (
+            name is None or evaluation.computing or _moves(lanes, evaluation.seen)
+        ):
+            evaluation.seen, evaluation.heard = int(lanes.filled[0]), now
         evaluation.heard = evaluation.heard or now
         since = now if self._paused else max(evaluation.heard, self._resumed)
         left = since + self._stall - now
@@ -531,7 +549,8 @@ class Stream:
             evaluation.timer = loop.call_later(left, self._expect, id, evaluation)
             return
         error = DeadlineError(
-            f"nothing of {name!r} has come for {self._stall:g} s (--stall-seconds)", field=name
+            f"nothing of {name!r} has come for {self._stall:g} s (--stall-seconds)",
+            field=name or "",
         )
         self._tasks.create_task(self._write(self._failure(id, error), id))
 
@@ -680,21 +699,23 @@ class Stream:
         """Compute an evaluation while its tensors are written to shared memory."""
         assert isinstance(evaluation.request, Request)
         lanes = evaluation.lanes
-        assert lanes is not None
+        if lanes is None:  # it has ended before it began
+            raise _GivenUp
         request = evaluation.request.with_tensors(evaluation.tensors)
         filling = evaluation.filling
         if filling is None:
-            begun = self._computer.begin_filling(request, lanes, evaluation.out)
+            alone = len(self._evaluations) == 1 and self._is_alone()
+            begun = self._computer.begin_filling(request, lanes, evaluation.out, alone=alone)
             filling = await self._computed(evaluation, begun)
-        pause = 0.0
+        pause, moves = 0.0, True
         while filling.result is None:
             await asyncio.sleep(pause)
             if evaluation.ended:
                 raise _GivenUp
             alone = len(self._evaluations) == 1 and self._is_alone()
-            fill = self._computer.fill(request, filling, alone=alone)
-            more = await self._computed(evaluation, fill)
-            pause = 0.0 if more else min(max(2 * pause, _SOON), _LATE)
+            fill = self._computer.fill(request, filling, alone=alone, moves=moves)
+            moves = await self._computed(evaluation, fill)
+            pause = 0.0 if moves else min(max(2 * pause, _SOON), _LATE)
         await self._write_whole(evaluation, id, request, _response_of(filling))
 
     async def _advance(self, id: int, evaluation: _Evaluation) -> None:

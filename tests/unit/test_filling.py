@@ -351,3 +351,24 @@ def test_who_tells_what_is_not_so(case: str, capacity: int, told: int) -> None:
     writer.filled[0] = told
     filling.go_on(2)
     assert (filling.result is not None) == (told > 0)
+
+
+@pytest.mark.parametrize("capacity", [WHOLE, 70_016])
+def test_bytes_that_come_one_by_one_keep_nobody(capacity: int) -> None:
+    call, names = GATHERED["composed"]
+    writer = Writer([call.arrays[name] for name in names], capacity, 1)
+    filling = began(call, names, writer)
+    rounds = 0
+
+    class Creeping(np.ndarray[Any, Any]):
+        """Tells of one more byte each time that it is asked."""
+
+        def __getitem__(self, index: Any) -> Any:
+            nonlocal rounds
+            rounds += 1
+            return rounds
+
+    object.__setattr__(filling._way._lanes, "filled", writer.filled.view(Creeping))
+    filling.go_on(30)
+    assert filling.result is None
+    assert rounds <= 40

@@ -22,7 +22,7 @@ LAYERS = (
     {"lossd.server", "lossd.scoring"},
     {"lossd.answers", "lossd.registered"},
     {"lossd.engine"},
-    {"lossd.steps"},
+    {"lossd.filling", "lossd.steps"},
     {"lossd.plan"},
     {"lossd.kernels"},
     {"lossd.losses"},

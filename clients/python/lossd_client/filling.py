@@ -111,7 +111,7 @@ class Filling:
         """Write a piece at a time; whether there was room for one."""
         filled, taken = self._words[:1], self._words[8:9]
         at, total, capacity = 0, self._total, self.capacity
-        begun, waited = time.perf_counter(), 0.0
+        begun, waited, order = time.perf_counter(), 0.0, threading.Lock()
         while at < total:
             free = capacity - at + int(taken[0]) if capacity < total else total
             begin = at % capacity
@@ -125,7 +125,7 @@ class Filling:
             for source, lane in self._pairs:
                 lane[begin : begin + length] = source[at : at + length]
             at += length
-            _keep_order()
+            _keep_order(order)
             filled[0] = at
             yield True
         if waited > _SLOW * (time.perf_counter() - begun):
@@ -156,14 +156,11 @@ def _capacity(tensor: Array, count: int) -> int:
     return size - size % row if row % 64 == 0 else size
 
 
-_order: Final = threading.Lock()
-
-
-def _keep_order() -> None:
+def _keep_order(lock: threading.Lock) -> None:
     """Have other processors see what was written before in front of what is written after.
 
     Letting go of a lock keeps what is before it there, taking it what is after it.
     """
     for _ in range(2):
-        with _order:
+        with lock:
             pass

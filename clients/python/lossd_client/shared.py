@@ -364,6 +364,7 @@ class Staging:
     def __init__(self, pool: SharedPool) -> None:
         self._pool = pool
         self._room: Array | None = None
+        self._lock = threading.Lock()
 
     def place(self, placed: Placed) -> Placed | None:
         """A request with its small tensors and their gradients there, too.
@@ -409,9 +410,10 @@ class Staging:
             size: how many.
             ask: whether more memory is asked for if there are not.
         """
-        room = self._room
-        loan = None if room is None else loan_of(room)
-        if room is None or loan is None or loan.spoilt or room.size < size:
-            self._room = None  # before more is asked for
-            self._room = self._pool.array((max(size, LEAST),), np.dtype(np.uint8), ask)
-        return self._room
+        with self._lock:
+            room = self._room
+            loan = None if room is None else loan_of(room)
+            if room is None or loan is None or loan.spoilt or room.size < size:
+                room = self._room = None  # before more is asked for
+                room = self._room = self._pool.array((max(size, LEAST),), np.dtype(np.uint8), ask)
+            return room

@@ -211,6 +211,8 @@ class Remote:
         if sink is None:
             try:
                 found = self.connected().exchange(request, deadline.left)
+            except DeadlineError:  # the server's
+                raise
             except TimeoutError as error:
                 raise self.late(request) from error
             except UnavailableError:
@@ -276,6 +278,8 @@ class Remote:
         if sink is None:
             try:
                 found = await stream.exchange_async(request, deadline.left)
+            except DeadlineError:  # the server's
+                raise
             except TimeoutError as error:
                 raise self.late(request) from error
             if found is not None:
