@@ -237,33 +237,54 @@ def test_awaited_calls(unix: tuple[Server, str], seen: Seen, way: str) -> None:
     assert len(seen.lanes) >= 5
 
 
-def test_what_takes_longer_to_compute_is_written_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_takes_longer_to_compute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three calls in a row that wait for the server tell that it does."""
     monkeypatch.setattr(filling, "_slow", {})
     tensors = pair(5 * MIB)
     room = np.zeros(filling._ROOM, np.uint8)
 
     def write(slow: bool) -> bool:
-        """Write tensors; whether they went round."""
+        """Write tensors; whether the next are better written whole."""
         found = Filling.of("mse_loss", tensors)
         assert found is not None
-        lanes = found.lanes(room)
-        if not lanes:
-            return False
-        words = found.begin(room, lanes)
+        words = found.begin(room, found.lanes(room))
         for wrote in found.go_on():
             if not wrote:
                 time.sleep(2e-3 if slow else 0)
             if not (wrote and slow):
                 words[8] = words[0]
-        return True
+        another = Filling.of("mse_loss", tensors)
+        assert another is not None
+        return another.slow
 
-    assert [write(slow=True) for _ in range(2)] == [True] * 2
-    assert write(slow=False)
-    assert [write(slow=True) for _ in range(4)] == [True, True, True, False]
+    assert [write(slow=True) for _ in range(2)] == [False] * 2
+    assert not write(slow=False)
+    assert [write(slow=True) for _ in range(3)] == [False, False, True]
+    assert not write(slow=False)
     for k in range(2 * filling._KINDS):
         filling._slow[k,] = 3  # as those of other calls
-        assert Filling.of("mse_loss", pair(MIB + k % 3)) is not None
-    assert len(filling._slow) >= filling._KINDS
+    write(slow=True)
+    assert len(filling._slow) == 1
+
+
+def test_what_is_slow_is_written_whole_where_there_is_memory(
+    client: Client, seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tensors = pair(5 * MIB)
+    monkeypatch.setattr(filling, "_SLOW", 2.0)
+    for _ in range(4):
+        same(client, "mse_loss", tensors)
+    assert seen.round == len(seen.lanes) == 3
+    monkeypatch.setattr(Filling, "slow", True)
+    for _ in range(2):  # from the first call's memory
+        same(client, "mse_loss", tensors)
+    assert seen.lanes[-2:] == [(20 * MIB, 20 * MIB)] * 2
+    kept = client._transport.connected()._shared._free  # type: ignore[attr-defined]
+    taken = [kept.pop(segment) for segment in list(kept) if kept[segment][0].memory.size > 8 * MIB]
+    answer = client.evaluate("mse_loss", tensors)
+    check(answer, evaluate("mse_loss", tensors))
+    assert seen.lanes[-1][0] < 8 * MIB
+    assert len(taken) == 3
 
 
 # --- what goes wrong ---------------------------------------------------------------------------

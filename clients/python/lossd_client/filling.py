@@ -26,8 +26,8 @@ ROUND_FROM: Final = 16 << 20
 
 _SLOW: Final = 0.3
 """Share of the time that may be spent waiting for the server to read what is in a ring. Where three
-calls in a row take longer to compute, the next ones are written whole: it uses all processors for
-what is left then."""
+calls in a row take longer to compute, the next ones are written whole if there is memory for that:
+it uses all processors for what is left then."""
 
 _ROOM: Final = 8 << 20
 """Bytes of a ring, and what goes before it."""
@@ -51,14 +51,15 @@ class Filling:
             words that tell how far they are.
     """
 
+    capacity: int
+
     def __init__(self, loss: str, tensors: Mapping[str, Array]) -> None:
         first = next(iter(tensors.values()))
         self._kind = loss, first.dtype, first.shape, *tensors
         self._sources = [tensor.reshape(-1).view(np.uint8) for tensor in tensors.values()]
         self._total = first.nbytes
         self.names = tuple(tensors)
-        whole = _slow.get(self._kind, 0) >= _IN_A_ROW
-        self.capacity = first.nbytes if whole else _capacity(first, len(tensors))
+        self.capacity = _capacity(first, len(tensors))
         self.size = _HEAD if self.capacity == first.nbytes else _ROOM
 
     @classmethod
@@ -79,6 +80,15 @@ class Filling:
             if kind == (tensor.dtype, tensor.shape):
                 found[name] = tensor
         return cls(loss, found) if sum(t.nbytes for t in found.values()) >= FROM else None
+
+    @property
+    def slow(self) -> bool:
+        """Whether memory for whole tensors would be better than lanes that they go round."""
+        return _slow.get(self._kind, 0) >= _IN_A_ROW
+
+    def stay_whole(self) -> None:
+        """Do without lanes that tensors go round."""
+        self.capacity = self._total
 
     def lanes(self, room: Array) -> dict[str, Array]:
         """Lanes that tensors go round, in `size` bytes of shared memory; none for whole tensors."""

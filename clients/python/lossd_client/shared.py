@@ -276,15 +276,21 @@ class SharedPool:
             and is_float(given.dtype)
         }
         filling = None if ring is None else Filling.of(request.loss, moved)
-        track, rooms, results = None, dict[str, Array](), dict[str, Array]()
+        track, own, lanes = None, dict[str, Array](), dict[str, Array]()
         if filling is not None and ring is not None and not ask:
             track = ring.room(filling.size, ask)
-            rooms = {} if track is None else filling.lanes(track)
-        missing = {name: tensor for name, tensor in moved.items() if name not in rooms}
-        complete = self._find_rooms(missing, rooms, ask)
+            whole = {name: moved[name] for name in filling.names}
+            if filling.slow and self._find_rooms(whole, own, ask):
+                filling.stay_whole()
+            elif track is not None:
+                own, lanes = {}, filling.lanes(track)
+        missing = {n: t for n, t in moved.items() if n not in own and n not in lanes}
+        results = dict[str, Array]()
+        complete = self._find_rooms(missing, own, ask)
         complete &= self._find_rooms(wanted, results, ask)
         if filling is not None and ring is not None and ask:
             ring.room(filling.size, ask)  # for later calls
+        rooms = own | lanes
         there = any(isinstance(tensor, Shared) for tensor in tensors.values())
         if not complete or not (there or rooms or results):
             return None
@@ -294,7 +300,7 @@ class SharedPool:
             tensors[name] = Shared(moved[name].dtype, moved[name].shape, self._placed(room))
         asked = request.with_tensors(tensors)
         asked.places = {name: self._placed(room) for name, room in results.items()}
-        placed = Placed(asked, [rooms[name] for name in missing], results)
+        placed = Placed(asked, list(own.values()), results)
         if filling is not None and track is not None:
             words = filling.begin(track, rooms)
             asked.ring = Ring(filling.names, self._placed(words), filling.capacity)
