@@ -255,34 +255,22 @@ class SharedPool:
         Returns:
             None if it does not fit there, and where nothing is large.
         """
-        if self.off:
+        found = None if self.off else self._large(request)
+        if found is None:
             return None
-        moved, tensors = dict[str, Array](), dict[str, Content](request.tensors)
-        for name, tensor in request.tensors.items():
-            if not isinstance(tensor, np.ndarray) or tensor.dtype.hasobject:
-                return None
-            if tensor.nbytes < FROM:
-                continue
-            place = self.place_of(tensor)
-            if place is None:
-                moved[name] = tensor
-            else:
-                tensors[name] = Shared(tensor.dtype, tensor.shape, place)
+        tensors, moved = found
         wanted = {
-            name: given
-            for name in request.gradients
-            if isinstance(given := request.tensors.get(name), np.ndarray)
-            and given.nbytes >= FROM
-            and is_float(given.dtype)
+            n: t for n in request.gradients if (t := _with_large_gradient(request, n)) is not None
         }
         filling = None if ring is None else Filling.of(request.loss, moved)
         track, own, lanes = None, dict[str, Array](), dict[str, Array]()
         if filling is not None and ring is not None and not ask:
             track = ring.room(filling.size, ask)
+        if filling is not None and track is not None:
             whole = {name: moved[name] for name in filling.names}
             if filling.slow and self._find_rooms(whole, own, ask):
                 filling.stay_whole()
-            elif track is not None:
+            else:
                 own, lanes = {}, filling.lanes(track)
         missing = {n: t for n, t in moved.items() if n not in own and n not in lanes}
         results = dict[str, Array]()
@@ -308,6 +296,25 @@ class SharedPool:
             placed.filling = filling
         return placed
 
+    def _large(self, request: Request) -> tuple[dict[str, Content], dict[str, Array]] | None:
+        """A request's tensors, those named that are here already; and large ones that are not.
+
+        Returns:
+            None if there are some of no bytes.
+        """
+        tensors, moved = dict[str, Content](request.tensors), dict[str, Array]()
+        for name, tensor in request.tensors.items():
+            if not isinstance(tensor, np.ndarray) or tensor.dtype.hasobject:
+                return None
+            if tensor.nbytes < FROM:
+                continue
+            place = self.place_of(tensor)
+            if place is None:
+                moved[name] = tensor
+            else:
+                tensors[name] = Shared(tensor.dtype, tensor.shape, place)
+        return tensors, moved
+
     def _find_rooms(self, tensors: Mapping[str, Array], rooms: dict[str, Array], ask: bool) -> bool:
         """Find room for tensors like these; whether there was for all."""
         complete = True
@@ -324,6 +331,14 @@ class SharedPool:
         place = self.place_of(array)
         assert place is not None
         return place
+
+
+def _with_large_gradient(request: Request, name: str) -> Array | None:
+    """The tensor of a name, if its gradient is large."""
+    tensor = request.tensors.get(name)
+    if isinstance(tensor, np.ndarray) and tensor.nbytes >= FROM and is_float(tensor.dtype):
+        return tensor
+    return None
 
 
 @dataclass
