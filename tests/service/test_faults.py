@@ -798,7 +798,8 @@ def test_messages_that_are_mostly_something_else(start_server: StartServer, wher
             stream.say(held)
         stream.say(small(100))
         stream.hear_result(100)
-        assert resident(server) - before < 200
+        # the last messages may be on their way out still; 20 that are kept are 600
+        eventually(lambda: resident(server) - before < 200)
     unharmed(server, address)
 
 
