@@ -22,7 +22,7 @@ from lossd_client.dtypes import is_float, named
 from lossd_client.errors import DTypeError, ParameterError
 
 import lossd.losses  # noqa: F401  fills the registry
-from lossd.filling import Filling, Lanes
+from lossd.filling import Filling, Lanes, begun
 from lossd.plan import (
     SAMPLE_WEIGHT,
     Form,
@@ -142,8 +142,13 @@ def _typed(loss: str, parameters: Mapping[str, Any]) -> "_Parameters":
 
 def compute(call: Call) -> Result:
     """What `evaluate` does, on arrays; what there is to warn of is in the result."""
+    return run(plan_of(call), call)
+
+
+def plan_of(call: Call) -> Plan:
+    """The plan of a call, made if there is none of an earlier one like it."""
     key = call.key()
-    return run(_plans.get(key) or _plan(*key), call)
+    return _plans.get(key) or _plan(*key)
 
 
 def planned(call: Call) -> Plan | None:
@@ -165,23 +170,25 @@ def steps(call: Call, arriving: Mapping[str, Arriving]) -> Steps:
     Raises:
         LossdError: what is wrong with those that are there.
     """
-    key = call.key()
-    plan = _plans.get(key) or _plan(*key)
+    plan = plan_of(call)
     assert isinstance(plan, KernelPlan)
     there = {name: array for name, array in call.arrays.items() if name not in arriving}
     return Steps(plan, there, arriving, call.grad_output)
 
 
-def filling(call: Call, lanes: Lanes) -> Filling:
+def filling(plan: Plan, call: Call, lanes: Lanes) -> Filling:
     """A call of which some tensors are being written; in `call.arrays` anything of their type.
+
+    Args:
+        plan: the call's.
+        call: what is computed.
+        lanes: those tensors.
 
     Raises:
         LossdError: what is wrong with those that are there.
     """
-    key = call.key()
-    plan = _plans.get(key) or _plan(*key)
     there = {name: array for name, array in call.arrays.items() if name not in lanes.memory}
-    return Filling(plan, there, lanes, call.grad_output, call.out)
+    return begun(plan, there, lanes, call.grad_output, call.out)
 
 
 def compile_kernels(name: str) -> None:

@@ -6,6 +6,7 @@ cache until it is computed. Results have the bits of a call whose tensors are al
 """
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -57,8 +58,8 @@ class Lanes:
         }
 
 
-class Filling:
-    """Such a call. What cannot be computed block by block is computed when it is all there.
+class Filling(ABC):
+    """Such a call.
 
     Args:
         plan: what is computed.
@@ -69,6 +70,7 @@ class Filling:
 
     Attributes:
         result: what comes of it; None while not all is computed.
+        position: how far it is.
         seconds: how long it was computed.
 
     Raises:
@@ -84,13 +86,11 @@ class Filling:
         out: Mapping[str, Array],
     ) -> None:
         begun = time.thread_time()
-        self._plan = plan
+        self._plan, self._arrays, self._lanes = plan, dict(arrays), lanes
+        self._grad_output, self._out = grad_output, out
         self.result: Result | None = None
-        self._way: _InBlocks | _Gathered
-        if isinstance(plan, KernelPlan) and _in_blocks(plan, lanes):
-            self._way = _InBlocks(plan, arrays, lanes, grad_output, out)
-        else:
-            self._way = _Gathered(plan, arrays, lanes, grad_output, out)
+        self.position = 0
+        self._prepare()
         self.seconds = time.thread_time() - begun
 
     def go_on(self, patience: int) -> bool:
@@ -102,15 +102,44 @@ class Filling:
         Raises:
             LossdError: what is wrong with what is there.
         """
-        before, begun = self._way.position, time.thread_time()
-        self._way.go_on(patience)
+        before, begun = self.position, time.thread_time()
+        self._advance(patience)
         self.seconds += time.thread_time() - begun
-        if self._way.complete:
+        if self._complete:
             begun = time.perf_counter()
-            self.result = self._way.finish()
+            self.result = self._finish()
             self.seconds += time.perf_counter() - begun
             self._plan.took(self.seconds)
-        return self.result is not None or self._way.position > before
+        return self.result is not None or self.position > before
+
+    @abstractmethod
+    def _prepare(self) -> None:
+        """Look at the tensors that are there."""
+
+    @abstractmethod
+    def _advance(self, patience: int) -> None:
+        """Go on from `position` as far as tensors are there."""
+
+    @property
+    @abstractmethod
+    def _complete(self) -> bool:
+        """Whether all that is left can be computed."""
+
+    @abstractmethod
+    def _finish(self) -> Result:
+        """Compute what is left; what comes of it all."""
+
+
+def begun(
+    plan: Plan,
+    arrays: Mapping[str, Array],
+    lanes: Lanes,
+    grad_output: npt.ArrayLike | None,
+    out: Mapping[str, Array],
+) -> Filling:
+    """A call of `Filling`'s arguments: block by block if it can be, else once all is there."""
+    blocks = isinstance(plan, KernelPlan) and _in_blocks(plan, lanes)
+    return (_InBlocks if blocks else _Gathered)(plan, arrays, lanes, grad_output, out)
 
 
 def _in_blocks(plan: KernelPlan, lanes: Lanes) -> bool:
@@ -128,21 +157,17 @@ def _step(plan: KernelPlan, lanes: Lanes) -> int:
     return size
 
 
-class _InBlocks:
-    """A call that is computed block by block."""
+class _InBlocks(Filling):
+    """A call that is computed block by block; `position` is the next one."""
 
-    def __init__(
-        self,
-        plan: KernelPlan,
-        arrays: Mapping[str, Array],
-        lanes: Lanes,
-        grad_output: npt.ArrayLike | None,
-        out: Mapping[str, Array],
-    ) -> None:
-        self._plan, self._lanes, self._out = plan, lanes, out
+    _plan: KernelPlan
+
+    def _prepare(self) -> None:
+        plan, lanes = self._plan, self._lanes
         self._call = Arguments(plan.template, plan.blocks)
-        self._arrays = dict(arrays)
-        self._started = plan.start(self._call, arrays, grad_output, out, list(lanes.memory))
+        self._started = plan.start(
+            self._call, self._arrays, self._grad_output, self._out, list(lanes.memory)
+        )
         bad = self._call.outside if plan.bounded else None
         self._step = _step(plan, lanes)
         self._memory = list(lanes.memory.items())
@@ -155,17 +180,14 @@ class _InBlocks:
             0 if bad is None else bad.ctypes.data,
             [(self._started.places[name], memory.ctypes.data) for name, memory in self._memory],
         )
-        self.position = 0  # the next block
 
     @property
-    def complete(self) -> bool:
-        """Whether all that is left can be computed."""
+    def _complete(self) -> bool:
         lanes = self._lanes
         rest_there = lanes.whole and self.position > 0 and lanes.filled[0] >= lanes.total
         return bool(rest_there or self.position == self._plan.blocks)
 
-    def go_on(self, patience: int) -> None:
-        """Compute blocks."""
+    def _advance(self, patience: int) -> None:
         plan, started = self._plan, self._started
         every = courtesy.blocks_between(plan.blocks, plan.fastest, 1)
         self.position = rings.run(
@@ -194,8 +216,7 @@ class _InBlocks:
         places = np.arange(start, end) % memory.size
         return memory[places].view(self._lanes.dtype)
 
-    def finish(self) -> Result:
-        """Compute what is left; what comes of it all."""
+    def _finish(self) -> Result:
         plan, call = self._plan, self._call
         if self.position < plan.blocks:
             plan.run_from(self.position, self._started)
@@ -204,35 +225,25 @@ class _InBlocks:
         return plan.result(call, self._started, self._out)
 
 
-class _Gathered:
-    """A call that needs all of its tensors."""
+class _Gathered(Filling):
+    """A call that needs all of its tensors; `position` is the bytes of each that are there."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        arrays: Mapping[str, Array],
-        lanes: Lanes,
-        grad_output: npt.ArrayLike | None,
-        out: Mapping[str, Array],
-    ) -> None:
-        self._plan, self._lanes, self._grad_output, self._out = plan, lanes, grad_output, out
+    def _prepare(self) -> None:
+        lanes = self._lanes
         self._made = (
             lanes.arrays()
             if lanes.whole
             else {name: pool.empty(lanes.shape, lanes.dtype) for name in lanes.memory}
         )
-        self._arrays = {**arrays, **self._made}
-        self.position = 0  # bytes that are there
+        self._arrays |= self._made
 
     @property
-    def complete(self) -> bool:
-        """Whether all is there."""
+    def _complete(self) -> bool:
         return self.position == self._lanes.total
 
-    def go_on(self, patience: int) -> None:
-        """Take in what is there."""
+    def _advance(self, patience: int) -> None:
         naps = 0
-        while not self.complete:
+        while not self._complete:
             stopping.current().check()
             taken = self._take()
             if taken >= _LEAST:
@@ -259,6 +270,5 @@ class _Gathered:
         lanes.taken[0] = self.position
         return length
 
-    def finish(self) -> Result:
-        """What comes of it."""
+    def _finish(self) -> Result:
         return self._plan.run(self._arrays, self._grad_output, self._out)

@@ -524,22 +524,13 @@ class KernelPlan(Plan):
         except IndexError:
             call = Arguments(self.template, self.blocks)
         try:
-            return self._run(call, arrays, grad_output, out)
+            started = self.start(call, arrays, grad_output, out)
+            self.run_from(0, started)
+            self.check_domains(call, arrays)
+            return self.result(call, started, out)
         finally:
             if len(self._spare) < _SPARE and self.blocks <= _SPARE_BLOCKS:
                 self._spare.append(call)
-
-    def _run(
-        self,
-        call: "Arguments",
-        arrays: Mapping[str, Array],
-        grad_output: npt.ArrayLike | None,
-        out: Mapping[str, Array],
-    ) -> Result:
-        started = self.start(call, arrays, grad_output, out)
-        self.run_from(0, started)
-        self.check_domains(call, arrays)
-        return self.result(call, started, out)
 
     def start(
         self,

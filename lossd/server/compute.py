@@ -45,13 +45,13 @@ under way and no other client is heard of: nobody waits for the event loop then.
 ALONE_SIZE: Final = 64 << 20
 """Bytes of tensors up to which it is."""
 
-PATIENCE: Final = 1000
-"""How often a thread of the pool waits for more of tensors that are being written, where nobody
-else waits for the pool: 70 ms in all."""
-
 FILLED: Final = 4e-3
 """Seconds that it may have taken to be computed there, mostly on one thread, while its tensors are
 written."""
+
+PATIENCE: Final = 1000
+"""How often a thread of the pool waits for more of tensors that are being written, where nobody
+else waits for the pool: 70 ms in all."""
 
 BUSY_PATIENCE: Final = 200
 """How often it does where others do: 14 ms in all, so that it has its turn in the queue once."""
@@ -143,7 +143,13 @@ class Computer:
         return guarded(request.loss, steps.step)
 
     def fill_now(
-        self, request: Request, lanes: Lanes, out: Mapping[str, Array], *, alone: bool
+        self,
+        request: Request,
+        lanes: Lanes,
+        out: Mapping[str, Array],
+        *,
+        alone: bool,
+        require: Callable[[int], None],
     ) -> Filling | None:
         """A request of which some tensors are being written, computed on the event loop.
 
@@ -152,6 +158,7 @@ class Computer:
             lanes: those tensors.
             out: arrays that gradients go to.
             alone: whether nobody else would wait for the event loop.
+            require: raises if there is no room for so many bytes.
 
         Returns:
             What is computed as far as it was there soon; None of what takes longer.
@@ -159,18 +166,17 @@ class Computer:
         Raises:
             LossdError: as `evaluate`.
         """
-        tensors = request.tensors
-        if not alone or not _few(
-            [t for n, t in tensors.items() if n not in lanes.memory], BRIEF_INLINE
-        ):
+        there = [tensor for name, tensor in request.tensors.items() if name not in lanes.memory]
+        if not alone or not _few(there, BRIEF_INLINE):
             return None
         call = stepped(request, lanes.memory)._replace(out=out)
         plan = engine.planned(call)
         if plan is None or plan.size > ALONE_SIZE or plan.seconds > FILLED:
             return None
-        if plan.size - sum(each.nbytes for each in (*tensors.values(), *out.values())) > CHUNK:
+        if _sent(plan, call) > CHUNK:
             return None
-        return self._filled(call, lanes, BRIEF_PATIENCE)
+        require(plan.size)
+        return self._filled(plan, call, lanes, BRIEF_PATIENCE)
 
     async def begin_filling(
         self, request: Request, lanes: Lanes, out: Mapping[str, Array], *, alone: bool
@@ -179,13 +185,14 @@ class Computer:
 
         def begin() -> Filling:
             call = stepped(request, lanes.memory)._replace(out=out)
-            return self._filled(call, lanes, PATIENCE if alone else BUSY_PATIENCE)
+            patience = PATIENCE if alone else BUSY_PATIENCE
+            return self._filled(engine.plan_of(call), call, lanes, patience)
 
         return await self._run(request, begin)
 
     @staticmethod
-    def _filled(call: engine.Call, lanes: Lanes, patience: int) -> Filling:
-        filling = engine.filling(call, lanes)
+    def _filled(plan: Plan, call: engine.Call, lanes: Lanes, patience: int) -> Filling:
+        filling = engine.filling(plan, call, lanes)
         filling.go_on(patience)
         return filling
 
@@ -246,8 +253,7 @@ class Computer:
         if ready is None:
             return None
         plan, call = ready
-        sent = plan.size - sum(a.nbytes for a in (*call.arrays.values(), *out.values()))
-        if sent > CHUNK:
+        if _sent(plan, call) > CHUNK:
             return None
         if plan.size > INLINE:
             require(plan.size)
@@ -328,6 +334,11 @@ def _ready(
     if plan is None or plan.size > most:
         return None
     return (plan, call) if _is_brief(plan) or (alone and plan.seconds <= ALONE) else None
+
+
+def _sent(plan: Plan, call: engine.Call) -> int:
+    """Bytes of an answer that are not in memory that both ends share."""
+    return plan.size - sum(a.nbytes for a in (*call.arrays.values(), *call.out.values()))
 
 
 def _is_brief(plan: Plan) -> bool:

@@ -472,9 +472,10 @@ class Stream:
         alone = not self._evaluations and self._is_alone()
         filling = None
         if lanes is not None:
-            self._budget.require(needed(request).size)
             alone &= not self._several  # the loop would wait for each of them
-            filling = self._computer.fill_now(request, lanes, out, alone=alone)
+            filling = self._computer.fill_now(
+                request, lanes, out, alone=alone, require=self._budget.require
+            )
             if filling is not None and filling.result is not None:
                 return wire.write_stream(id, _in_rooms(_response_of(filling), request, out))
         elif not announced:

@@ -27,6 +27,7 @@ from lossd.plan import Result
 from .conftest import StartServer, answers
 from .servers import PATIENCE, Server, eventually
 from .stubs import Conversation, Stub, begin, cancel, chunk, reason_of, request, tensor
+from .test_pipes import check
 from .test_shared import await_no_segments, leased, segments, there
 
 MIB = 1 << 20
@@ -76,14 +77,6 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
         monkeypatch.setattr(filling, "ROUND_FROM", 1 << 60)
     way: str = request.param
     return way
-
-
-def check(answer: Response, whole: Result) -> None:
-    """An answer has the bits of the engine's."""
-    assert np.asarray(answer.tensors["loss"]).tobytes() == whole.loss.tobytes()
-    assert list(answer.tensors) == ["loss", *[f"grad.{name}" for name in whole.gradients]]
-    for name, gradient in whole.gradients.items():
-        assert np.asarray(answer.tensors[f"grad.{name}"]).tobytes() == gradient.tobytes()
 
 
 def same(

@@ -79,7 +79,8 @@ def began(call: Call, names: Sequence[str], writer: Writer) -> Filling:
     memory = dict(zip(names, writer.memory, strict=True))
     stand_ins = {name: np.broadcast_to(np.empty((), first.dtype), first.shape) for name in names}
     lanes = Lanes(first.dtype, first.shape, memory, writer.filled, writer.taken)
-    return engine.filling(call._replace(arrays={**call.arrays, **stand_ins}), lanes)
+    call = call._replace(arrays={**call.arrays, **stand_ins})
+    return engine.filling(engine.plan_of(call), call, lanes)
 
 
 def ended(filling: Filling, patience: int = 5) -> Result:
@@ -368,7 +369,7 @@ def test_bytes_that_come_one_by_one_keep_nobody(capacity: int) -> None:
             rounds += 1
             return rounds
 
-    object.__setattr__(filling._way._lanes, "filled", writer.filled.view(Creeping))
+    object.__setattr__(filling._lanes, "filled", writer.filled.view(Creeping))
     filling.go_on(30)
     assert filling.result is None
     assert rounds <= 40

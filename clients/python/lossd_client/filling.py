@@ -51,8 +51,6 @@ class Filling:
             words that tell how far they are.
     """
 
-    capacity: int
-
     def __init__(self, loss: str, tensors: Mapping[str, Array]) -> None:
         first = next(iter(tensors.values()))
         self._kind = loss, first.dtype, first.shape, *tensors
