@@ -61,8 +61,10 @@ class Inputs:
         declared = find(task.loss)
         _check_family(task.loss, declared)
         names = _checked_names(task)
-        opened = {name: _opened(task.tensors[name], name) for name in names}
         self.input = names[0]
+        opened = {
+            name: _opened(task.tensors[name], name, real=name == self.input) for name in names
+        }
         first = opened[self.input]
         self.rows = first.rows
         if not self.rows:
@@ -232,9 +234,9 @@ def row_bytes(source: Source) -> int:
     return max(1, int(np.prod(source.shape, dtype=np.int64)) * source.dtype.itemsize)
 
 
-def _opened(name: str, field: str, *, text: bool = False) -> Source:
+def _opened(name: str, field: str, *, text: bool = False, real: bool = False) -> Source:
     with _at_fault(field):
-        return open_source(name, text=text)
+        return open_source(name, text=text, real=real)
 
 
 @contextmanager

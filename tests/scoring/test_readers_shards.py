@@ -94,6 +94,29 @@ def test_ids_that_are_numbers_in_one_file_alone(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("write", files.TEXTS)
+def test_text_that_has_whole_numbers_in_some_files(write: files.Write, tmp_path: Path) -> None:
+    written = drawn("float64", 9, 2)
+    written[3:6] = [[1, 0], [2**53, 7], [-3, 4]]
+    names = []
+    for k, kind in enumerate([np.float64, np.int64, np.float64]):
+        (tmp_path / str(k)).mkdir()
+        names.append(write(tmp_path / str(k), written[3 * k : 3 * k + 3].astype(kind)))
+    pattern = names[0].replace("/0/", "/*/")
+    check(open_source(pattern), written)
+    whole = names[1]
+    check(open_source(whole), written[3:6].astype(np.int64))
+    check(open_source(whole, real=True), written[3:6])
+
+
+def test_whole_numbers_with_a_type_stay_what_they_are(tmp_path: Path) -> None:
+    np.save(tmp_path / "0.npy", np.arange(3))
+    check(open_source(str(tmp_path), real=True), np.arange(3))
+    np.save(tmp_path / "1.npy", np.arange(3.0))
+    with pytest.raises(SourceError, match=r"0\.npy has .* dtype int64, .*1\.npy .* float64"):
+        open_source(str(tmp_path))
+
+
 def test_stores(tmp_path: Path) -> None:
     written = drawn("float32", 300, 3)
     for k in range(2):

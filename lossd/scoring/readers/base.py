@@ -83,6 +83,9 @@ class FileSource(Source):
     def fetch(self, start: int, stop: int) -> Array:
         """Rows that exist, at least one; may raise what is in `failures`."""
 
+    def widen(self) -> None:
+        """Have whole numbers be float64 if they stand in text, which has no types."""
+
     def leave(self) -> None:
         """The calling thread reads elsewhere now: let go of what is kept for it."""
 

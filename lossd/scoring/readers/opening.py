@@ -52,12 +52,14 @@ class _Module(Protocol):
         """Open one file."""
 
 
-def open_source(name: str | Name, *, text: bool = False) -> Source:
+def open_source(name: str | Name, *, text: bool = False, real: bool = False) -> Source:
     """Open what a name stands for.
 
     Args:
         name: PATH or PATH::KEY; the path of a file, a folder or a glob.
         text: whether it may be of strings; `read` gives arrays of Python's strings then.
+        real: whether whole numbers of CSV and JSON, which have no types, are float64. They are
+            where another file has floats.
 
     Raises:
         SourceError: it is not there, is damaged, or is nothing that can be read.
@@ -77,6 +79,9 @@ def open_source(name: str | Name, *, text: bool = False) -> Source:
             raise SourceError(f"{name.path}: has files of several kinds: {one} and {other}")
     reader = _reader(paths[0])
     opened = [_open(reader, path, name.key, text=text) for path in paths]
+    if real or any(shard.dtype.kind == "f" for shard in opened):
+        for shard in opened:
+            shard.widen()
     return opened[0] if len(opened) == 1 else Shards(opened)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import csv, json
 
@@ -172,6 +173,12 @@ class Table(FileSource):
         columns = choose_columns(str(path), key, table.schema, first_row, text=text)
         self._rows = columns.array(table, 0)
         super().__init__(path, key, len(self._rows), columns.shape, columns.dtype)
+
+    def widen(self) -> None:
+        """Have whole numbers be float64: what is 1 here may be 1.5 in another file."""
+        if self.dtype.kind in "iu":
+            self._rows = self._rows.astype(np.float64)
+            self.dtype = self._rows.dtype
 
     def fetch(self, start: int, stop: int) -> Array:
         """A part of the array."""
