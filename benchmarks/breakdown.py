@@ -1,7 +1,8 @@
 """Where the time of one call goes: what each part takes in the client and in the server.
 
 Functions of both are wrapped in timers; a part's time is without that of parts within it. What is
-left of the whole is gRPC, the operating system, and waiting.
+left of the whole is gRPC, the operating system, and waiting. Over TCP, where processors are the
+limit: what client and server take of them, beside raw gRPC that carries the same bytes.
 
     python -m benchmarks.breakdown
 """
@@ -19,13 +20,15 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from lossd_client import connect, filling, pending, shared, wire
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.processes import Addresses, lossd_server
+from benchmarks.contenders import lossd_call, wire_bytes
+from benchmarks.processes import Addresses, echo_server, lossd_server, processor_seconds
+from benchmarks.raw import Exchange
 from benchmarks.workloads import Workload, evaluation
 
 FILE: Final = "BREAKDOWN_FILE"
@@ -130,6 +133,69 @@ def measure(path: str, timers: Timers) -> dict[str, float]:
     return {"whole": statistics.median(times)} | found
 
 
+SENT: Final = (
+    Workload("mse_loss", (1 << 16,)),
+    Workload("kl_div", (1 << 16,)),
+    Workload("mse_loss", (1 << 20,)),
+    LARGE,
+    Workload("cross_entropy", (512, 32_000)),
+    Workload("mse_loss", (1 << 24,)),
+)
+SECONDS: Final = 3.0
+
+
+class Taken(NamedTuple):
+    """Seconds of a call: the whole, and processors' time of its client and its server."""
+
+    whole: float
+    client: float
+    server: float
+
+
+def taken(call: Callable[[], object], server: int) -> Taken:
+    """What a call takes, the mean of many.
+
+    Args:
+        call: the client's, in this process.
+        server: the process that serves it.
+    """
+    for _ in range(5):
+        call()
+    count, began = 0, time.perf_counter()
+    own, others = time.process_time(), processor_seconds(server)
+    while time.perf_counter() - began < SECONDS:
+        call()
+        count += 1
+    spent = processor_seconds(server) - others
+    whole, client = time.perf_counter() - began, time.process_time() - own
+    return Taken(whole / count, client / count, spent / count)
+
+
+def over_tcp() -> Table:
+    """What calls take of processors over TCP."""
+    title = "Time and processors' time of a call over TCP: lossd, then raw gRPC"
+    heads = [f"{who}: {what}" for who in ("lossd", "raw") for what in ("whole", "client", "server")]
+    table = Table("ms", *heads, "more", title=title, box=None, pad_edge=False)
+    with tempfile.TemporaryDirectory(prefix="lossd-breakdown-") as name:
+        log, names = Path(name), sorted({workload.loss for workload in SENT})
+        with (
+            echo_server(log / "echo") as echo,
+            lossd_server(names, 2, log / "log") as server,
+            connect(server.tcp) as client,
+        ):
+            for workload in SENT:
+                tensors = workload.tensors()
+                ours = lossd_call(workload, tensors, client)
+                lossd = taken(ours, server.process)
+                exchange = Exchange(echo.tcp, *wire_bytes(workload, tensors, ours()))
+                raw = taken(exchange, echo.process)
+                exchange.close()
+                more = lossd.client + lossd.server - raw.client - raw.server
+                numbers = [f"{seconds * 1e3:,.2f}" for seconds in (*lossd, *raw, more)]
+                table.add_row(f"{workload.loss} {workload.size}", *numbers)
+    return table
+
+
 def _target(addresses: Addresses, kind: str) -> str:
     return addresses.unix if kind == "unix" else addresses.tcp
 
@@ -146,7 +212,8 @@ def _serve() -> None:
 def main() -> None:
     """Measure and print."""
     if sys.argv[1:2] == ["serve"]:
-        return _serve()
+        _serve()
+        return
     timers = Timers(CLIENT)
     found = {path: measure(path, timers) for path in PATHS}
     names = list(dict.fromkeys(name for row in found.values() for name in row))
@@ -155,7 +222,9 @@ def main() -> None:
         table.add_row(name, *[_text(row.get(name)) for row in found.values()])
     rest = [row["whole"] - sum(t for n, t in row.items() if n != "whole") for row in found.values()]
     table.add_row("the rest", *map(_text, rest))
-    return Console(width=140).print(table)
+    console = Console(width=140)
+    console.print(table)
+    console.print(over_tcp())
 
 
 def _text(seconds: float | None) -> str:

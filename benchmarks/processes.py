@@ -52,13 +52,19 @@ def echo_server(log: Path) -> Iterator[Addresses]:
         command = ["benchmarks.raw", addresses.tcp, addresses.unix]
         with _process(command, log) as process, grpc.insecure_channel(addresses.unix) as channel:
             _ready(process, channel, log)
-            yield addresses
+            yield replace(addresses, process=process.pid)
 
 
 def most_resident(process: int) -> int:
     """The greatest resident memory of a process so far; `ru_maxrss` has its parent's in it."""
     status = Path(f"/proc/{process}/status").read_text()
     return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+
+
+def processor_seconds(process: int) -> float:
+    """What a process took of processors so far, in ticks of 10 ms."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager

@@ -85,10 +85,16 @@ def test_a_kernel_gives_way_between_blocks(hurried: bool) -> None:
     assert (lost >= OFTEN) == hurried, lost
 
 
-def test_products_give_way_between_tiles(hurried: bool) -> None:
-    done = list[int]()
-    lost = switches(lambda: products.spread([lambda: done.append(1)] * BLOCKS, 0))
-    assert len(done) == BLOCKS
+@pytest.mark.parametrize("known", [True, False], ids=["BLAS by its address", "NumPy"])
+def test_products_give_way_between_tiles(
+    hurried: bool, known: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not known:
+        monkeypatch.setattr(products, "_functions", {})
+    monkeypatch.setattr(products, "STEP", 1)
+    monkeypatch.setattr(products, "TILES", BLOCKS)
+    a, b = np.ones((BLOCKS, 1)), np.ones((1, 1))
+    lost = switches(lambda: products.product(a, b))
     assert (lost >= OFTEN) == hurried, lost
 
 

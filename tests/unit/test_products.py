@@ -1,13 +1,19 @@
 """Products of matrices: BLAS has one thread while they run, whoever asks, and its own after."""
 
+import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import threadpoolctl
 
-from lossd.kernels import products
+from lossd.kernels import products, runtime
+from lossd.kernels.stopping import Stop, Stopped, stopped_by
+
+Array = npt.NDArray[Any]
 
 
 def counts() -> set[int]:
@@ -59,16 +65,85 @@ def test_a_limit_of_somebody_else_comes_back() -> None:
         assert counts() == before
 
 
-@pytest.mark.parametrize("add", [False, True])
-@pytest.mark.parametrize(
-    "shape", [(0, 3, 2), (1, 1, 1), (7, 300, 5), (5, 0, 4), (900, 70, 300), (90, 30, 5000)]
-)
-def test_products_are_numpys(shape: tuple[int, int, int], add: bool) -> None:
+def laid_out(how: str, rows: int, columns: int, dtype: npt.DTypeLike) -> Array:
+    """A matrix: its rows next to each other, its columns, parts of larger ones, or steps apart."""
+
+    def drawn(*shape: int) -> Array:
+        return np.random.default_rng(rows + columns).normal(size=shape).astype(dtype)
+
+    if how == "rows":
+        return drawn(rows, columns)
+    if how == "columns":
+        return drawn(columns, rows).T
+    if how == "part of rows":
+        return drawn(rows + 3, columns + 5)[2 : rows + 2, 1 : columns + 1]
+    if how == "part of columns":
+        return drawn(columns + 3, rows + 4)[1 : columns + 1, 3 : rows + 3].T
+    return drawn(2 * rows, 3 * columns)[::-2, ::3]
+
+
+LAYOUTS = ["rows", "columns", "part of rows", "part of columns", "steps"]
+SHAPES = [
+    *((0, 3, 2), (3, 0, 2), (3, 2, 0), (1, 1, 1), (1, 9, 7), (9, 1, 7), (9, 7, 1), (7, 300, 5)),
+    *((900, 70, 300), (90, 30, 5000), (40, 5000, 130), (3, 1024, 128)),
+]
+
+
+@pytest.fixture(params=["BLAS by its address", "NumPy"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "NumPy":
+        monkeypatch.setattr(products, "_functions", {})
+    else:
+        assert products._functions, "this NumPy's BLAS is known"
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_products_are_numpys(shape: tuple[int, int, int], dtype: npt.DTypeLike) -> None:
     rng = np.random.default_rng(0)
-    m, k, n = shape
-    a, b, out = rng.normal(size=(m, k)), rng.normal(size=(n, k)).T, rng.normal(size=(m, n))
-    expected = a @ b + (out if add else 0)
+    rows, depth, columns = shape
+    bound = np.sqrt(max(depth, 1)) * 64 * np.finfo(dtype).eps
+    pairs = itertools.chain(
+        zip(LAYOUTS, LAYOUTS, strict=True), zip(LAYOUTS, LAYOUTS[::-1], strict=True)
+    )
+    for (one, other), add, place in itertools.product(pairs, [False, True], LAYOUTS[::2]):
+        a = laid_out(one, rows, depth, dtype)
+        b = laid_out(other, depth, columns, dtype)
+        around = rng.normal(size=(rows + 2, columns + 3)).astype(dtype)
+        out = around[1:-1, 2:-1] if place == "part of rows" else np.array(around[1:-1, 2:-1])
+        expected = np.float64(a) @ np.float64(b) + (out if add else 0)
+        before = around.copy()
+        if not add:
+            out.fill(np.nan)
+        with products.one_thread_each():
+            made = products.product(a, b, out, add=add)
+        assert made is out
+        np.testing.assert_allclose(out, expected, rtol=0, atol=bound)
+        around[1:-1, 2:-1] = before[1:-1, 2:-1]
+        np.testing.assert_array_equal(around, before)  # nothing beside it
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("shape", [(700, 300, 500), (300, 200, 900), (100, 9000, 90)], ids=str)
+def test_products_are_the_same_on_any_number_of_threads(shape: tuple[int, int, int]) -> None:
+    rng = np.random.default_rng(1)
+    rows, depth, columns = shape
+    assert rows * depth * columns > products.ALONE
+    a = rng.normal(size=(rows, depth)).astype(np.float32)
+    b = rng.normal(size=(columns, depth)).astype(np.float32).T
     with products.one_thread_each():
-        made = products.product(a, b, out, add=add)
-    assert made is out
-    np.testing.assert_allclose(out, expected, rtol=1e-10, atol=1e-10)
+        several = products.product(a, b)
+        with runtime.one_thread():
+            np.testing.assert_array_equal(products.product(a, b), several)
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("rows", [900, 9], ids=["several threads", "one"])
+def test_products_that_nobody_waits_for_end(rows: int) -> None:
+    stop = Stop()
+    a, b, out = np.ones((rows, 100)), np.ones((100, 300)), np.zeros((rows, 300))
+    stop.ask()
+    with stopped_by(stop), products.one_thread_each(), pytest.raises(Stopped):
+        products.product(a, b, out)
+    assert not out.any()

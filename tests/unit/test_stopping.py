@@ -1,7 +1,6 @@
 """Computing that is asked to end ends between blocks and between tiles, and harms nothing."""
 
 import threading
-from functools import partial
 from typing import Any
 
 import ml_dtypes
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 
 from lossd.engine import evaluate
-from lossd.kernels import products, runtime
+from lossd.kernels import runtime
 from lossd.kernels.slots import pointer
 from lossd.kernels.stopping import Stop, Stopped, current, stopped_by
 
@@ -82,20 +81,6 @@ def test_kernels_end_between_blocks(threads: int | None) -> None:
         else:
             runtime.run_parallel(ask_at_the_fourth.address, words.ctypes.data, 0, 1000, threads)
     assert words[0] == 4
-
-
-@pytest.mark.parametrize("cost", [0, 1 << 40])
-def test_products_end_between_tiles(cost: int) -> None:
-    stop, done = Stop(), list[int]()
-
-    def task(k: int) -> None:
-        done.append(k)
-        if k == 3:
-            stop.ask()
-
-    with stopped_by(stop), pytest.raises(Stopped):
-        products.spread([partial(task, k) for k in range(1000)], cost)
-    assert 4 <= len(done) <= 4 + runtime.get_threads()
 
 
 def test_other_threads_go_on() -> None:
