@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.contenders import lossd_call, wire_bytes
-from benchmarks.processes import Addresses, echo_server, lossd_server, processor_seconds
+from benchmarks.processes import Addresses, beside_raw, lossd_server, processor_seconds
 from benchmarks.raw import Exchange
 from benchmarks.workloads import Workload, evaluation
 
@@ -141,7 +141,8 @@ SENT: Final = (
     Workload("cross_entropy", (512, 32_000)),
     Workload("mse_loss", (1 << 24,)),
 )
-SECONDS: Final = 3.0
+SECONDS: Final = 1.0
+ROUNDS: Final = 3
 
 
 class Taken(NamedTuple):
@@ -171,28 +172,30 @@ def taken(call: Callable[[], object], server: int) -> Taken:
     return Taken(whole / count, client / count, spent / count)
 
 
+def medians(rounds: Sequence[Taken]) -> Taken:
+    """Of several rounds."""
+    return Taken(*map(statistics.median, zip(*rounds, strict=True)))
+
+
 def over_tcp() -> Table:
-    """What calls take of processors over TCP."""
+    """What calls take of processors over TCP, in turns with raw gRPC."""
     title = "Time and processors' time of a call over TCP: lossd, then raw gRPC"
     heads = [f"{who}: {what}" for who in ("lossd", "raw") for what in ("whole", "client", "server")]
     table = Table("ms", *heads, "more", title=title, box=None, pad_edge=False)
-    with tempfile.TemporaryDirectory(prefix="lossd-breakdown-") as name:
-        log, names = Path(name), sorted({workload.loss for workload in SENT})
-        with (
-            echo_server(log / "echo") as echo,
-            lossd_server(names, 2, log / "log") as server,
-            connect(server.tcp) as client,
-        ):
-            for workload in SENT:
-                tensors = workload.tensors()
-                ours = lossd_call(workload, tensors, client)
-                lossd = taken(ours, server.process)
-                exchange = Exchange(echo.tcp, *wire_bytes(workload, tensors, ours()))
-                raw = taken(exchange, echo.process)
-                exchange.close()
-                more = lossd.client + lossd.server - raw.client - raw.server
-                numbers = [f"{seconds * 1e3:,.2f}" for seconds in (*lossd, *raw, more)]
-                table.add_row(f"{workload.loss} {workload.size}", *numbers)
+    names = sorted({workload.loss for workload in SENT})
+    with beside_raw(names) as (server, echo), connect(server.tcp) as client:
+        for workload in SENT:
+            tensors = workload.tensors()
+            ours = lossd_call(workload, tensors, client)
+            exchange = Exchange(echo.tcp, *wire_bytes(workload, tensors, ours()))
+            rounds = [
+                (taken(ours, server.process), taken(exchange, echo.process)) for _ in range(ROUNDS)
+            ]
+            exchange.close()
+            lossd, raw = map(medians, zip(*rounds, strict=True))
+            more = lossd.client + lossd.server - raw.client - raw.server
+            numbers = [f"{seconds * 1e3:,.2f}" for seconds in (*lossd, *raw, more)]
+            table.add_row(f"{workload.loss} {workload.size}", *numbers)
     return table
 
 
@@ -214,6 +217,7 @@ def main() -> None:
     if sys.argv[1:2] == ["serve"]:
         _serve()
         return
+    processors = over_tcp()  # before there are timers
     timers = Timers(CLIENT)
     found = {path: measure(path, timers) for path in PATHS}
     names = list(dict.fromkeys(name for row in found.values() for name in row))
@@ -224,7 +228,7 @@ def main() -> None:
     table.add_row("the rest", *map(_text, rest))
     console = Console(width=140)
     console.print(table)
-    console.print(over_tcp())
+    console.print(processors)
 
 
 def _text(seconds: float | None) -> str:

@@ -4,8 +4,6 @@ python -m benchmarks.oneway
 """
 
 import functools
-import tempfile
-from pathlib import Path
 from typing import Final
 
 from lossd_client import connect, nn
@@ -13,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.contenders import request_bytes
-from benchmarks.processes import echo_server, lossd_server
+from benchmarks.processes import beside_raw
 from benchmarks.raw import Exchange
 from benchmarks.report import seconds
 from benchmarks.timing import interleaved
@@ -39,28 +37,22 @@ def main() -> None:
     """Measure and print."""
     table = Table("loss", "size", "sent, MB", "lossd", "raw", "share of raw", "MB/s",
                   title="Losses without gradients, TCP", box=None, pad_edge=False)  # fmt: skip
-    with tempfile.TemporaryDirectory(prefix="lossd-oneway-") as name:
-        names = sorted({workload.loss for workload in WORKLOADS})
-        log = Path(name)
-        with (
-            echo_server(log / "echo") as echo,
-            lossd_server(names, 2, log / "log") as server,
-            connect(server.tcp) as client,
-        ):
-            for workload in WORKLOADS:
-                tensors = workload.tensors()
-                request = request_bytes(workload, tensors)
-                criterion = getattr(nn, registry[workload.loss].__name__)(client=client)
-                exchange = Exchange(echo.tcp, request, ANSWER)
-                arrays = list(tensors.values())
-                ask = functools.partial(criterion, *arrays)
-                found = interleaved({"lossd": ask, "raw": exchange}, ROUNDS)
-                exchange.close()
-                ours, raw = found["lossd"].median, found["raw"].median
-                table.add_row(
-                    workload.loss, workload.size, f"{len(request) / 1e6:,.1f}", seconds(ours),
-                    seconds(raw), f"{100 * raw / ours:.0f} %", f"{len(request) / ours / 1e6:,.0f}",
-                )  # fmt: skip
+    names = sorted({workload.loss for workload in WORKLOADS})
+    with beside_raw(names) as (server, echo), connect(server.tcp) as client:
+        for workload in WORKLOADS:
+            tensors = workload.tensors()
+            request = request_bytes(workload, tensors)
+            criterion = getattr(nn, registry[workload.loss].__name__)(client=client)
+            exchange = Exchange(echo.tcp, request, ANSWER)
+            arrays = list(tensors.values())
+            ask = functools.partial(criterion, *arrays)
+            found = interleaved({"lossd": ask, "raw": exchange}, ROUNDS)
+            exchange.close()
+            ours, raw = found["lossd"].median, found["raw"].median
+            table.add_row(
+                workload.loss, workload.size, f"{len(request) / 1e6:,.1f}", seconds(ours),
+                seconds(raw), f"{100 * raw / ours:.0f} %", f"{len(request) / ours / 1e6:,.0f}",
+            )  # fmt: skip
     Console(width=120).print(table)
 
 

@@ -55,6 +55,15 @@ def echo_server(log: Path) -> Iterator[Addresses]:
             yield replace(addresses, process=process.pid)
 
 
+@contextmanager
+def beside_raw(losses: Sequence[str]) -> Iterator[tuple[Addresses, Addresses]]:
+    """A lossd server of two threads, and a process that answers bytes with bytes."""
+    with tempfile.TemporaryDirectory(prefix="lossd-bench-") as name:
+        log = Path(name)
+        with lossd_server(losses, 2, log / "server") as server, echo_server(log / "echo") as echo:
+            yield server, echo
+
+
 def most_resident(process: int) -> int:
     """The greatest resident memory of a process so far; `ru_maxrss` has its parent's in it."""
     status = Path(f"/proc/{process}/status").read_text()

@@ -33,6 +33,7 @@ PARTS: Final = 8  # parts that a sum is cut into at most
 DEEP: Final = 8  # from so many times the longer side on it is the sum that is cut
 ALONE: Final = 1 << 22  # multiplications up to which a product runs on the calling thread
 
+_LONGEST: Final = np.iinfo(np.int32).max  # what every BLAS can count to
 _GEMM: Final[Mapping[np.dtype[Any], str]] = {
     np.dtype(np.float32): "sgemm",
     np.dtype(np.float64): "dgemm",
@@ -120,7 +121,7 @@ def product(a: Array, b: Array, out: Array | None = None, *, add: bool = False) 
         if not add:
             out.fill(0)
         return out
-    run = _run if _functions else _run_by_numpy
+    run = _run if _functions and max(rows, depth, columns) <= _LONGEST else _run_by_numpy
     if depth < DEEP * max(rows, columns):
         along = _ROWS if rows >= columns else _COLUMNS
         run(a, b, out, along, _step(max(rows, columns), TILES), add)
@@ -180,19 +181,19 @@ def _tile(args: int, index: int) -> None:
         sizes[3 + k] = a[_LEADING + k]
     along = a[_ALONG]
     sizes[along] = min(a[_TILE], a[_SIZES + along] - index * a[_TILE])
-    size, step = sizes.ctypes.data, nb.int64(8)
+    size = sizes.ctypes.data
     given = carray(stack(nb.int64, _ARGUMENTS), _ARGUMENTS)
     given[0], given[1] = a[_TURNED], a[_TURNED + 1]
     for k in range(3):
-        given[2 + k] = size + step * k
+        given[2 + k] = size + 8 * k
     given[5] = a[_FACTORS]
     given[6] = a[_PLACES] + index * a[_STEPS]
-    given[7] = size + step * 3
+    given[7] = size + 24
     given[8] = a[_PLACES + 1] + index * a[_STEPS + 1]
-    given[9] = size + step * 4
+    given[9] = size + 32
     given[10] = a[_FACTORS + 1]
     given[11] = a[_PLACES + 2] + index * a[_STEPS + 2]
-    given[12] = size + step * 5
+    given[12] = size + 40
     _call(a[_FUNCTION], given.ctypes.data)
 
 
@@ -252,7 +253,7 @@ def _operand(array: Array) -> tuple[bool, int, Array]:
 
 
 def _run_by_numpy(a: Array, b: Array, out: Array, along: int, step: int, add: bool) -> None:
-    """The same on the calling thread, where nobody knows where BLAS's functions are."""
+    """The same on the calling thread: of any size, with functions of BLAS wherever they are."""
     for k, start in enumerate(range(0, (b.shape[1], *a.shape)[along], step)):
         stopping.current().check()
         courtesy.pause()

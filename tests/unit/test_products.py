@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -104,14 +105,12 @@ def test_products_are_numpys(shape: tuple[int, int, int], dtype: npt.DTypeLike) 
     rng = np.random.default_rng(0)
     rows, depth, columns = shape
     bound = np.sqrt(max(depth, 1)) * 64 * np.finfo(dtype).eps
-    pairs = itertools.chain(
-        zip(LAYOUTS, LAYOUTS, strict=True), zip(LAYOUTS, LAYOUTS[::-1], strict=True)
-    )
-    for (one, other), add, place in itertools.product(pairs, [False, True], LAYOUTS[::2]):
+    pairs = {*zip(LAYOUTS, LAYOUTS, strict=True), *zip(LAYOUTS, LAYOUTS[::-1], strict=True)}
+    for (one, other), add, within in itertools.product(sorted(pairs), [False, True], [False, True]):
         a = laid_out(one, rows, depth, dtype)
         b = laid_out(other, depth, columns, dtype)
         around = rng.normal(size=(rows + 2, columns + 3)).astype(dtype)
-        out = around[1:-1, 2:-1] if place == "part of rows" else np.array(around[1:-1, 2:-1])
+        out = around[1:-1, 2:-1] if within else np.array(around[1:-1, 2:-1])
         expected = np.float64(a) @ np.float64(b) + (out if add else 0)
         before = around.copy()
         if not add:
@@ -139,11 +138,25 @@ def test_products_are_the_same_on_any_number_of_threads(shape: tuple[int, int, i
 
 
 @pytest.mark.usefixtures("way")
-@pytest.mark.parametrize("rows", [900, 9], ids=["several threads", "one"])
-def test_products_that_nobody_waits_for_end(rows: int) -> None:
-    stop = Stop()
-    a, b, out = np.ones((rows, 100)), np.ones((100, 300)), np.zeros((rows, 300))
-    stop.ask()
+@pytest.mark.parametrize("threads", [1, 2])
+def test_products_end_between_tiles(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "get_threads", lambda: threads)
+    stop, side = Stop(), 2048
+    a = np.ones((side, side))
+    out = np.zeros((side, side))
+
+    def ask() -> None:
+        while not out[0].all():
+            time.sleep(1e-3)
+        stop.ask()
+
+    asking = threading.Thread(target=ask)
+    asking.start()
     with stopped_by(stop), products.one_thread_each(), pytest.raises(Stopped):
-        products.product(a, b, out)
-    assert not out.any()
+        products.product(a, a, out)
+    asking.join()
+    tiles = out.reshape(products.TILES, -1)
+    done = tiles.all(1)
+    assert 1 <= done.sum() < products.TILES
+    assert (tiles[done] == side).all()
+    assert not tiles[~done].any()
