@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lossd.kernels import courtesy, rings, stopping
-from lossd.plan import Arguments, KernelPlan, Plan, Result, pool
+from lossd.kernels.memory import pool
+from lossd.plan import Arguments, KernelPlan, Plan, Result
 
 Array = npt.NDArray[Any]
 

@@ -10,7 +10,6 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from lossd_client.buffers import Pool
 from lossd_client.dtypes import is_float, is_half, named, narrowed, widened
 from lossd_client.errors import DomainError, DTypeError, LabelError, ParameterError, ShapeError
 
@@ -25,7 +24,9 @@ from lossd.kernels import (
     runtime,
     slots,
     stopping,
+    units,
 )  # fmt: skip
+from lossd.kernels.memory import pool
 from lossd.kernels.variant import Variant
 from lossd.spec import (
     FLOATS,
@@ -71,9 +72,6 @@ _BLOCK_BYTES: Final = 16  # what a kernel's arguments take for each block
 _BLOCK_LEAST: Final = 4096  # elements that a block of a streamed kernel has at least on average
 
 _NOWHERE: Final[Mapping[str, Array]] = MappingProxyType({})
-
-pool: Final = Pool()
-"""Where large gradients and losses come from."""
 
 
 @dataclass(frozen=True)
@@ -828,7 +826,16 @@ class ComposedPlan(Plan):
             for name, array in arrays.items()
             if name in self.loss.tensors
         }
-        work = Work(given, self.layout, self.gradients, slopes, self._rows, products.product)
+        work = Work(
+            given,
+            self.layout,
+            self.gradients,
+            slopes,
+            self._rows,
+            products.product,
+            units.Unit,
+            pool.empty,
+        )
         with products.one_thread_each(), np.errstate(all="ignore"):  # PyTorch does not warn
             losses, made = self.loss.compute(work)
         weighed = np.asarray(losses, np.float64) * each
@@ -850,7 +857,12 @@ class ComposedPlan(Plan):
         return self.loss.tensors[name].role in ("label", "index")
 
     def _rows(
-        self, loss: Loss, tensors: Mapping[str, Array], wanted: tuple[str, ...], slopes: Array
+        self,
+        loss: Loss,
+        tensors: Mapping[str, Array],
+        wanted: tuple[str, ...],
+        slopes: Array,
+        out: Mapping[str, Array] = _NOWHERE,
     ) -> tuple[Array, dict[str, Array]]:
         """See `spec.Work`."""
         types = tuple([(name, array.dtype, array.shape) for name, array in tensors.items()])
@@ -862,7 +874,7 @@ class ComposedPlan(Plan):
             made = plan(form)
             self._others.keep(key, made)
         upstream = slopes.reshape(made.layout.output) if wanted else None
-        result = made.run(tensors, upstream)
+        result = made.run(tensors, upstream, out)
         return result.loss.reshape(-1), result.gradients
 
 

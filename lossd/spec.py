@@ -603,9 +603,14 @@ class Work:
     layout: its layout.
     wanted: names of the tensors whose gradient is wanted.
     slopes: float64[rows], what each row's gradient is multiplied by.
-    rows: computes the rows of another loss: rows(loss, tensors, wanted, slopes) gives their losses
-        and the gradients of their sum, each row's times its slope; tensors are those of that loss.
+    rows: computes the rows of another loss: rows(loss, tensors, wanted, slopes, out={}) gives their
+        losses and the gradients of their sum, each row's times its slope; tensors are those of that
+        loss, out has arrays that gradients go to.
     product: product(a, b, out=None, add=False) is the matrix product a @ b.
+    unit: unit(x).rows are rows of norm 1, unit(x).back(gradient, factor=1) is `factor` times the
+        gradient of x that one of these rows makes, in that one's memory.
+    empty: empty(shape, dtype) is an array with undefined values; large ones are made of memory that
+        was used before, which costs no page faults.
     """
 
     arrays: Mapping[str, Any]
@@ -614,6 +619,14 @@ class Work:
     slopes: Any
     rows: Callable[..., tuple[Any, dict[str, Any]]]
     product: Callable[..., Any]
+    unit: Callable[[Any], Any]
+    empty: Callable[..., Any]
+
+    def zeros_like(self, array: Any) -> Any:
+        """An array of zeros, of another one's shape and type."""
+        made = self.empty(array.shape, array.dtype)
+        made.fill(0)
+        return made
 
 
 class Composed(Loss):
@@ -623,12 +636,19 @@ class Composed(Loss):
     `scratch` is the memory that it may take beside its tensors and results, in bytes.
     """
 
-    scratch: ClassVar[int] = 28 << 20
+    scratch: ClassVar[int] = 32 << 20
 
-    def chunks(self, rows: int, each: int) -> Iterator[slice]:
-        """Rows in chunks that fit in `scratch` at `each` bytes a row, at least one row."""
-        step = max(1, self.scratch // max(each, 1))
-        return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
+    def chunks(self, rows: int, each: int, beside: int = 0) -> Iterator[slice]:
+        """Rows in chunks that fit in `scratch`, of about one length, at least one row.
+
+        Args:
+            rows: how many there are.
+            each: bytes that each takes.
+            beside: bytes that all of a chunk's together take beside these.
+        """
+        parts = math.ceil(rows / max(1, (self.scratch - beside) // max(each, 1)))
+        step = math.ceil(rows / max(parts, 1))
+        return (slice(start, min(start + step, rows)) for start in range(0, rows, max(step, 1)))
 
     def compute(self, work: Work) -> tuple[Any, dict[str, Any]]:
         """The losses, float64 or of the tensors' type, and the gradients that are wanted.

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from lossd_client.dtypes import is_half
 
 from lossd.kernels import runtime, slots
-from lossd.plan import Arguments, KernelPlan, pool
+from lossd.kernels.memory import pool
+from lossd.plan import Arguments, KernelPlan
 
 Array = npt.NDArray[Any]
 

@@ -17,6 +17,7 @@ from lossd_client.dtypes import is_bfloat16
 from numba import carray, types
 from numba.extending import intrinsic, register_jitable
 
+from lossd.compiled.stack import stack
 from lossd.kernels import cache, runtime, slots
 from lossd.kernels.slots import call_block, pointer
 
@@ -115,6 +116,8 @@ def _convert(way: int, halves: Any, wide: Any) -> None:
 # for each of them the slot where the kernel looks for it, which way it goes, where it is.
 _HEAD, _EACH = 3, 3
 
+_SLOTS: Final = slots.COUNT
+
 
 def _block(args: int, index: int) -> None:
     """A kernel's block, on float32 copies of what is in halves."""
@@ -122,7 +125,7 @@ def _block(args: int, index: int) -> None:
     count = head[2]
     arrays = carray(pointer(args + 8 * _HEAD, nb.int64), (count, _EACH))
     asked = carray(pointer(head[1], nb.int64), slots.COUNT)
-    given = np.empty(slots.COUNT, np.int64)
+    given = carray(stack(nb.int64, _SLOTS), _SLOTS)
     for k in range(slots.COUNT):
         given[k] = asked[k]
     step = asked[slots.BLOCK_ROWS]

@@ -23,6 +23,7 @@ from numba.extending import intrinsic
 
 from lossd.compiled.stack import stack
 from lossd.kernels import cache, courtesy, runtime, stopping
+from lossd.kernels.memory import pool
 from lossd.kernels.slots import pointer
 
 Array = npt.NDArray[Any]
@@ -116,7 +117,7 @@ def product(a: Array, b: Array, out: Array | None = None, *, add: bool = False) 
     """
     (rows, depth), columns = a.shape, b.shape[1]
     if out is None:
-        out = np.empty((rows, columns), a.dtype)
+        out = pool.empty((rows, columns), a.dtype)
     if not (rows and columns and depth):
         if not add:
             out.fill(0)
@@ -127,7 +128,7 @@ def product(a: Array, b: Array, out: Array | None = None, *, add: bool = False) 
         run(a, b, out, along, _step(max(rows, columns), TILES), add)
         return out
     step = _step(depth, PARTS)
-    parts = np.empty((-(-depth // step), rows, columns), a.dtype)
+    parts = pool.empty((-(-depth // step), rows, columns), a.dtype)
     run(a, b, parts, _DEPTH, step, False)
     if add:
         out += parts.sum(0)

@@ -1,5 +1,6 @@
 """Losses of a batch of embeddings, each compared with all others."""
 
+import dataclasses
 from typing import Any, Final
 
 import numpy as np
@@ -9,29 +10,7 @@ from lossd.losses.classification import CrossEntropyLoss
 from lossd.mathfns import decay, exp, log, log1p
 from lossd.spec import Composed, Given, Layout, Loss, Vectors, Work, param, tensor, tuple_text
 
-TINY: Final = 1e-12  # norms below it count as it, as in torch.nn.functional.normalize
 NEVER: Final = -1e30  # score of a pair that is left out: finite, so that 0 times it is 0
-
-
-class _Unit:
-    """Rows of norm 1, and the way back."""
-
-    def __init__(self, x: Any) -> None:
-        norms = np.sqrt(_dots(x, x))
-        self.norms = np.maximum(norms, TINY)
-        self.moves = norms > TINY
-        self.rows = x / self.norms.astype(x.dtype)
-
-    def back(self, gradient: Any, factor: float = 1.0) -> Any:
-        """`factor` times a gradient, with respect to the rows as they were given."""
-        kind = gradient.dtype
-        along = (_dots(gradient, self.rows) * self.moves).astype(kind)
-        return (gradient - along * self.rows) * (factor / self.norms).astype(kind)
-
-
-def _dots(x: Any, y: Any) -> Any:
-    """The product of each row of one with the same row of the other, (N, 1), added in float64."""
-    return np.einsum("nd,nd->n", x, y, dtype=np.float64)[:, None]
 
 
 class _Batch(Composed):
@@ -58,9 +37,9 @@ class _Batch(Composed):
 
     def compute(self, work: Work) -> tuple[Any, dict[str, Any]]:
         y = work.arrays["labels"]
-        unit = _Unit(work.arrays["embeddings"])
+        unit = work.unit(work.arrays["embeddings"])
         u, count = unit.rows, len(y)
-        losses, gradient = np.empty(count), np.zeros_like(u)
+        losses, gradient = np.empty(count), work.zeros_like(u)
         wanted = bool(work.wanted)
         for chunk in self.chunks(count, 4 * u.itemsize * count):
             cosines = work.product(u[chunk] / u.dtype.type(self.divided_by()), u.T)
@@ -198,7 +177,7 @@ class NTXentLoss(Composed):
         y = np.tile(np.arange(batch), 2)
         tensors = {"embeddings": both, "labels": y}
         wanted = ("embeddings",) if work.wanted else ()
-        inner = Work(tensors, work.layout, wanted, work.slopes, work.rows, work.product)
+        inner = dataclasses.replace(work, arrays=tensors, wanted=wanted)
         losses, found = SupConLoss(temperature=self.temperature).compute(inner)
         if not wanted:
             return losses, {}
@@ -263,8 +242,8 @@ class InfoNCELoss(Composed):
 
     def compute(self, work: Work) -> tuple[Any, dict[str, Any]]:
         names = "query", "key"
-        units = [_Unit(work.arrays[name]) for name in names]
-        gradients = [np.zeros_like(unit.rows) for unit in units]
+        units = [work.unit(work.arrays[name]) for name in names]
+        gradients = [work.zeros_like(unit.rows) for unit in units]
         count = len(gradients[0])
         losses = np.zeros(count)
         scale = units[0].rows.dtype.type(self.temperature)

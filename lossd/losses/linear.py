@@ -1,7 +1,7 @@
 """Losses of a linear layer's classes, the layer included."""
 
 import math
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from lossd_client.dtypes import is_float
@@ -9,6 +9,9 @@ from lossd_client.errors import LabelError, ParameterError, ShapeError
 
 from lossd.losses.classification import CrossEntropyLoss
 from lossd.spec import Composed, Given, Layout, Loss, Work, param, place_text, tensor, tuple_text
+
+LEAD: Final = 8
+"""The part of the room for logits that they are ahead of their gradients: one in so many rows."""
 
 
 class LinearCrossEntropyLoss(Composed):
@@ -19,7 +22,7 @@ class LinearCrossEntropyLoss(Composed):
         without D; target: (N, d1, …, dK) (indices, any integer type) or (N, C, d1, …, dK)
         (probabilities, floating), without N where input has none; weight: (C).
 
-    Rows go through in chunks whose logits take at most 28 MiB together with their gradient. The
+    Rows go through in chunks whose logits take at most 32 MiB; their gradient overwrites them. The
     rest is CrossEntropyLoss: rows whose target is `ignore_index` give 0 and do not count, with
     indices the mean divides by the sum of the weights at the targets. `options`, PyTorch's way to
     choose chunks, is accepted and not needed.
@@ -113,58 +116,72 @@ class LinearCrossEntropyLoss(Composed):
         )
 
     def compute(self, work: Work) -> tuple[Any, dict[str, Any]]:
-        layer = work.arrays["linear_weight"]
-        depth = layer.shape[-1]
-        count = math.prod(work.arrays["input"].shape[:-1])
-        x = work.arrays["input"].reshape(count, depth)
-        flat = layer.reshape(math.prod(layer.shape[:-1]), depth)
-        y = work.arrays["target"].reshape(count, *self._target_shape(layer.shape))
-        slopes = work.slopes.reshape(count, *layer.shape[1:-1])
-        bias, weight = work.arrays.get("linear_bias"), work.arrays.get("weight")
-        inner = CrossEntropyLoss(**self.values)
-        through = [n for n in ("input", "linear_weight", "linear_bias") if n in work.wanted]
-        beside = tuple(n for n in ("target", "weight") if n in work.wanted)
-        wanted = (("input",) if through else ()) + beside
-
-        losses = np.empty(slopes.shape, x.dtype)
-        made = {name: np.zeros_like(work.arrays[name]) for name in work.wanted}
-        into_layer = made["linear_weight"].reshape(flat.shape) if "linear_weight" in made else None
-        sums = np.zeros(len(flat))
-        logits: Any = None
-        for chunk in self.chunks(len(x), 2 * x.itemsize * len(flat)):
+        x, flat = (_matrix(work.arrays[name]) for name in ("input", "linear_weight"))
+        wanted = {name: work.arrays[name] for name in work.wanted}
+        made = {name: work.empty(array.shape, array.dtype) for name, array in wanted.items()}
+        for name, gradient in made.items():
+            if name == "weight" or not len(x):  # others are written, this one is added up
+                gradient.fill(0)
+        losses = np.empty(work.slopes.shape, x.dtype)
+        bias, sums = work.arrays.get("linear_bias"), np.zeros(len(flat))
+        # Gradients go where logits were: these stand `lead` rows behind in the same array.
+        each = x.itemsize * len(flat)
+        lead = max(1, min(self.scratch // max(LEAD * each, 1), len(x)))
+        chunks = list(self.chunks(len(x), each, beside=lead * each))
+        longest = max((chunk.stop - chunk.start for chunk in chunks), default=0)
+        room = work.empty((lead + longest, len(flat)), x.dtype)
+        for chunk in chunks:
             rows = chunk.stop - chunk.start
-            logits = work.product(x[chunk], flat.T, None if logits is None else logits[:rows])
+            g, logits = room[:rows], room[lead : lead + rows]
+            work.product(x[chunk], flat.T, logits)
             if bias is not None:
                 logits += bias.reshape(-1)
-            tensors = {
-                "input": logits.reshape(rows, *layer.shape[:-1]),
-                "target": y[chunk],
-            }
-            if weight is not None:
-                tensors["weight"] = weight
-            part = slopes[chunk].reshape(-1)
-            found, gradients = work.rows(inner, tensors, wanted, part)
-            losses[chunk] = found.reshape(slopes[chunk].shape)
-            if through:
-                g = gradients["input"].reshape(rows, -1)
-                if "input" in made:
-                    work.product(g, flat, made["input"].reshape(x.shape)[chunk])
-                if into_layer is not None:
-                    work.product(g.T, x[chunk], into_layer, add=True)
-                if "linear_bias" in made:
-                    sums += g.sum(0, dtype=np.float64)
-            if "target" in made:
-                made["target"].reshape(y.shape)[chunk] = gradients["target"]
-            if "weight" in made:
-                made["weight"] += gradients["weight"]
+            for start in range(0, rows, lead):
+                part = slice(start, min(start + lead, rows))
+                here = slice(chunk.start + part.start, chunk.start + part.stop)
+                self._compare(work, logits[part], here, g[part], losses, made)
+            if "input" in made:
+                work.product(g, flat, _matrix(made["input"])[chunk])
+            if "linear_weight" in made:
+                work.product(g.T, x[chunk], _matrix(made["linear_weight"]), add=chunk.start > 0)
+            if "linear_bias" in made:
+                sums += g.sum(0, dtype=np.float64)
         if "linear_bias" in made:
-            made["linear_bias"] = sums.reshape(layer.shape[:-1])
-        return losses.reshape(-1), made
+            made["linear_bias"] = sums.reshape(made["linear_bias"].shape)
+        return losses, made
+
+    def _compare(
+        self, work: Work, logits: Any, here: slice, g: Any, losses: Any, made: dict[str, Any]
+    ) -> None:
+        """Some rows' losses, and the gradients of logits, which go to g, and of what is beside."""
+        x, layer = work.arrays["input"], work.arrays["linear_weight"]
+        count, classes = math.prod(x.shape[:-1]), layer.shape[:-1]
+        y = work.arrays["target"].reshape(count, *self._target_shape(layer.shape))
+        slopes, losses = (rows.reshape(count, -1)[here] for rows in (work.slopes, losses))
+        tensors = {"input": logits.reshape(len(logits), *classes), "target": y[here]}
+        if "weight" in work.arrays:
+            tensors["weight"] = work.arrays["weight"]
+        out = dict[str, Any]()
+        if not made.keys().isdisjoint(("input", "linear_weight", "linear_bias")):
+            out["input"] = g.reshape(tensors["input"].shape)
+        if "target" in made:
+            out["target"] = made["target"].reshape(y.shape)[here]
+        beside = ("weight",) if "weight" in made else ()
+        inner = CrossEntropyLoss(**self.values)
+        found, gradients = work.rows(inner, tensors, (*out, *beside), slopes.reshape(-1), out)
+        losses[:] = found.reshape(losses.shape)
+        if beside:
+            made["weight"] += gradients["weight"]
 
     @staticmethod
     def _target_shape(layer: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of one sample's target."""
         return layer[1:-1]
+
+
+def _matrix(array: Any) -> Any:
+    """A row for each vector."""
+    return array.reshape(math.prod(array.shape[:-1]), array.shape[-1])
 
 
 class _SoftLinearCrossEntropy(LinearCrossEntropyLoss):
@@ -294,8 +311,8 @@ class AdaptiveLogSoftmaxWithLoss(Composed):
         inner = ("input",) if wanted else ()
 
         losses = np.empty(len(x))
-        gx, g_head = np.zeros_like(x), np.zeros_like(head)
-        g_tail = [(np.zeros_like(a), np.zeros_like(b)) for a, b in tail]
+        gx, g_head = work.zeros_like(x), work.zeros_like(head)
+        g_tail = [(work.zeros_like(a), work.zeros_like(b)) for a, b in tail]
         sums = np.zeros(len(head))
         widest = max(len(head), *(len(b) for _, b in tail)) if tail else len(head)
         for chunk in self.chunks(len(x), 2 * x.itemsize * widest):

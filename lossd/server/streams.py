@@ -44,7 +44,7 @@ from lossd_client.wire import (
 
 from lossd.answers import LATER, Later, response_of
 from lossd.filling import Filling, Lanes
-from lossd.plan import pool
+from lossd.kernels.memory import pool
 from lossd.registered import Registry
 from lossd.server.compute import Computer, guarded, needed
 from lossd.server.limits import Budget

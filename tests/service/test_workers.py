@@ -107,8 +107,8 @@ def test_sigterm_answers_what_is_under_way(three: Server) -> None:
     message.tensors.append(tensor("input", x, chunked=True))
     first, *rest = chunks(1, "input", x.tobytes(), 100_000)
     with Stub(three.addresses()[0]) as stub, stub.stream() as stream:
-        stream.say(begin(1, message), first)
-        stub.list_losses()
+        stream.say(begin(1, message), first, begin(2, request("mse_loss", input=x, target=x)))
+        assert stream.hear().id == 2  # what was said before it has arrived
         three.process.send_signal(signal.SIGTERM)
         three.await_log("draining", 3)
         stream.say(*rest)
