@@ -19,6 +19,7 @@ from lossd_client import AsyncClient, Client, connect, errors, filling, nn, wire
 from lossd_client._gen.lossd.v1 import loss_service_pb2, tensor_pb2
 from lossd_client.dtypes import BFLOAT16
 from lossd_client.filling import Filling
+from lossd_client.stream import Stream
 from lossd_client.wire import Response
 
 from lossd.engine import evaluate
@@ -101,14 +102,65 @@ def labelled(rows: int, classes: int, dtype: Any = np.float32) -> dict[str, Any]
     return {"input": x.astype(dtype), "target": RNG.integers(0, classes, rows)}
 
 
-def test_from_the_second_call_on(client: Client, seen: Seen) -> None:
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The losses of what goes over gRPC from now on, not through pipes."""
+    found = list[str]()
+    submit = Stream.submit
+
+    def noted(self: Stream, request: Any, *more: Any) -> Any:
+        found.append(request.loss)
+        return submit(self, request, *more)
+
+    monkeypatch.setattr(Stream, "submit", noted)
+    return found
+
+
+def test_from_the_first_call_on(
+    client: Client, seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What large calls need is asked for, with a small one, before they go anywhere."""
+    monkeypatch.setattr(filling, "_SLOW", 2.0)
+    found = sent(monkeypatch)
     for _ in range(4):
         same(client, "mse_loss", pair(MIB))
+    assert found == ["l1_loss"]
     for _ in range(4):
         same(client, "mse_loss", pair(5 * MIB))
     same(client, "mse_loss", pair(1000))
-    assert len(seen.lanes) == 6
-    assert seen.round == 3
+    assert found == ["l1_loss"] * 2
+    assert len(seen.lanes) == 8
+    assert seen.round == 4
+
+
+def test_results_that_are_kept(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call whose last result is still held needs memory for another one."""
+    monkeypatch.setattr(filling, "_SLOW", 2.0)
+    tensors, found = pair(5 * MIB), sent(monkeypatch)
+    kept = [client.evaluate("mse_loss", tensors, gradients=["input"]) for _ in range(3)]
+    for answer in kept:
+        check(answer, evaluate("mse_loss", tensors, gradients=["input"]))
+    assert set(found) == {"l1_loss"}
+
+
+def test_a_first_call_that_is_awaited(
+    unix: tuple[Server, str], seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tensors, found = pair(5 * MIB), sent(monkeypatch)
+
+    async def first() -> Response:
+        async with AsyncClient(unix[1], timeout=PATIENCE) as client:
+            return await client.evaluate("mse_loss", tensors, gradients=["input"])
+
+    check(asyncio.run(first()), evaluate("mse_loss", tensors, gradients=["input"]))
+    assert found == ["l1_loss"]
+    assert seen.round == 1
+
+
+def test_a_first_call_with_a_deadline(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is named in the error, not the small one."""
+    monkeypatch.setattr(Stream, "_read_one", lambda self: time.sleep(0.01) or True)
+    with pytest.raises(errors.DeadlineError, match="mse_loss: no answer"):
+        client.evaluate("mse_loss", pair(MIB), timeout=0.2)
 
 
 @pytest.mark.filterwarnings("ignore:mse_loss")
@@ -267,17 +319,20 @@ def test_what_is_slow_is_written_whole_where_there_is_memory(
     monkeypatch.setattr(filling, "_SLOW", 2.0)
     for _ in range(4):
         same(client, "mse_loss", tensors)
-    assert seen.round == len(seen.lanes) == 3
+    assert seen.round == len(seen.lanes) == 4
     monkeypatch.setattr(Filling, "slow", True)
-    for _ in range(2):  # from the first call's memory
+    for _ in range(2):
         same(client, "mse_loss", tensors)
     assert seen.lanes[-2:] == [(20 * MIB, 20 * MIB)] * 2
-    kept = client._transport.connected()._shared._free  # type: ignore[attr-defined]
+    shared = client._transport.connected()._shared  # type: ignore[attr-defined]
+    kept, found = shared._free, sent(monkeypatch)
     taken = [kept.pop(segment) for segment in list(kept) if kept[segment][0].memory.size > 8 * MIB]
-    answer = client.evaluate("mse_loss", tensors)
-    check(answer, evaluate("mse_loss", tensors))
-    assert seen.lanes[-1][0] < 8 * MIB
+    monkeypatch.setattr(shared, "_limit", 0)
+    for _ in range(2):
+        check(client.evaluate("mse_loss", tensors), evaluate("mse_loss", tensors))
+        assert seen.lanes[-1][0] < 8 * MIB
     assert len(taken) == 3
+    assert not found
 
 
 # --- what goes wrong ---------------------------------------------------------------------------
@@ -423,6 +478,7 @@ def test_closing_a_client_ends_its_call(
     thread.join(PATIENCE)
     assert isinstance(found[0], errors.CancelledError)
     await_no_segments(server)
+    held.go.set()
     answers(address)
 
 
@@ -818,4 +874,4 @@ def test_the_class_interface(client: Client, seen: Seen) -> None:
         whole = evaluate("mse_loss", {"input": x, "target": y}, gradients=["input"])
         assert value == whole.loss
         assert gradient.tobytes() == whole.gradients["input"].tobytes()
-    assert len(seen.lanes) == 3
+    assert len(seen.lanes) == 4

@@ -80,6 +80,11 @@ class Filling:
         return cls(loss, found) if sum(t.nbytes for t in found.values()) >= FROM else None
 
     @property
+    def round(self) -> bool:
+        """Whether tensors go round in lanes that have less room."""
+        return self.capacity < self._total
+
+    @property
     def slow(self) -> bool:
         """Whether memory for whole tensors would be better than lanes that they go round."""
         return _slow.get(self._kind, 0) >= _IN_A_ROW
@@ -89,9 +94,7 @@ class Filling:
         self.capacity = self._total
 
     def lanes(self, room: Array) -> dict[str, Array]:
-        """Lanes that tensors go round, in `size` bytes of shared memory; none for whole tensors."""
-        if self.capacity == self._total:
-            return {}
+        """The lanes that tensors go round, in `size` bytes of shared memory."""
         starts = [_HEAD + k * self.capacity for k in range(len(self.names))]
         return {
             name: room[start : start + self.capacity]
@@ -121,7 +124,7 @@ class Filling:
         at, total, capacity = 0, self._total, self.capacity
         begun, waited, order = time.perf_counter(), 0.0, threading.Lock()
         while at < total:
-            free = capacity - at + int(taken[0]) if capacity < total else total
+            free = capacity - at + int(taken[0]) if self.round else total
             begin = at % capacity
             length = min(_PIECE, total - at, capacity - begin)
             if free < min(length, capacity // 2):  # the server may want as many before it goes on
@@ -140,7 +143,7 @@ class Filling:
             if len(_slow) >= _KINDS:
                 _slow.clear()
             _slow[self._kind] = _slow.get(self._kind, 0) + 1
-        elif capacity < total:
+        elif self.round:
             _slow.pop(self._kind, None)
 
 

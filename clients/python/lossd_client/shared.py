@@ -243,7 +243,24 @@ class SharedPool:
             return None
         return Place(loan.block.segment, address_of(array) - loan.block.address)
 
-    def place(self, request: Request, ring: "Staging | None", *, ask: bool) -> "Placed | None":
+    def ask_for(self, request: Request, ring: "Staging") -> None:
+        """Ask for memory that `place` would need and that is not there."""
+        found = None if self.off else self._large(request)
+        if found is None:
+            return
+        moved = found[1]
+        filling = Filling.of(request.loss, moved)
+        if filling is not None:
+            ring.room(filling.size)
+            if filling.round and not filling.slow:
+                moved = {n: t for n, t in moved.items() if n not in filling.names}
+        own, results = dict[str, Array](), dict[str, Array]()  # both at a time
+        self._find_rooms(moved, own, ask=True)
+        self._find_rooms(_with_large_gradients(request), results, ask=True)
+
+    def place(
+        self, request: Request, ring: "Staging | None", *, ask: bool, settled: bool = False
+    ) -> "Placed | None":
         """A request whose large tensors are in shared memory.
 
         Args:
@@ -251,6 +268,8 @@ class SharedPool:
             ring: room through which tensors can be written while they are computed.
             ask: whether memory that is missing is asked for, and all tensors are written here;
                 else some may be left to `Placed.filling`.
+            settled: whether tensors that would better be written whole go round where there is no
+                memory for that.
 
         Returns:
             None if it does not fit there, and where nothing is large.
@@ -259,23 +278,22 @@ class SharedPool:
         if found is None:
             return None
         tensors, moved = found
-        wanted = {
-            n: t for n in request.gradients if (t := _with_large_gradient(request, n)) is not None
-        }
         filling = None if ring is None else Filling.of(request.loss, moved)
         track, own, lanes = None, dict[str, Array](), dict[str, Array]()
+        results = dict[str, Array]()
+        complete = self._find_rooms(_with_large_gradients(request), results, ask)
         if filling is not None and ring is not None and not ask:
             track = ring.room(filling.size, ask)
-        if filling is not None and track is not None:
+        if filling is not None and track is not None and filling.round:
             whole = {name: moved[name] for name in filling.names}
             if filling.slow and self._find_rooms(whole, own, ask):
                 filling.stay_whole()
+            elif filling.slow and not settled:
+                return None
             else:
                 own, lanes = {}, filling.lanes(track)
         missing = {n: t for n, t in moved.items() if n not in own and n not in lanes}
-        results = dict[str, Array]()
-        complete = self._find_rooms(missing, own, ask)
-        complete &= self._find_rooms(wanted, results, ask)
+        complete &= self._find_rooms(missing, own, ask)
         if filling is not None and ring is not None and ask:
             ring.room(filling.size, ask)  # for later calls
         rooms = own | lanes
@@ -333,12 +351,14 @@ class SharedPool:
         return place
 
 
-def _with_large_gradient(request: Request, name: str) -> Array | None:
-    """The tensor of a name, if its gradient is large."""
-    tensor = request.tensors.get(name)
-    if isinstance(tensor, np.ndarray) and tensor.nbytes >= FROM and is_float(tensor.dtype):
-        return tensor
-    return None
+def _with_large_gradients(request: Request) -> dict[str, Array]:
+    """The tensors whose gradients are asked for and large."""
+    found = {name: request.tensors.get(name) for name in request.gradients}
+    return {
+        name: tensor
+        for name, tensor in found.items()
+        if isinstance(tensor, np.ndarray) and tensor.nbytes >= FROM and is_float(tensor.dtype)
+    }
 
 
 @dataclass

@@ -50,6 +50,9 @@ _PARTING: Final = 2.0
 """Seconds that a server has to hear the last of a client."""
 
 
+_WORTH_ASKING: Final = 2 << 20
+"""Bytes of tensors from which it takes less to ask for memory, and wait, than to send them."""
+
 _INLINE: Final = MOST - (4 << 10)
 """Bytes of tensors up to which they go with a message through pipes: no memory is as fast."""
 
@@ -152,12 +155,24 @@ class Stream:
             waiting.finish(error)
         return id, waiting
 
-    def exchange(self, request: Request, left: Callable[[], float | None]) -> Response | None:
+    def ask_for(self, request: Request) -> bool:
+        """Ask for what a request needs to go through pipes, and is not there.
+
+        Returns:
+            Whether there is an answer to wait for, which comes before those to later requests.
+        """
+        self._shared.ask_for(request, self._ring)
+        return not self._shared.off and bool(self._leases or self._asked)
+
+    def exchange(
+        self, request: Request, left: Callable[[], float | None], *, settled: bool = False
+    ) -> Response | None:
         """Send a request through pipes and wait for its answer.
 
         Args:
             request: what is asked.
             left: tells how many seconds there are for it, None for any number.
+            settled: whether it makes do with the memory that is there, if that is enough.
 
         Returns:
             None where that cannot be done: it has to be submitted.
@@ -172,7 +187,7 @@ class Stream:
         try:
             done = threading.Lock()
             done.acquire()
-            prepared = self._prepared(request, done.release)
+            prepared = self._prepared(request, done.release, settled)
             if prepared is None:
                 return None
             message, waiting = prepared
@@ -189,7 +204,7 @@ class Stream:
             pipes.give_back()
 
     async def exchange_async(
-        self, request: Request, left: Callable[[], float | None]
+        self, request: Request, left: Callable[[], float | None], *, settled: bool = False
     ) -> Response | None:
         """The same, awaited."""
         pipes = self._free_pipes()
@@ -205,7 +220,7 @@ class Stream:
                     with contextlib.suppress(RuntimeError):  # the loop was closed
                         loop.call_soon_threadsafe(done.set)
 
-            prepared = self._prepared(request, finish)
+            prepared = self._prepared(request, finish, settled)
             if prepared is None:
                 return None
             message, waiting = prepared
@@ -255,13 +270,13 @@ class Stream:
             self._ask_from = time.monotonic() + wait
 
     def _prepared(
-        self, request: Request, done: Callable[[], object]
+        self, request: Request, done: Callable[[], object], settled: bool
     ) -> tuple[bytes, Waiting] | None:
         """A request's message for pipes, and what holds its answer; None if it does not fit."""
         tensors = request.tensors.values()
         if any(isinstance(t, wire.Announcement) for t in tensors):
             return None  # its chunks follow
-        placed = self._shared.place(request, self._ring, ask=False)
+        placed = self._shared.place(request, self._ring, ask=False, settled=settled)
         asked = request if placed is None else placed.request
         if placed is None and any(t.nbytes >= FROM for t in tensors):
             return None
@@ -501,6 +516,13 @@ class Stream:
         for waiting in pending.values():
             waiting.finish(error)
         self._queue.put(None)  # what sends ends, too
+
+
+def worth_asking(request: Request) -> bool:
+    """Whether a request is large enough to ask for memory, and wait, before it goes anywhere."""
+    tensors = request.tensors.values()
+    in_pieces = any(isinstance(tensor, wire.Announcement) for tensor in tensors)
+    return not in_pieces and sum(tensor.nbytes for tensor in tensors) >= _WORTH_ASKING
 
 
 def _travelling(request: Request) -> tuple[int, int]:

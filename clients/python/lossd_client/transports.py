@@ -17,7 +17,7 @@ from lossd_client import wire
 from lossd_client.errors import CancelledError, DeadlineError, HandleError, UnavailableError
 from lossd_client.pending import pool
 from lossd_client.pieces import Pieces, Sink
-from lossd_client.stream import Stream
+from lossd_client.stream import Stream, worth_asking
 from lossd_client.wire import Array, Register, Registered, Request, Response
 
 
@@ -182,6 +182,12 @@ def _begun(request: Request | Register) -> bool:
     return any(isinstance(t, Pieces) and t.begun for t in request.tensors.values())
 
 
+def _nothing() -> Request:
+    """What is asked in order to hear the answers that come before."""
+    one = np.ones(1, np.float32)
+    return Request("l1_loss", {"input": one, "target": one})
+
+
 def _pause(attempt: int) -> float:
     """Seconds to wait after a lost connection."""
     return float(min(0.1 * 2**attempt, 2.0))
@@ -210,7 +216,7 @@ class Remote:
         deadline = _Deadline(timeout)
         if sink is None:
             try:
-                found = self.connected().exchange(request, deadline.left)
+                found = self._exchange(request, deadline)
             except DeadlineError:  # the server's
                 raise
             except TimeoutError as error:
@@ -223,6 +229,19 @@ class Remote:
                     return found
         response: Response = _Call(self, request, deadline, sink).result()
         return response
+
+    def _exchange(self, request: Request, deadline: "_Deadline") -> Response | None:
+        """What a request has for an answer through pipes; None if it has to be sent."""
+        stream = self.connected()
+        found = stream.exchange(request, deadline.left)
+        if found is None and worth_asking(request):
+            if stream.ask_for(request):
+                try:
+                    _Call(self, _nothing(), deadline, None).wait()
+                except DeadlineError as error:
+                    raise self.late(request) from error
+            found = self.connected().exchange(request, deadline.left, settled=True)
+        return found
 
     def register(self, tensor: Register, timeout: float | None) -> Registered:
         """Send a tensor that the server keeps."""
@@ -255,11 +274,8 @@ class Remote:
         """An array with undefined values, in memory that is shared with the server if possible."""
         found = self.connected().empty(shape, dtype)
         if found is None:
-            # memory was asked for: the answer to that comes before the answer to this
-            one = np.ones(1, np.float32)
-            request = Request("l1_loss", {"input": one, "target": one})
-            try:
-                _Call(self, request, _Deadline(timeout), None).result()
+            try:  # memory was asked for
+                _Call(self, _nothing(), _Deadline(timeout), None).result()
             except DeadlineError as error:
                 raise self.late("an array in shared memory") from error
             found = self.connected().empty(shape, dtype)
@@ -274,16 +290,35 @@ class Remote:
     async def _try_async(
         self, request: Request, deadline: "_Deadline", sink: Sink | None
     ) -> Response:
-        stream, done, loop = self.connected(), asyncio.Event(), asyncio.get_running_loop()
         if sink is None:
             try:
-                found = await stream.exchange_async(request, deadline.left)
+                found = await self._exchange_async(request, deadline)
             except DeadlineError:  # the server's
                 raise
             except TimeoutError as error:
                 raise self.late(request) from error
             if found is not None:
                 return found
+        return await self._submit_async(request, deadline, sink)
+
+    async def _exchange_async(self, request: Request, deadline: "_Deadline") -> Response | None:
+        """As `_exchange`."""
+        stream = self.connected()
+        found = await stream.exchange_async(request, deadline.left)
+        if found is None and worth_asking(request):
+            if stream.ask_for(request):
+                try:
+                    await self._submit_async(_nothing(), deadline, None)
+                except DeadlineError as error:
+                    raise self.late(request) from error
+            found = await self.connected().exchange_async(request, deadline.left, settled=True)
+        return found
+
+    async def _submit_async(
+        self, request: Request, deadline: "_Deadline", sink: Sink | None
+    ) -> Response:
+        """Send a request and await its answer."""
+        stream, done, loop = self.connected(), asyncio.Event(), asyncio.get_running_loop()
 
         def finish() -> None:
             with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
@@ -381,7 +416,7 @@ class _Call:
         """Wait for the answer; send again, if the connection is lost."""
         for attempt in itertools.count():
             try:
-                return self._wait()
+                return self.wait()
             except UnavailableError:
                 if not self._remote.again(self._request, attempt, self._deadline):
                     raise
@@ -389,7 +424,8 @@ class _Call:
                 self._send()
         raise AssertionError
 
-    def _wait(self) -> Any:
+    def wait(self) -> Any:
+        """Wait for the answer to what was sent."""
         try:
             in_time = self._stream.wait(self._waiting, self._done, self._deadline.left())
         except BaseException:  # Ctrl-C
