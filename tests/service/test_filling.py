@@ -243,7 +243,9 @@ def test_from_several_threads(unix: tuple[Server, str], seen: Seen, way: str) ->
     assert seen.lanes
 
 
-def test_awaited_calls(unix: tuple[Server, str], seen: Seen, way: str) -> None:
+def test_awaited_calls(
+    unix: tuple[Server, str], seen: Seen, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
     """Others have their turn while tensors are written."""
 
     async def main() -> None:
@@ -265,18 +267,21 @@ def test_awaited_calls(unix: tuple[Server, str], seen: Seen, way: str) -> None:
                 if k and seen.lanes:
                     assert turns >= 30
                 turns = 0
-            call = asyncio.create_task(
-                client.evaluate("mse_loss", tensors, gradients=["input"], timeout=1e-3)
-            )
+            held = Held(monkeypatch, 2)
             with pytest.raises(errors.DeadlineError):
-                await call
+                await client.evaluate("mse_loss", tensors, gradients=["input"], timeout=0.1)
             for _ in range(3):
+                held.reached.clear()
                 call = asyncio.create_task(client.evaluate("mse_loss", tensors))
-                await asyncio.sleep(2e-3)
+                async with asyncio.timeout(PATIENCE):
+                    while not held.reached.is_set():
+                        await asyncio.sleep(1e-3)
                 call.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await call
+                held.go.set()
                 check(await client.evaluate("mse_loss", tensors, gradients=["input"]), whole)
+                held.go.clear()
 
     asyncio.run(main())
     assert len(seen.lanes) >= 5
