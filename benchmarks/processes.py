@@ -56,6 +56,23 @@ def echo_server(log: Path) -> Iterator[Addresses]:
 
 
 @contextmanager
+def slow_link(target: str, rate: float, delay: float, log: Path) -> Iterator[str]:
+    """An address at which a server answers through a link (benchmarks/link.py).
+
+    Args:
+        target: the server's, host:port.
+        rate: megabytes a second that it carries each way.
+        delay: milliseconds that these take.
+        log: where its process writes to.
+    """
+    with _addresses() as addresses:
+        command = ["benchmarks.link", addresses.tcp, target, str(rate), str(delay)]
+        with _process(command, log) as process, grpc.insecure_channel(addresses.tcp) as channel:
+            _ready(process, channel, log)
+            yield addresses.tcp
+
+
+@contextmanager
 def beside_raw(losses: Sequence[str]) -> Iterator[tuple[Addresses, Addresses]]:
     """A lossd server of two threads, and a process that answers bytes with bytes."""
     with tempfile.TemporaryDirectory(prefix="lossd-bench-") as name:

@@ -129,38 +129,50 @@ def _fill(flat: Array, widen: Callable[[Array], Array], at: int, values: Array) 
 class _Rounded(Announcement):
     """A float32 tensor as it is sent in half precision: rounded chunk by chunk."""
 
-    def __init__(self, array: Array, dtype: np.dtype[Any]) -> None:
+    def __init__(self, array: Array, dtype: np.dtype[Any], size: int) -> None:
         super().__init__(dtype, array.shape)
-        self._array = array
+        self._array, self._chunk = array, size
 
     def chunks(self, name: str) -> Iterator[Chunk]:
         """What is sent, made as it is asked for."""
         flat = np.ascontiguousarray(self._array).reshape(-1)
         row = self.shape[-1] if self.shape else 1
-        step = wire.CHUNK // self.dtype.itemsize
+        step = self._chunk // self.dtype.itemsize
         step -= step % row if 0 < row <= step else 0
         for at in range(0, flat.size, step):
             values = narrowed(flat[at : at + step], self.dtype)
             yield from wire.chunks_of(name, values, at * self.dtype.itemsize)
 
 
-def rounded(request: Request, dtype: np.dtype[Any]) -> tuple[Request, list[str]]:
-    """A request whose float32 tensors are sent in half precision, and their names."""
+def rounded(request: Request, dtype: np.dtype[Any], size: int) -> tuple[Request, list[str]]:
+    """A request whose float32 tensors are sent in half precision, and their names.
+
+    Args:
+        request: what is asked.
+        dtype: the half precision.
+        size: bytes of a chunk at most.
+    """
     found: dict[str, wire.Content] = {}
     for name, tensor in request.tensors.items():
         if isinstance(tensor, np.ndarray) and tensor.dtype == np.float32:
-            large = tensor.nbytes > wire.CHUNK
-            found[name] = _Rounded(tensor, dtype) if large else narrowed(tensor, dtype)
+            large = tensor.nbytes > size
+            found[name] = _Rounded(tensor, dtype, size) if large else narrowed(tensor, dtype)
     return request.with_tensors({**request.tensors, **found}), list(found)
 
 
-def messages_of(id: int, request: Request | Register) -> Iterator[bytes]:
-    """The messages of one evaluation: the first is written here, chunks as they are asked for."""
+def messages_of(id: int, request: Request | Register, size: int = wire.CHUNK) -> Iterator[bytes]:
+    """The messages of one evaluation: the first is written here, chunks as they are asked for.
+
+    Args:
+        id: the evaluation's.
+        request: what is asked.
+        size: bytes of a chunk at most.
+    """
     for tensor in request.tensors.values():
-        if tensor.nbytes > wire.CHUNK or isinstance(tensor, Announcement):
+        if tensor.nbytes > size or isinstance(tensor, Announcement):
             break
     else:
         return iter((wire.write_stream(id, request),))
-    first, chunks = wire.split(request.tensors)
+    first, chunks = wire.split(request.tensors, size)
     head = wire.write_stream(id, request.with_tensors(first))
     return itertools.chain([head], (wire.write_stream(id, chunk) for chunk in chunks))

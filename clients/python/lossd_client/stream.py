@@ -22,6 +22,7 @@ from lossd_client.errors import (
     UnavailableError,
 )
 from lossd_client.interrupts import uninterrupted
+from lossd_client.pace import Pace, Sent
 from lossd_client.pending import Pending, messages_of, rounded
 from lossd_client.pieces import Sink
 from lossd_client.pipes import MOST, LostError, Pipes
@@ -83,6 +84,8 @@ class Waiting(Pending):
     ) -> None:
         super().__init__(messages, sink, placed, rounded)
         self.id, self._done = id, done
+        self.sent: Sent | None = None  # how it is, where its time tells something
+        self.begun = time.perf_counter()
         self.answer: Response | Registered | Exception | None = None
 
     def finish(self, answer: Response | Registered | Exception) -> None:
@@ -118,6 +121,7 @@ class Stream:
         self._pipes: Pipes | None = None
         self._asked = 0  # under which id pipes were asked for
         self._ask_from = 0.0  # when they are asked for at the earliest
+        self._pace = Pace(near=_on_this_host(target))
         self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         self._pending: dict[int, Waiting] = {}
         self._lock = threading.Lock()
@@ -136,17 +140,23 @@ class Stream:
     ) -> tuple[int, Waiting]:
         """Send a request; its id, and what holds the answer once `done` was called."""
         id = next(self._ids)
-        asked, placed, names = request, None, list[str]()
+        asked, placed, sent, names = request, None, None, list[str]()
         if isinstance(request, Request):
             placed = self._shared.place(request, self._ring, ask=True) if sink is None else None
-            if placed is not None:
-                asked = placed.request
-            elif self._wire_dtype is not None:
-                asked, names = rounded(request, self._wire_dtype)
-        waiting = Waiting(id, messages_of(id, asked), done, sink, placed, names)
+            sent = self._pace.choose(request) if placed is None else None
+        size = wire.CHUNK if sent is None else sent.size
+        if placed is not None:
+            asked = placed.request
+        elif isinstance(request, Request) and self._wire_dtype is not None:
+            asked, names = rounded(request, self._wire_dtype, size)
+        waiting = Waiting(id, messages_of(id, asked, size), done, sink, placed, names)
         with self._lock:
             error = self.error
             if error is None:
+                others = list(self._pending.values()) if len(self._pending) < 2 else []
+                for other in others:  # the time of two that are under way tells of neither
+                    other.sent = None
+                waiting.sent = None if self._pending else sent
                 self._pending[id] = waiting
         if error is None:
             self._queue.put(waiting)
@@ -496,6 +506,8 @@ class Stream:
             return
         if answer is not None:
             self._pending.pop(id, None)
+            if waiting.sent is not None and isinstance(answer, Response):
+                self._pace.took(waiting.sent, time.perf_counter() - waiting.begun)
             waiting.finish(answer)
 
     def _translated(self, error: Any) -> LossdError:

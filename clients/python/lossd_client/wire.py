@@ -590,12 +590,16 @@ _templates: Final = _Templates()
 
 
 def split(
-    tensors: Mapping[str, Content],
+    tensors: Mapping[str, Content], size: int = CHUNK
 ) -> tuple[dict[str, Content], Iterator[Chunk]]:
     """Tensors as a first message holds them, and the chunks of those that are too large for it.
 
     Whoever computes needs the others from the start, and those of the first tensor's type and shape
     along with it: others come first, then the chunks of these in turn.
+
+    Args:
+        tensors: what is sent.
+        size: bytes of a chunk, and of a tensor in the first message, at most.
     """
     first: dict[str, Content] = {}
     large: dict[str, Iterator[Chunk]] = {}
@@ -603,10 +607,10 @@ def split(
         first[name] = tensor
         if isinstance(tensor, Announcement):
             large[name] = tensor.chunks(name)
-        elif not isinstance(tensor, Shared) and tensor.nbytes > CHUNK:
+        elif not isinstance(tensor, Shared) and tensor.nbytes > size:
             dtype_number(name, tensor.dtype)  # a type that has bytes
             first[name] = Announcement(tensor.dtype, tensor.shape)
-            large[name] = chunks_of(name, tensor)
+            large[name] = chunks_of(name, tensor, size=size)
     kinds = {name: (tensors[name].dtype, tensors[name].shape) for name in large}
     together = [name for name in large if kinds[name] == kinds[next(iter(large))]]
     before = [chunks for name, chunks in large.items() if name not in together]
@@ -626,11 +630,11 @@ def _in_turn(tensors: list[Iterator[Chunk]]) -> Iterator[Chunk]:
             yield chunk
 
 
-def chunks_of(name: str, array: Array, start: int = 0) -> Iterator[Chunk]:
+def chunks_of(name: str, array: Array, start: int = 0, size: int = CHUNK) -> Iterator[Chunk]:
     """The bytes of an array, `start` bytes into a tensor, in chunks: of whole rows if these fit."""
     data = as_bytes(array)
     row = math.prod(array.shape[-1:]) * array.itemsize
-    step = CHUNK - CHUNK % row if 0 < row <= CHUNK else CHUNK
+    step = size - size % row if 0 < row <= size else size
     return (
         Chunk(name, start + offset, data[offset : offset + step])
         for offset in range(0, len(data), step)

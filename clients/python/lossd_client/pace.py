@@ -1,0 +1,91 @@
+"""How large a connection's chunks are: those that its calls took the least time with.
+
+What computes, and what comes back, waits for the first chunk and for the last: where a connection
+is slow, small chunks are better. Where processors are what is slow, each message is too many.
+"""
+
+from typing import Any, Final, NamedTuple
+
+from lossd_client.wire import CHUNK, Announcement, Request
+
+FROM: Final = 1 << 19
+"""Bytes of a request's tensors from which chunks may be smaller than `CHUNK`."""
+
+SMALL: Final = 1 << 17
+"""Bytes of these."""
+
+_TRIES: Final = 2
+"""Calls that each size is tried with; the faster one counts."""
+
+_FAST: Final = 1 / 500e6
+"""Seconds per byte that only processors hold up: calls over a loopback take 1/1400e6 to 1/400e6."""
+
+_AGAIN: Final = 64
+"""Calls after which a size that was slower is tried again."""
+
+_LARGER: Final = 1.05
+"""How much longer larger chunks may take: they leave more of both ends' processors to others."""
+
+_KINDS: Final = 256
+
+
+class Sent(NamedTuple):
+    """A request that was sent: its kind, its bytes, and the size of its chunks."""
+
+    kind: Any
+    total: int
+    size: int
+
+
+class _Tried:
+    """What calls of one kind took per byte, by the size of chunks."""
+
+    def __init__(self) -> None:
+        self.took: dict[int, list[float]] = {CHUNK: [], SMALL: []}
+        self._calls = 0
+
+    def choose(self, near: bool) -> int:
+        """The size of the next call's chunks."""
+        sizes = (CHUNK, SMALL) if near else (SMALL, CHUNK)
+        for size in sizes:
+            if len(self.took[size]) < _TRIES:
+                return size
+            if near and size == CHUNK and min(self.took[size]) < _FAST:
+                return size
+        self._calls += 1
+        large = min(self.took[CHUNK]) <= _LARGER * min(self.took[SMALL])
+        again = self._calls % _AGAIN == 0
+        return CHUNK if large != again else SMALL
+
+
+class Pace:
+    """What calls took, by the size of their chunks.
+
+    Args:
+        near: whether the server seems to be on this host: large chunks are tried first then, and
+            small ones not at all where these are fast. What seems so may be a tunnel.
+    """
+
+    def __init__(self, near: bool) -> None:
+        self._near = near
+        self._kinds = dict[Any, _Tried]()
+
+    def choose(self, request: Request) -> Sent | None:
+        """How a request is sent; None if in chunks of `CHUNK` in any case."""
+        tensors = request.tensors.values()
+        total = sum(tensor.nbytes for tensor in tensors)
+        if total < FROM or any(isinstance(tensor, Announcement) for tensor in tensors):
+            return None
+        kind = request.loss, total.bit_length(), *request.gradients
+        tried = self._kinds.get(kind)
+        if tried is None:
+            if len(self._kinds) >= _KINDS:
+                self._kinds.clear()
+            tried = self._kinds[kind] = _Tried()
+        return Sent(kind, total, tried.choose(self._near))
+
+    def took(self, sent: Sent, seconds: float) -> None:
+        """Note how long one took, from its first message to the end of its answer."""
+        tried = self._kinds.get(sent.kind)
+        if tried is not None:
+            tried.took[sent.size] = [*tried.took[sent.size], seconds / sent.total][-_TRIES:]
