@@ -31,7 +31,7 @@ WARM: Final = 6
 def fixed(call: Callable[[], object], size: int) -> Callable[[], object]:
     """A call whose chunks have a given size."""
 
-    def choose(pace: Pace, request: Any) -> Sent:
+    def choose(pace: Pace, request: Any, alone: bool) -> Sent:
         return Sent(None, 1, size)
 
     def run() -> object:

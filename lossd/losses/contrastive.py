@@ -42,7 +42,8 @@ class _Batch(Composed):
         losses, gradient = np.empty(count), work.zeros_like(u)
         wanted = bool(work.wanted)
         for chunk in self.chunks(count, 4 * u.itemsize * count):
-            cosines = work.product(u[chunk] / u.dtype.type(self.divided_by()), u.T)
+            cosines = work.empty((len(u[chunk]), count), u.dtype)
+            work.product(u[chunk] / u.dtype.type(self.divided_by()), u.T, cosines)
             same = y[chunk, None] == y
             own = np.arange(len(same)), np.arange(chunk.start, chunk.stop)  # each with itself
             same[own] = False
@@ -251,10 +252,9 @@ class InfoNCELoss(Composed):
         for one, other in [(0, 1), (1, 0)][: 1 + self.symmetric]:
             u, v = units[one].rows, units[other].rows
             for chunk in self.chunks(count, 4 * u.itemsize * count):
-                tensors = {
-                    "input": work.product(u[chunk] / scale, v.T),
-                    "target": np.arange(chunk.start, chunk.stop),
-                }
+                cosines = work.empty((len(u[chunk]), count), u.dtype)
+                work.product(u[chunk] / scale, v.T, cosines)
+                tensors = {"input": cosines, "target": np.arange(chunk.start, chunk.stop)}
                 slopes = share * work.slopes[chunk]
                 wanted = ("input",) if work.wanted else ()
                 found, made = work.rows(CrossEntropyLoss(), tensors, wanted, slopes)

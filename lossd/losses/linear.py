@@ -119,9 +119,10 @@ class LinearCrossEntropyLoss(Composed):
         x, flat = (_matrix(work.arrays[name]) for name in ("input", "linear_weight"))
         wanted = {name: work.arrays[name] for name in work.wanted}
         made = {name: work.empty(array.shape, array.dtype) for name, array in wanted.items()}
-        for name, gradient in made.items():
-            if name == "weight" or not len(x):  # others are written, this one is added up
-                gradient.fill(0)
+        if "weight" in made:  # it is added up, as the bias' is; others are written
+            made["weight"] = np.zeros(made["weight"].shape)
+        for gradient in made.values() if not len(x) else ():
+            gradient.fill(0)
         losses = np.empty(work.slopes.shape, x.dtype)
         bias, sums = work.arrays.get("linear_bias"), np.zeros(len(flat))
         # Gradients go where logits were: these stand `lead` rows behind in the same array.
@@ -316,7 +317,8 @@ class AdaptiveLogSoftmaxWithLoss(Composed):
         sums = np.zeros(len(head))
         widest = max(len(head), *(len(b) for _, b in tail)) if tail else len(head)
         for chunk in self.chunks(len(x), 2 * x.itemsize * widest):
-            logits = work.product(x[chunk], head.T)
+            logits = work.empty((len(x[chunk]), len(head)), x.dtype)
+            work.product(x[chunk], head.T, logits)
             if bias is not None:
                 logits += bias
             tensors = {"input": logits, "target": label[chunk]}

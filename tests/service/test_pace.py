@@ -83,8 +83,8 @@ def chosen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     found = list[int]()
     choose = Pace.choose
 
-    def noted(self: Pace, request: Request) -> Sent | None:
-        sent = choose(self, request)
+    def noted(self: Pace, request: Request, alone: bool) -> Sent | None:
+        sent = choose(self, request, alone)
         if sent is not None:
             found.append(sent.size)
         return sent

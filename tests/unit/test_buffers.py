@@ -119,6 +119,20 @@ def test_no_more_is_kept_than_the_limit() -> None:
     assert none.kept == 0
 
 
+def test_what_was_not_used_for_longest_makes_room() -> None:
+    pool = Pool(limit=12 * LARGE)
+    for size in (4 * LARGE, LARGE, 2 * LARGE, LARGE, 4 * LARGE, 8 * LARGE):
+        array = pool.empty((size,), np.dtype(np.uint8))
+        del array
+    assert pool.kept == 12 * LARGE  # 4 and 8 of them, which were used last
+    arrays = [pool.empty((k * LARGE,), np.dtype(np.uint8)) for k in (4, 8)]
+    assert pool.kept == 0
+    del arrays
+    large = pool.empty((13 * LARGE,), np.dtype(np.uint8))
+    del large
+    assert pool.kept == 12 * LARGE
+
+
 @pytest.mark.parametrize("count", [LARGE // 4, MANY, MANY + 1, 3 * MANY // 2, (1 << 22) + 1])
 def test_no_more_than_a_quarter_is_wasted(count: int) -> None:
     pool = Pool()

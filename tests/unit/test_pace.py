@@ -20,7 +20,7 @@ def sizes(
     """Those that some calls have, of which each takes what it takes with its size."""
     found = []
     for _ in range(calls):
-        sent = pace.choose(asked or request())
+        sent = pace.choose(asked or request(), alone=True)
         assert isinstance(sent, Sent)
         pace.took(sent, took[sent.size])
         found.append(sent.size)
@@ -35,10 +35,9 @@ def test_a_fast_server_nearby_gets_large_chunks() -> None:
 
 @pytest.mark.parametrize("near", [True, False])
 def test_the_faster_of_both_stays(near: bool) -> None:
-    first, then = (CHUNK, SMALL) if near else (SMALL, CHUNK)
+    tried = [CHUNK, CHUNK, SMALL, SMALL] if near else [SMALL, CHUNK, SMALL, CHUNK]
     for best in (SMALL, CHUNK):
         took = {SMALL: SLOW, CHUNK: SLOW} | {best: SLOW / 1.3}
-        tried = [first, first, then, then]
         assert sizes(Pace(near), took, 20) == [*tried, *[best] * 16]
 
 
@@ -61,6 +60,21 @@ def test_one_call_that_took_long_changes_nothing() -> None:
     assert sizes(pace, {SMALL: SLOW / 2}, 5) == [SMALL] * 5
 
 
+def test_calls_that_overlap_have_what_is_known_to_be_good() -> None:
+    """Their times tell nothing, so nothing is tried with them."""
+    for near in (True, False):
+        pace = Pace(near)
+        for _ in range(10):
+            sent = pace.choose(request(), alone=False)
+            assert sent is not None
+            assert sent.size == CHUNK
+        sizes(pace, {CHUNK: SLOW, SMALL: SLOW / 2}, 4)
+        for _ in range(200):
+            sent = pace.choose(request(), alone=False)
+            assert sent is not None
+            assert sent.size == SMALL
+
+
 def test_kinds_are_told_apart() -> None:
     """By loss, by what comes back, and by size."""
     pace = Pace(near=True)
@@ -78,17 +92,17 @@ def test_kinds_are_told_apart() -> None:
 
 def test_what_is_small_or_made_in_pieces_is_left_alone() -> None:
     pace = Pace(near=False)
-    assert pace.choose(request(FROM - 8)) is None
-    assert pace.choose(request(FROM)) is not None
+    assert pace.choose(request(FROM - 8), alone=True) is None
+    assert pace.choose(request(FROM), alone=True) is not None
     pieces = Announcement(np.dtype(np.float32), (1 << 20,))
     tensors = {"input": pieces, "target": np.zeros(1 << 20, np.float32)}
-    assert pace.choose(Request("mse_loss", tensors)) is None
+    assert pace.choose(Request("mse_loss", tensors), alone=True) is None
 
 
 def test_kinds_do_not_add_up_without_end() -> None:
     pace = Pace(near=False)
     for k in range(2000):
-        late = pace.choose(request(FROM, f"loss{k}"))
+        late = pace.choose(request(FROM, f"loss{k}"), alone=True)
     assert len(pace._kinds) <= 256
     assert late is not None
     pace.took(late._replace(kind=("forgotten",)), 1.0)

@@ -150,6 +150,22 @@ def test_types_that_cannot_be_sent(dtype: str) -> None:
 # --- chunks ------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("size", [1 << 17, wire.CHUNK])
+def test_the_largest_come_last(size: int) -> None:
+    """They can be computed as they come only if all else is there."""
+    small, large = np.zeros(200_000), np.zeros((200_000, 40), np.float32)
+    for tensors in (
+        {"target": small, "input": large},
+        {"input": large, "target": small, "weight": large},
+    ):
+        first, chunks = wire.split(tensors, size)
+        names = [chunk.name for chunk in chunks]
+        assert set(first) == set(tensors)
+        count = names.count("target")
+        assert names[:count] == ["target"] * count
+        assert count == -(-small.nbytes // size)
+
+
 def test_small_tensors_are_not_split() -> None:
     tensors = {"a": np.zeros(CHUNK, np.uint8), "b": X}
     first, chunks = wire.split(tensors)

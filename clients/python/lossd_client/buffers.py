@@ -5,7 +5,6 @@ A new array of megabytes costs a page fault for every 4 KiB, several times what 
 
 import math
 import threading
-from collections import defaultdict
 from typing import Any, Final
 
 import numpy as np
@@ -24,13 +23,13 @@ class Pool:
     """Memory that goes back when the last array over it is gone.
 
     Args:
-        limit: bytes kept for later use at most.
+        limit: bytes kept for later use at most: sizes that were not used for longest make room.
     """
 
     def __init__(self, limit: int = 1 << 30) -> None:
         self.limit = limit
         self.kept = 0
-        self._free: defaultdict[int, list[_Memory]] = defaultdict(list)
+        self._free = dict[int, list[_Memory]]()  # by size, that which was used last at the end
         self._lock = threading.RLock()  # a finaliser may run while it is held
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
@@ -40,7 +39,7 @@ class Pool:
             return np.empty(shape, dtype)
         rounded = class_of(size)
         with self._lock:
-            stock = self._free[rounded]
+            stock = self._stock(rounded)
             memory = stock.pop() if stock else None
             self.kept -= rounded if memory is not None else 0
         if memory is None:
@@ -48,11 +47,24 @@ class Pool:
         return np.asarray(_Lease(self, memory, shape, dtype)).view(dtype)  # not all have a text
 
     def give_back(self, memory: "_Memory") -> None:
-        """Take memory in for later use, or let it go where the limit is reached."""
+        """Take memory in for later use, unless it is as large as all that may be kept."""
         with self._lock:
-            if self.kept + memory.size <= self.limit:
-                self.kept += memory.size
-                self._free[memory.size].append(memory)
+            if memory.size > self.limit:
+                return
+            self._stock(memory.size).append(memory)
+            self.kept += memory.size
+            while self.kept > self.limit:
+                oldest = next(iter(self._free))
+                if self._free[oldest]:
+                    self._free[oldest].pop()
+                    self.kept -= oldest
+                else:
+                    del self._free[oldest]
+
+    def _stock(self, size: int) -> "list[_Memory]":
+        """What there is of a size, which is used now."""
+        stock = self._free[size] = self._free.pop(size, [])
+        return stock
 
 
 class _Memory:

@@ -15,7 +15,7 @@ SMALL: Final = 1 << 17
 """Bytes of these."""
 
 _TRIES: Final = 2
-"""Calls that each size is tried with; the faster one counts."""
+"""Calls that each size is tried with; the faster one counts: the first of all is slow."""
 
 _FAST: Final = 1 / 500e6
 """Seconds per byte that only processors hold up: calls over a loopback take 1/1400e6 to 1/400e6."""
@@ -44,18 +44,18 @@ class _Tried:
         self.took: dict[int, list[float]] = {CHUNK: [], SMALL: []}
         self._calls = 0
 
-    def choose(self, near: bool) -> int:
+    def choose(self, near: bool, alone: bool) -> int:
         """The size of the next call's chunks."""
-        sizes = (CHUNK, SMALL) if near else (SMALL, CHUNK)
-        for size in sizes:
-            if len(self.took[size]) < _TRIES:
-                return size
-            if near and size == CHUNK and min(self.took[size]) < _FAST:
-                return size
-        self._calls += 1
-        large = min(self.took[CHUNK]) <= _LARGER * min(self.took[SMALL])
-        again = self._calls % _AGAIN == 0
-        return CHUNK if large != again else SMALL
+        large, small = self.took[CHUNK], self.took[SMALL]
+        if near and large and min(large) < _FAST:
+            return CHUNK
+        if min(len(large), len(small)) < _TRIES:
+            first = len(large) < _TRIES if near else len(large) < len(small)
+            return CHUNK if first or not alone else SMALL
+        self._calls += alone
+        better = CHUNK if min(large) <= _LARGER * min(small) else SMALL
+        again = alone and self._calls % _AGAIN == 0
+        return (SMALL if better == CHUNK else CHUNK) if again else better
 
 
 class Pace:
@@ -70,8 +70,13 @@ class Pace:
         self._near = near
         self._kinds = dict[Any, _Tried]()
 
-    def choose(self, request: Request) -> Sent | None:
-        """How a request is sent; None if in chunks of `CHUNK` in any case."""
+    def choose(self, request: Request, alone: bool) -> Sent | None:
+        """How a request is sent; None if in chunks of `CHUNK` in any case.
+
+        Args:
+            request: what is sent.
+            alone: whether nothing else is on its way: else its time will tell nothing.
+        """
         tensors = request.tensors.values()
         total = sum(tensor.nbytes for tensor in tensors)
         if total < FROM or any(isinstance(tensor, Announcement) for tensor in tensors):
@@ -82,7 +87,7 @@ class Pace:
             if len(self._kinds) >= _KINDS:
                 self._kinds.clear()
             tried = self._kinds[kind] = _Tried()
-        return Sent(kind, total, tried.choose(self._near))
+        return Sent(kind, total, tried.choose(self._near, alone))
 
     def took(self, sent: Sent, seconds: float) -> None:
         """Note how long one took, from its first message to the end of its answer."""

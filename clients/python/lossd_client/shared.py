@@ -9,6 +9,7 @@ import stat
 import threading
 import time
 import weakref
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -159,10 +160,17 @@ class SharedPool:
             for block, _ in reversed(list(self._free.values())):
                 if block.memory.size == size and self._free.pop(block.segment, None) is not None:
                     return block
+        if ask:
+            self._ask_more(size)
+        return None
+
+    def _ask_more(self, size: int) -> None:
+        """Ask for a block, if there may be one."""
+        with self._lock:
             now = time.monotonic()
             least, until = self._refused
-            if not ask or self.off or size > self._limit or (size >= least and now < until):
-                return None
+            if self.off or size > self._limit or (size >= least and now < until):
+                return
             idle = self._idle(now - IDLE, self._leased + size - self._limit)
             fits = self._leased + size <= self._limit
             self._leased += size * fits
@@ -170,7 +178,6 @@ class SharedPool:
             self._release(block.segment)
         if fits:
             self._ask(size)
-        return None
 
     def _idle(self, before: float, needed: int = 0) -> list[Block]:
         """Forget blocks that are free since before a time, and more until so much is let go of.
@@ -254,9 +261,11 @@ class SharedPool:
             ring.room(filling.size)
             if filling.round and not filling.slow:
                 moved = {n: t for n, t in moved.items() if n not in filling.names}
-        own, results = dict[str, Array](), dict[str, Array]()  # both at a time
-        self._find_rooms(moved, own, ask=True)
-        self._find_rooms(_with_large_gradients(request), results, ask=True)
+        arrays = [*moved.values(), *_with_large_gradients(request).values()]
+        with self._lock:  # counted, not taken: others may want them
+            there = Counter(block.memory.size for block, _ in list(self._free.values()))
+        for size in (Counter(class_of(array.nbytes) for array in arrays) - there).elements():
+            self._ask_more(size)
 
     def place(
         self, request: Request, ring: "Staging | None", *, ask: bool, settled: bool = False

@@ -19,6 +19,7 @@ from lossd_client.errors import (
     CancelledError,
     LossdError,
     ProtocolError,
+    ResourceError,
     UnavailableError,
 )
 from lossd_client.interrupts import uninterrupted
@@ -101,6 +102,11 @@ class Waiting(Pending):
             raise self.answer
         return self.answer
 
+    def settled(self) -> None:
+        """Raise the answer unless it is a refusal, as what asks for nothing gets."""
+        if not isinstance(self.answer, ResourceError):
+            self.result()
+
 
 class Stream:
     """One open EvaluateStream, shared by the threads of a process.
@@ -121,6 +127,7 @@ class Stream:
         self._pipes: Pipes | None = None
         self._asked = 0  # under which id pipes were asked for
         self._ask_from = 0.0  # when they are asked for at the earliest
+        self._refused = False  # what was asked for last, of pipes and memory
         self._pace = Pace(near=_on_this_host(target))
         self._queue: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
         self._pending: dict[int, Waiting] = {}
@@ -143,21 +150,15 @@ class Stream:
         asked, placed, sent, names = request, None, None, list[str]()
         if isinstance(request, Request):
             placed = self._shared.place(request, self._ring, ask=True) if sink is None else None
-            sent = self._pace.choose(request) if placed is None else None
+            if placed is None:
+                sent = self._pace.choose(request, alone=not self._pending)
         size = wire.CHUNK if sent is None else sent.size
         if placed is not None:
             asked = placed.request
         elif isinstance(request, Request) and self._wire_dtype is not None:
             asked, names = rounded(request, self._wire_dtype, size)
         waiting = Waiting(id, messages_of(id, asked, size), done, sink, placed, names)
-        with self._lock:
-            error = self.error
-            if error is None:
-                others = list(self._pending.values()) if len(self._pending) < 2 else []
-                for other in others:  # the time of two that are under way tells of neither
-                    other.sent = None
-                waiting.sent = None if self._pending else sent
-                self._pending[id] = waiting
+        error = self._enter(waiting, sent)
         if error is None:
             self._queue.put(waiting)
             self._overtaken = False  # the answer to this comes after it
@@ -165,14 +166,84 @@ class Stream:
             waiting.finish(error)
         return id, waiting
 
-    def ask_for(self, request: Request) -> bool:
-        """Ask for what a request needs to go through pipes, and is not there.
+    def _enter(self, waiting: Waiting, sent: Sent | None = None) -> LossdError | None:
+        """Expect its answer; why there will be none, if the stream ended."""
+        with self._lock:
+            if self.error is None:
+                others = list(self._pending.values()) if len(self._pending) < 2 else []
+                for other in others:  # the time of two that are under way tells of neither
+                    other.sent = None
+                waiting.sent = None if self._pending else sent
+                self._pending[waiting.id] = waiting
+            return self.error
 
-        Returns:
-            Whether there is an answer to wait for, which comes before those to later requests.
+    def ask_for(self, request: Request, left: Callable[[], float | None]) -> None:
+        """Ask for what a request needs to go through pipes and is not there, and wait for it.
+
+        Not where the last was refused: `submit` asks for it then, and does not wait.
+
+        Args:
+            request: what is asked.
+            left: tells how many seconds there are for it, None for any number.
+
+        Raises:
+            LossdError: the stream ended.
+            TimeoutError: there was no answer in time.
         """
+        if not self._refused:
+            self._shared.ask_for(request, self._ring)
+            self.settle(left)
+
+    async def ask_for_async(self, request: Request, left: Callable[[], float | None]) -> None:
+        """The same, awaited."""
+        if self._refused:
+            return
         self._shared.ask_for(request, self._ring)
-        return not self._shared.off and bool(self._leases or self._asked)
+        if not self._asks:
+            return
+        done, finish = awaited()
+        last = self._asked_last(finish)
+        self.start_reader()
+        try:
+            await asyncio.wait_for(done.wait(), left())
+        finally:
+            self._pending.pop(last.id, None)
+        last.settled()
+
+    def settle(self, left: Callable[[], float | None]) -> None:
+        """Wait for the answers to what memory and pipes were asked for.
+
+        Raises:
+            LossdError: the stream ended.
+            TimeoutError: they did not come in time.
+        """
+        if not self._asks:
+            return
+        done = threading.Lock()
+        done.acquire()
+        last = self._asked_last(done.release)
+        try:
+            if not self.wait(last, done, left()):
+                raise TimeoutError
+        finally:
+            self._pending.pop(last.id, None)
+        last.settled()
+
+    @property
+    def _asks(self) -> bool:
+        """Whether there was something asked for that has no answer yet."""
+        return bool(self._leases or self._asked)
+
+    def _asked_last(self, done: Callable[[], object]) -> Waiting:
+        """A lease of nothing, which is refused after there were answers to what was asked for."""
+        id = next(self._ids)
+        last = Waiting(id, iter([wire.write_stream(id, Lease(0))]), done)
+        error = self._enter(last)
+        if error is None:
+            self._queue.put(last)
+        else:
+            last.finish(error)
+        return last
 
     def exchange(
         self, request: Request, left: Callable[[], float | None], *, settled: bool = False
@@ -221,15 +292,7 @@ class Stream:
         if pipes is None:
             return None
         try:
-            loop, done, thread = asyncio.get_running_loop(), asyncio.Event(), threading.get_ident()
-
-            def finish() -> None:
-                if threading.get_ident() == thread:
-                    done.set()
-                else:
-                    with contextlib.suppress(RuntimeError):  # the loop was closed
-                        loop.call_soon_threadsafe(done.set)
-
+            done, finish = awaited()
             prepared = self._prepared(request, finish, settled)
             if prepared is None:
                 return None
@@ -278,6 +341,7 @@ class Stream:
         with self._lock:
             self._pipes, self._asked = pipes, 0
             self._ask_from = time.monotonic() + wait
+        self._refused = pipes is None
 
     def _prepared(
         self, request: Request, done: Callable[[], object], settled: bool
@@ -300,11 +364,7 @@ class Stream:
         if len(message) > MOST:
             return None
         waiting = Waiting(id, iter(()), done, None, placed)
-        with self._lock:
-            if self.error is not None:
-                return None
-            self._pending[id] = waiting
-        return message, waiting
+        return None if self._enter(waiting) is not None else (message, waiting)
 
     @contextlib.contextmanager
     def _given_up(self, pipes: Pipes, waiting: Waiting) -> Iterator[None]:
@@ -482,13 +542,16 @@ class Stream:
         size = self._leases.pop(id, None)
         if size is not None and isinstance(item, Leased):
             self._shared.attach(item, size)
-            return
-        if size is not None:
+            self._refused = False
+        elif size is not None:
             self._shared.refused(size)
-            return
-        if id == self._asked and id:
+            self._refused = True
+        elif id == self._asked and id:
             self._opened(item)
-            return
+        else:
+            self._take_answer(id, item)
+
+    def _take_answer(self, id: int, item: wire.Answered) -> None:
         if isinstance(item, Leased | Opened):
             raise ProtocolError("what was not asked for is there")
         waiting = self._pending.get(id)
@@ -506,8 +569,9 @@ class Stream:
             return
         if answer is not None:
             self._pending.pop(id, None)
-            if waiting.sent is not None and isinstance(answer, Response):
-                self._pace.took(waiting.sent, time.perf_counter() - waiting.begun)
+            sent = waiting.sent
+            if sent is not None and isinstance(answer, Response):
+                self._pace.took(sent, time.perf_counter() - waiting.begun)
             waiting.finish(answer)
 
     def _translated(self, error: Any) -> LossdError:
@@ -528,6 +592,20 @@ class Stream:
         for waiting in pending.values():
             waiting.finish(error)
         self._queue.put(None)  # what sends ends, too
+
+
+def awaited() -> tuple[asyncio.Event, Callable[[], None]]:
+    """An event of the running loop, and what sets it from any thread."""
+    loop, done, thread = asyncio.get_running_loop(), asyncio.Event(), threading.get_ident()
+
+    def finish() -> None:
+        if threading.get_ident() == thread:
+            done.set()
+        else:
+            with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
+                loop.call_soon_threadsafe(done.set)
+
+    return done, finish
 
 
 def worth_asking(request: Request) -> bool:

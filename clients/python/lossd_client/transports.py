@@ -17,7 +17,7 @@ from lossd_client import wire
 from lossd_client.errors import CancelledError, DeadlineError, HandleError, UnavailableError
 from lossd_client.pending import pool
 from lossd_client.pieces import Pieces, Sink
-from lossd_client.stream import Stream, worth_asking
+from lossd_client.stream import Stream, awaited, worth_asking
 from lossd_client.wire import Array, Register, Registered, Request, Response
 
 
@@ -182,12 +182,6 @@ def _begun(request: Request | Register) -> bool:
     return any(isinstance(t, Pieces) and t.begun for t in request.tensors.values())
 
 
-def _nothing() -> Request:
-    """What is asked in order to hear the answers that come before."""
-    one = np.ones(1, np.float32)
-    return Request("l1_loss", {"input": one, "target": one})
-
-
 def _pause(attempt: int) -> float:
     """Seconds to wait after a lost connection."""
     return float(min(0.1 * 2**attempt, 2.0))
@@ -213,7 +207,7 @@ class Remote:
         self, request: Request, timeout: float | None, sink: Sink | None = None
     ) -> Response:
         """Send a request and wait for its answer; again, if the connection is lost."""
-        deadline = _Deadline(timeout)
+        deadline, tried = _Deadline(timeout), 0
         if sink is None:
             try:
                 found = self._exchange(request, deadline)
@@ -224,10 +218,12 @@ class Remote:
             except UnavailableError:
                 if not self.again(request, 0, deadline):
                     raise
+                time.sleep(_pause(0))
+                tried = 1
             else:
                 if found is not None:
                     return found
-        response: Response = _Call(self, request, deadline, sink).result()
+        response: Response = _Call(self, request, deadline, sink, tried).result()
         return response
 
     def _exchange(self, request: Request, deadline: "_Deadline") -> Response | None:
@@ -235,12 +231,8 @@ class Remote:
         stream = self.connected()
         found = stream.exchange(request, deadline.left)
         if found is None and worth_asking(request):
-            if stream.ask_for(request):
-                try:
-                    _Call(self, _nothing(), deadline, None).wait()
-                except DeadlineError as error:
-                    raise self.late(request) from error
-            found = self.connected().exchange(request, deadline.left, settled=True)
+            stream.ask_for(request, deadline.left)
+            found = stream.exchange(request, deadline.left, settled=True)
         return found
 
     def register(self, tensor: Register, timeout: float | None) -> Registered:
@@ -272,20 +264,32 @@ class Remote:
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any], timeout: float | None) -> Array:
         """An array with undefined values, in memory that is shared with the server if possible."""
-        found = self.connected().empty(shape, dtype)
-        if found is None:
-            try:  # memory was asked for
-                _Call(self, _nothing(), _Deadline(timeout), None).result()
-            except DeadlineError as error:
-                raise self.late("an array in shared memory") from error
-            found = self.connected().empty(shape, dtype)
-        return pool.empty(shape, dtype) if found is None else found
+        deadline = _Deadline(timeout)
+        for attempt in itertools.count():
+            stream = self.connected()
+            found = stream.empty(shape, dtype)
+            if found is None:  # it was asked for
+                try:
+                    stream.settle(deadline.left)
+                except TimeoutError as error:
+                    raise self.late("an array in shared memory") from error
+                except UnavailableError:
+                    if not self.again(None, attempt, deadline):
+                        raise
+                    time.sleep(_pause(attempt))
+                    continue
+                found = stream.empty(shape, dtype)
+            return pool.empty(shape, dtype) if found is None else found
+        raise AssertionError
 
-    def again(self, request: Request | Register, attempt: int, deadline: "_Deadline") -> bool:
+    def again(
+        self, request: Request | Register | None, attempt: int, deadline: "_Deadline"
+    ) -> bool:
         """Whether a request whose connection was lost is worth another try."""
         left = deadline.left()
         in_time = left is None or _pause(attempt) < left
-        return attempt < self._retries and in_time and not self._closed and not _begun(request)
+        begun = request is not None and _begun(request)
+        return attempt < self._retries and in_time and not self._closed and not begun
 
     async def _try_async(
         self, request: Request, deadline: "_Deadline", sink: Sink | None
@@ -299,31 +303,7 @@ class Remote:
                 raise self.late(request) from error
             if found is not None:
                 return found
-        return await self._submit_async(request, deadline, sink)
-
-    async def _exchange_async(self, request: Request, deadline: "_Deadline") -> Response | None:
-        """As `_exchange`."""
-        stream = self.connected()
-        found = await stream.exchange_async(request, deadline.left)
-        if found is None and worth_asking(request):
-            if stream.ask_for(request):
-                try:
-                    await self._submit_async(_nothing(), deadline, None)
-                except DeadlineError as error:
-                    raise self.late(request) from error
-            found = await self.connected().exchange_async(request, deadline.left, settled=True)
-        return found
-
-    async def _submit_async(
-        self, request: Request, deadline: "_Deadline", sink: Sink | None
-    ) -> Response:
-        """Send a request and await its answer."""
-        stream, done, loop = self.connected(), asyncio.Event(), asyncio.get_running_loop()
-
-        def finish() -> None:
-            with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
-                loop.call_soon_threadsafe(done.set)
-
+        stream, (done, finish) = self.connected(), awaited()
         id, waiting = stream.submit(request, finish, sink)
         stream.start_reader()
         try:
@@ -336,6 +316,15 @@ class Remote:
             raise
         response: Response = waiting.result()
         return response
+
+    async def _exchange_async(self, request: Request, deadline: "_Deadline") -> Response | None:
+        """As `_exchange`."""
+        stream = self.connected()
+        found = await stream.exchange_async(request, deadline.left)
+        if found is None and worth_asking(request):
+            await stream.ask_for_async(request, deadline.left)
+            found = await stream.exchange_async(request, deadline.left, settled=True)
+        return found
 
     def late(self, asked: Request | Register | str) -> DeadlineError:
         """The error for a deadline that passed, of a request or of what was asked for."""
@@ -401,9 +390,15 @@ class _Call:
     """An evaluation by a server, begun with its making."""
 
     def __init__(
-        self, remote: Remote, request: Request | Register, deadline: _Deadline, sink: Sink | None
+        self,
+        remote: Remote,
+        request: Request | Register,
+        deadline: _Deadline,
+        sink: Sink | None,
+        tried: int = 0,
     ) -> None:
         self._remote, self._request, self._deadline, self._sink = remote, request, deadline, sink
+        self._tried = tried
         self._send()
 
     def _send(self) -> None:
@@ -414,9 +409,9 @@ class _Call:
 
     def result(self) -> Any:
         """Wait for the answer; send again, if the connection is lost."""
-        for attempt in itertools.count():
+        for attempt in itertools.count(self._tried):
             try:
-                return self.wait()
+                return self._wait()
             except UnavailableError:
                 if not self._remote.again(self._request, attempt, self._deadline):
                     raise
@@ -424,8 +419,7 @@ class _Call:
                 self._send()
         raise AssertionError
 
-    def wait(self) -> Any:
-        """Wait for the answer to what was sent."""
+    def _wait(self) -> Any:
         try:
             in_time = self._stream.wait(self._waiting, self._done, self._deadline.left())
         except BaseException:  # Ctrl-C

@@ -32,8 +32,8 @@ Parameter = float | int | bool | str
 
 ALIGNMENT: Final = 16
 CHUNK: Final = 1 << 20
-"""Bytes of a chunk, and of the largest tensor that travels inside its first message: messages of
-this size are the fastest that gRPC carries: one of 64 MiB takes four times as long."""
+"""Bytes of a chunk, and of the largest tensor that travels inside its first message, at most:
+messages of this size are the fastest that gRPC carries: one of 64 MiB takes four times as long."""
 
 WINDOW: Final = 8 << 20
 """Bytes of a stream that either side keeps before they are read. What gRPC itself estimates to be
@@ -594,8 +594,8 @@ def split(
 ) -> tuple[dict[str, Content], Iterator[Chunk]]:
     """Tensors as a first message holds them, and the chunks of those that are too large for it.
 
-    Whoever computes needs the others from the start, and those of the first tensor's type and shape
-    along with it: others come first, then the chunks of these in turn.
+    Whoever computes needs the others from the start, and those of the largest tensor's type and
+    shape along with it: others come first, then the chunks of these in turn.
 
     Args:
         tensors: what is sent.
@@ -612,7 +612,8 @@ def split(
             first[name] = Announcement(tensor.dtype, tensor.shape)
             large[name] = chunks_of(name, tensor, size=size)
     kinds = {name: (tensors[name].dtype, tensors[name].shape) for name in large}
-    together = [name for name in large if kinds[name] == kinds[next(iter(large))]]
+    largest = max(large, key=lambda name: tensors[name].nbytes, default="")
+    together = [name for name in large if kinds[name] == kinds[largest]]
     before = [chunks for name, chunks in large.items() if name not in together]
     return first, itertools.chain(*before, _in_turn([large[name] for name in together]))
 
