@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from lossd_client import wire
 from lossd_client.pieces import Pieces, Sink
-from lossd_client.wire import Announcement, Request, Response, Shared
+from lossd_client.wire import Announcement, Content, Request, Response, Shared
 
 from lossd.engine import Call, compute, needed, steps
-from lossd.plan import Result
+from lossd.plan import NOWHERE, Result
 from lossd.steps import Arriving
 
 Array = npt.NDArray[Any]
@@ -36,9 +36,9 @@ class Later:
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-def call_of(request: Request) -> Call:
+def call_of(request: Request, out: Mapping[str, Array] = NOWHERE) -> Call:
     """What the engine is asked, of a request whose tensors are there, or can be made now."""
-    arrays = dict[str, Array]()
+    arrays: dict[str, Array] = {}
     for name, tensor in request.tensors.items():
         if isinstance(tensor, np.ndarray):
             arrays[name] = tensor
@@ -46,17 +46,20 @@ def call_of(request: Request) -> Call:
             arrays[name] = tensor.make()
     upstream = arrays.pop("grad_output", None)
     return Call(
-        request.loss, arrays, request.parameters, request.reduction, request.gradients, upstream
-    )
+        request.loss, arrays, request.parameters, request.reduction, request.gradients, upstream,
+        out,
+    )  # fmt: skip
 
 
 def response_of(result: Result) -> Response:
     """The engine's result as the protocol names it."""
-    gradients = {f"{wire.GRADIENT}{name}": array for name, array in result.gradients.items()}
-    return Response({"loss": result.loss, **gradients}, result.warning)
+    tensors: dict[str, Content] = {"loss": result.loss}
+    for name, gradient in result.gradients.items():
+        tensors[wire.GRADIENT + name] = gradient
+    return Response(tensors, result.warning)
 
 
-def stepped(request: Request, coming: Collection[str]) -> Call:
+def stepped(request: Request, coming: Collection[str], out: Mapping[str, Array] = NOWHERE) -> Call:
     """The call of a request of which some tensors are not there yet, for `engine.steps`.
 
     Raises:
@@ -67,21 +70,22 @@ def stepped(request: Request, coming: Collection[str]) -> Call:
         for name, tensor in request.tensors.items()
         if name in coming
     }
-    return call_of(request.with_tensors({**request.tensors, **stand_ins}))
+    return call_of(request.with_tensors({**request.tensors, **stand_ins}), out)
 
 
 def answer(
-    request: Request, sink: Sink | None = None, out: Mapping[str, Array] | None = None
+    request: Request, sink: Sink | None = None, out: Mapping[str, Array] = NOWHERE
 ) -> Response:
     """Compute a request; its gradients go to `sink`, if there is one, or to arrays of `out`.
 
     Raises:
         LossdError: what is wrong with it.
     """
-    if any(isinstance(tensor, Pieces) for tensor in request.tensors.values()):
-        return _in_pieces(request, sink)
+    for tensor in request.tensors.values():
+        if isinstance(tensor, Pieces):
+            return _in_pieces(request, sink)
     begun = time.perf_counter()
-    response = response_of(compute(call_of(request)._replace(out=out or {})))
+    response = response_of(compute(call_of(request, out)))
     response.seconds = time.perf_counter() - begun
     return response if sink is None else _sunk(response, sink)
 

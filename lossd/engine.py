@@ -12,7 +12,6 @@ import functools
 import time
 import warnings
 from collections.abc import Collection, Mapping
-from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -24,6 +23,7 @@ from lossd_client.errors import DTypeError, ParameterError
 import lossd.losses  # noqa: F401  fills the registry
 from lossd.filling import Filling, Lanes, begun
 from lossd.plan import (
+    NOWHERE,
     SAMPLE_WEIGHT,
     Form,
     KernelPlan,
@@ -114,7 +114,7 @@ class Call(NamedTuple):
     reduction: str
     gradients: Collection[str]
     grad_output: npt.ArrayLike | None = None
-    out: Mapping[str, Array] = MappingProxyType({})
+    out: Mapping[str, Array] = NOWHERE
 
     def key(self) -> "_Key":
         """What a plan depends on."""

@@ -4,7 +4,7 @@ import functools
 import math
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -24,6 +24,7 @@ from lossd.kernels import (
     runtime,
     slots,
     stopping,
+    totals,
     units,
 )  # fmt: skip
 from lossd.kernels.memory import pool
@@ -71,11 +72,11 @@ _SPARE_BLOCKS: Final = 512  # blocks of a kernel up to which it keeps them: 8 Ki
 _BLOCK_BYTES: Final = 16  # what a kernel's arguments take for each block
 _BLOCK_LEAST: Final = 4096  # elements that a block of a streamed kernel has at least on average
 
-_NOWHERE: Final[Mapping[str, Array]] = MappingProxyType({})
+NOWHERE: Final[Mapping[str, Array]] = MappingProxyType({})
+"""What stands for arrays that gradients go to where there are none."""
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """What a call gives.
 
     loss: () for 'mean', 'sum' and 'batchmean'; the losses' shape for 'none'; (N) for 'sample'.
@@ -84,8 +85,8 @@ class Result:
     """
 
     loss: Array
-    gradients: dict[str, Array] = field(default_factory=dict)
-    warning: str = ""
+    gradients: dict[str, Array]
+    warning: str
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ class Plan:
         self,
         arrays: Mapping[str, Array],
         grad_output: npt.ArrayLike | None,
-        out: Mapping[str, Array] = _NOWHERE,
+        out: Mapping[str, Array] = NOWHERE,
     ) -> Result:
         """Compute the call on these arrays.
 
@@ -514,7 +515,7 @@ class KernelPlan(Plan):
         self,
         arrays: Mapping[str, Array],
         grad_output: npt.ArrayLike | None,
-        out: Mapping[str, Array] = _NOWHERE,
+        out: Mapping[str, Array] = NOWHERE,
     ) -> Result:
         """Compute the call on these arrays."""
         try:
@@ -564,7 +565,9 @@ class KernelPlan(Plan):
                 args[slot] = address = _address(gradient)
                 past &= address % VECTOR == 0
         args[slots.STREAMED] = past
-        read, places, halved = begun.read, dict[str, int](), list[str]()
+        read = begun.read
+        places: dict[str, int] = {}
+        halved: list[str] = []
         for slot, name, _ in self.reads if coming else ():
             if name in coming and name in self.halves:
                 halved.append(name)
@@ -650,8 +653,7 @@ class KernelPlan(Plan):
 
     def reduced(self, call: "Arguments", divisor: float) -> Array:
         """The loss, once all blocks are computed."""
-        total = float(call.partial[0] if self.blocks == 1 else call.partial.sum())
-        return self._reduced(total, divisor)
+        return self._reduced(totals.total(call.partial), divisor)
 
     def _fill(
         self,
@@ -802,7 +804,7 @@ class ComposedPlan(Plan):
         self,
         arrays: Mapping[str, Array],
         grad_output: npt.ArrayLike | None,
-        out: Mapping[str, Array] = _NOWHERE,
+        out: Mapping[str, Array] = NOWHERE,
     ) -> Result:
         """Compute the call on these arrays."""
         rows, kept = None, 0
@@ -862,7 +864,7 @@ class ComposedPlan(Plan):
         tensors: Mapping[str, Array],
         wanted: tuple[str, ...],
         slopes: Array,
-        out: Mapping[str, Array] = _NOWHERE,
+        out: Mapping[str, Array] = NOWHERE,
     ) -> tuple[Array, dict[str, Array]]:
         """See `spec.Work`."""
         types = tuple([(name, array.dtype, array.shape) for name, array in tensors.items()])

@@ -27,7 +27,7 @@ def hurry(somebody: bool) -> None:
 
 
 def blocks_between(blocks: int, seconds: float, threads: int) -> int:
-    """After how many blocks of a kernel a thread gives way.
+    """After how many blocks of a kernel a thread gives way, 0 for never.
 
     Args:
         blocks: of the whole kernel.
@@ -36,7 +36,8 @@ def blocks_between(blocks: int, seconds: float, threads: int) -> int:
     """
     if not seconds < float("inf"):
         return UNKNOWN
-    return max(1, int(blocks * SLICE / (max(seconds, 1e-9) * threads)))
+    spent = seconds * threads
+    return 0 if spent <= SLICE else max(1, int(blocks * SLICE / spent))
 
 
 def pause() -> None:

@@ -16,7 +16,7 @@ from lossd.answers import Later, answer, call_of, response_of, stepped
 from lossd.filling import Filling, Lanes
 from lossd.kernels import courtesy, runtime
 from lossd.kernels.stopping import Stop, Stopped, stopped_by
-from lossd.plan import Plan
+from lossd.plan import NOWHERE, Plan
 from lossd.server.logs import log
 from lossd.steps import Arriving, Piece, Steps
 
@@ -106,7 +106,7 @@ class Computer:
         self._last_brief = 0.0
 
     async def evaluate(
-        self, request: Request, out: Mapping[str, Array] | None = None, *, alone: bool = False
+        self, request: Request, out: Mapping[str, Array] = NOWHERE, *, alone: bool = False
     ) -> Response:
         """The answer to a request whose tensors are all there.
 
@@ -119,7 +119,7 @@ class Computer:
             LossdError: what is wrong with the request.
             InternalError: a fault of ours, which is logged.
         """
-        ready = _ready(request, out or {}, alone)
+        ready = _ready(request, out, alone)
         if ready is not None:
             return guarded(request.loss, lambda: self._here(*ready))
         return await self._run(request, lambda: answer(request, out=out))
@@ -169,7 +169,7 @@ class Computer:
         there = [tensor for name, tensor in request.tensors.items() if name not in lanes.memory]
         if not alone or not _few(there, BRIEF_INLINE):
             return None
-        call = stepped(request, lanes.memory)._replace(out=out)
+        call = stepped(request, lanes.memory, out)
         plan = engine.planned(call)
         if plan is None or plan.size > ALONE_SIZE or plan.seconds > FILLED:
             return None
@@ -184,7 +184,7 @@ class Computer:
         """The same in the pool, as far as it gets there: see `fill`."""
 
         def begin() -> Filling:
-            call = stepped(request, lanes.memory)._replace(out=out)
+            call = stepped(request, lanes.memory, out)
             patience = PATIENCE if alone else BUSY_PATIENCE
             return self._filled(engine.plan_of(call), call, lanes, patience)
 
@@ -329,7 +329,7 @@ def _ready(
     most = ALONE_SIZE if alone else BRIEF_SIZE
     if not _few(request.tensors.values(), most):
         return None
-    call = call_of(request)._replace(out=out)
+    call = call_of(request, out)
     plan = engine.planned(call)
     if plan is None or plan.size > most:
         return None

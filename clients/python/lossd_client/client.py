@@ -501,7 +501,7 @@ def checked(client: Any) -> AnyClient:
     """
     if client is None:
         return default_client()
-    if not isinstance(client, Client | AsyncClient):
+    if not isinstance(client, AnyClient):
         message = f"client = {client!r} must be a Client or AsyncClient: use connect(address)"
         raise TypeError(message)
     return client

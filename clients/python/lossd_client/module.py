@@ -117,8 +117,7 @@ class Loss:
 
     def _parameters(self) -> dict[str, Parameter]:
         """What to send beside the tensors: what differs from the defaults."""
-        given = {k: getattr(self, k) for k in self.defaults}
-        found = {k: v for k, v in given.items() if v != self.defaults[k]}
+        found = {k: v for k, d in self.defaults.items() if (v := getattr(self, k)) != d}
         if self.normalizer is not None:
             found["normalizer"] = self.normalizer
         if self.zero_if_empty:
@@ -231,25 +230,33 @@ class _Call:
             raise TypeError(message)
         self.loss, self.reduction = loss, reduction or loss.reduction
         self.parameters = loss._parameters()
-        given = dict(zip(loss.inputs, inputs, strict=True))
-        given |= {k: v for k in loss.options if (v := getattr(loss, k)) is not None}
-        given |= {k: v for k, v in loss._owned().items() if v is not None}
+        self.given: dict[str, Any] = dict(zip(loss.inputs, inputs, strict=True))
+        for name in loss.options:
+            if (value := getattr(loss, name)) is not None:
+                self.given[name] = value
+        for name, value in loss._owned().items():
+            if value is not None:
+                self.given[name] = value
         if sample_weight is not None:
-            given["sample_weight"] = sample_weight
-        self.given: dict[str, Any] = given
-        self.handles = {n: v for n, v in given.items() if isinstance(v, Handle)}
-        given = {n: v for n, v in given.items() if n not in self.handles}
-        torch = sys.modules.get("torch")
+            self.given["sample_weight"] = sample_weight
+        self.handles: dict[str, Handle] = {}
         self.torch: Any = None
-        if torch is not None and any(isinstance(v, torch.Tensor) for v in given.values()):
-            from lossd_client import torch_tensors
+        torch = sys.modules.get("torch")
+        arrays: dict[str, Array] = {}
+        for name, value in self.given.items():
+            if isinstance(value, Handle):
+                self.handles[name] = value
+            elif torch is None or isinstance(value, np.ndarray):
+                arrays[name] = as_array(value, name)
+            elif isinstance(value, torch.Tensor):
+                from lossd_client import torch_tensors
 
-            self.torch = torch_tensors
-            self.arrays = torch_tensors.to_arrays(given)
-        else:
-            self.arrays = {name: as_array(value, name) for name, value in given.items()}
-        self.shapes = {name: array.shape for name, array in self.arrays.items()}
-        self.arrays = loss._shaped(self.arrays)
+                self.torch = torch_tensors
+                arrays[name] = torch_tensors.to_array(value, name)
+            else:
+                arrays[name] = as_array(value, name)
+        self.shapes = {name: array.shape for name, array in arrays.items()}
+        self.arrays = loss._shaped(arrays)
         self.wanted: list[str] = []
         self.scale = 1.0  # of the gradients that were asked for
 
@@ -319,7 +326,8 @@ class _Call:
 
     def shaped(self, name: str, gradient: Array) -> Array:
         """A gradient in the shape that its tensor was given in."""
-        return gradient.reshape(self.shapes[name]) if name in self.shapes else gradient
+        shape = self.shapes.get(name, gradient.shape)
+        return gradient if gradient.shape == shape else gradient.reshape(shape)
 
     def gradients(self, response: Response) -> dict[str, Array]:
         """Gradients of the sum of all losses, of the inputs that want one."""

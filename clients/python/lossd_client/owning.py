@@ -131,7 +131,7 @@ def plain(value: Any) -> Array:
     if torch is not None and isinstance(value, torch.Tensor):
         from lossd_client import torch_tensors
 
-        return torch_tensors.to_arrays({"parameter": value})["parameter"]
+        return torch_tensors.to_array(value, "parameter")
     return as_array(value)
 
 

@@ -21,22 +21,13 @@ def grads_enabled() -> bool:
     return enabled
 
 
-def to_arrays(given: Mapping[str, Any]) -> "dict[str, Array]":
-    """Tensors as arrays over the same memory, or copies from another device.
+def to_array(tensor: torch.Tensor, name: str) -> "Array":
+    """A tensor as an array over the same memory, or a copy from another device.
 
     Raises:
         TypeError: a tensor without memory of its own, as torch.func's are.
         NotImplementedError: a tensor with a tangent: gradients go backward only.
     """
-    from lossd_client.arrays import as_array
-
-    return {
-        name: _array(value, name) if isinstance(value, torch.Tensor) else as_array(value, name)
-        for name, value in given.items()
-    }
-
-
-def _array(tensor: torch.Tensor, name: str = "the gradient") -> "Array":
     if unpack_dual(tensor).tangent is not None:
         message = f"{name} has a tangent, and losses of a server have no forward-mode derivative"
         raise NotImplementedError(message)
@@ -119,8 +110,8 @@ class _Attached(torch.autograd.Function):
             )
             raise RuntimeError(message)
         saved: tuple[torch.Tensor, ...] = ctx.saved_tensors  # raises what PyTorch's nodes raise
-        held = dict(zip(ctx.names, map(_array, saved), strict=True))
-        factor, call, retained = _array(upstream), ctx.call, _is_retained()
+        held = {name: to_array(x, name) for name, x in zip(ctx.names, saved, strict=True)}
+        factor, call, retained = to_array(upstream, "the gradient"), ctx.call, _is_retained()
         if not retained:
             ctx.call = None  # it holds the inputs
         if call is not None:
