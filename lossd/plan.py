@@ -940,7 +940,8 @@ def _footprint(form: Form, layout: Layout, in_pieces: bool = False) -> int:
     total += layout.rows * size * (form.sample_weight is not None)
     if in_pieces:  # a shape alone makes these, before anything has come
         total += _BLOCK_BYTES * (layout.rows * layout.width // _BLOCK_LEAST + 1)
-    total += loss.scratch if isinstance(loss, Composed) else 0
+    if isinstance(loss, Composed):  # a row and its gradient, however long, are there at once
+        total += max(loss.scratch, 2 * layout.width * size)
     for name, kind in given.items():
         half = is_half(kind.dtype)
         if name not in direct and (half or kind.shape != layout.shapes.get(name, kind.shape)):

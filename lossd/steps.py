@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 from lossd_client.dtypes import is_half
 
-from lossd.kernels import runtime, slots
+from lossd.kernels import halves, runtime, slots
 from lossd.kernels.memory import pool
 from lossd.plan import Arguments, KernelPlan
 
 Array = npt.NDArray[Any]
 
 RUN: Final = 1 << 20
-"""Bytes of the first tensor that are computed at once at most, or one block."""
+"""Bytes of a tensor that are computed in a step at most, or one block."""
 
 
 SMALL: Final = 4096
@@ -41,13 +41,13 @@ class Arriving:
     """A tensor that comes in pieces, in order: those that are not computed yet.
 
     Attributes:
-        received: bytes that came.
+        received: bytes that came; latest: those of the last piece.
         held: bytes of pieces that are kept.
     """
 
     def __init__(self, dtype: np.dtype[Any], size: int) -> None:
         self.dtype, self.size = dtype, size
-        self.received = self.held = 0
+        self.received = self.latest = self.held = 0
         self._pieces: deque[tuple[int, Array]] = deque()
         self._gathered = np.empty(0, np.uint8)
         self._filled = 0  # bytes of it
@@ -59,6 +59,7 @@ class Arriving:
         else:
             self._pieces.append((self.received, data))
         self.received += data.size
+        self.latest = data.size
         self.held += data.size
 
     def _gather(self, data: Array) -> None:
@@ -135,6 +136,8 @@ class Steps:
         self._done = 0  # blocks
         width = plan.layout.width
         self._row_bytes = {n: width * a.dtype.itemsize for n, a in arriving.items()}
+        row = max(self._row_bytes.values(), default=1)
+        self._most = max(1, RUN // max(plan.block_rows * row, 1))  # blocks of a step
         self._slots = {name: slot for slot, name, _ in plan.reads}
         self.seconds = time.perf_counter() - begun
 
@@ -150,15 +153,23 @@ class Steps:
 
     @property
     def ready(self) -> bool:
-        """Whether there is a block to compute."""
-        return not self.finished and self._available() > self._done
+        """Whether there is enough to compute: all that is left, or about as much as came last.
+
+        What a piece leaves over goes with the next one: few blocks are not worth a step.
+        """
+        plan, available = self._plan, self._available()
+        count = available - self._done
+        if not 0 < count < self._most or available == plan.blocks:
+            return count > 0
+        return any(
+            2 * count * plan.block_rows * self._row_bytes[name] >= tensor.latest
+            for name, tensor in self._arriving.items()
+        )
 
     @property
     def expected(self) -> float:
         """Seconds that the next step takes, if it takes as long as the last ones; or more."""
-        step = min(self._plan.block_rows * size for size in self._row_bytes.values())
-        blocks = min(self._available() - self._done, max(1, RUN // max(step, 1)))
-        return float(self._plan.pace * blocks)
+        return float(self._plan.pace * min(self._available() - self._done, self._most))
 
     def announced(self) -> dict[str, tuple[np.dtype[Any], tuple[int, ...]]]:
         """Type and shape of what comes back: "loss" and "grad.NAME"."""
@@ -178,20 +189,9 @@ class Steps:
         """
         begun = time.perf_counter()
         plan, args, first = self._plan, self._call.words, self._done
-        last = self._together(first)
+        last = min(self._available(), first + self._most)
         rows = plan.block_rows * first, min(plan.block_rows * last, plan.layout.rows)
-        read, write = list(self._begun.read), []
-        spans, starts = dict(self._arrays), {}
-        for name, tensor in self._arriving.items():
-            start, end = (row * self._row_bytes[name] for row in rows)
-            spans[name] = span = tensor.span(start, end)
-            starts[name] = start // tensor.dtype.itemsize
-            place = span.ctypes.data - start
-            if name in plan.halves:
-                read.append((self._slots[name], tensor.dtype, place))
-            else:
-                args[self._slots[name]] = place
-        pieces = []
+        write, pieces = [], []
         if plan.each:
             losses = pool.empty((rows[1] - rows[0],), plan.dtype)
             offset = rows[0] * losses.itemsize
@@ -208,18 +208,36 @@ class Steps:
                 args[slot] = place
             pieces.append(Piece(f"grad.{name}", offset, gradient))
 
-        entry, words = plan.entered(self._call, read, write)
-        runtime.run_serial(entry, words.ctypes.data, first, last)
-        plan.check_domains(self._call, spans, starts)
-        self._done = last
-        for name, tensor in self._arriving.items():
-            tensor.drop(rows[1] * self._row_bytes[name])
+        while self._done < last:
+            self._compute(self._together(self._done, last), write)
         if self.finished and not plan.each:
             pieces.append(Piece("loss", 0, plan.reduced(self._call, self._begun.divisor)))
         took = time.perf_counter() - begun
         plan.pace = min(took / (last - first), 2 * plan.pace)
         self.seconds += took
         return pieces
+
+    def _compute(self, last: int, write: list[halves.Place]) -> None:
+        """Compute the blocks before `last`, whose gradients have their places."""
+        plan, args, first = self._plan, self._call.words, self._done
+        rows = plan.block_rows * first, min(plan.block_rows * last, plan.layout.rows)
+        read = list(self._begun.read)
+        spans, starts = dict(self._arrays), {}
+        for name, tensor in self._arriving.items():
+            start, end = (row * self._row_bytes[name] for row in rows)
+            spans[name] = span = tensor.span(start, end)
+            starts[name] = start // tensor.dtype.itemsize
+            place = span.ctypes.data - start
+            if name in plan.halves:
+                read.append((self._slots[name], tensor.dtype, place))
+            else:
+                args[self._slots[name]] = place
+        entry, words = plan.entered(self._call, read, write)
+        runtime.run_serial(entry, words.ctypes.data, first, last)
+        plan.check_domains(self._call, spans, starts)
+        self._done = last
+        for name, tensor in self._arriving.items():
+            tensor.drop(rows[1] * self._row_bytes[name])
 
     def _written(self, name: str) -> np.dtype[Any]:
         return self._plan.form.given[name].dtype if name in self._plan.halves else self._plan.dtype
@@ -230,12 +248,11 @@ class Steps:
         rows = min(t.received // self._row_bytes[n] for n, t in self._arriving.items())
         return int(plan.blocks if rows == plan.layout.rows else rows // plan.block_rows)
 
-    def _together(self, first: int) -> int:
+    def _together(self, first: int, last: int) -> int:
         """Up to which block a run from `first` goes: all in one piece of each tensor, or one."""
-        plan, last = self._plan, self._available()
+        plan = self._plan
         for name, tensor in self._arriving.items():
             step = plan.block_rows * self._row_bytes[name]
             end = tensor.together(first * step)
-            inside = plan.blocks if end == tensor.size else end // step
-            last = min(last, inside, first + RUN // step)
+            last = min(last, plan.blocks if end == tensor.size else end // step)
         return max(last, first + 1)

@@ -3,7 +3,10 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+from lossd.engine import needed
 
 MEASURE = """
 import numpy as np
@@ -38,3 +41,15 @@ def test_linear_cross_entropy_never_holds_its_logits() -> None:
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert 0 < float(run.stdout) <= 64
+
+
+@pytest.mark.parametrize("classes", [1 << 10, 1 << 26])
+def test_linear_cross_entropy_asks_for_a_row_and_its_gradient_however_long(classes: int) -> None:
+    kind = np.dtype(np.float32)
+    types = {
+        "input": (kind, (1, 1)),
+        "linear_weight": (kind, (classes, 1)),
+        "target": (np.dtype(np.int64), (1,)),
+    }
+    size, _, _ = needed("linear_cross_entropy", types, {}, "mean", ["input"])
+    assert size == 4 + max(32 << 20, 2 * 4 * classes)
