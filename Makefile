@@ -9,7 +9,7 @@ RUN    := $(BIN)/python
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-libraries test-browser bench bench-quick bench-peers lint types fmt gen plots conformance check-gen serve container-test lock clean
+.PHONY: help demo test test-thorough test-slow test-libraries test-browser bench bench-quick bench-peers lint types fmt gen plots conformance check-gen serve container-test lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,8 +33,11 @@ $(VENV)/.dev: $(VENV)/.demo
 demo: $(VENV)/.demo ## losses and gradients from a real server, on real data, in about a minute
 	$(BIN)/lossd demo
 
-test: $(VENV)/.dev ## the tests, on all cores (about fifteen minutes on two)
-	$(RUN) -m pytest --numprocesses auto --dist worksteal
+test: $(VENV)/.dev ## every loss against torch and the oracle, client, server, scoring (under ten minutes on two cores)
+	$(RUN) -m pytest -m "not slow and not thorough" --numprocesses auto --dist worksteal
+
+test-thorough: $(VENV)/.dev ## the rest: faults, load, jobs, shared memory, random calls (eight minutes more)
+	$(RUN) -m pytest -m "thorough and not slow" --numprocesses auto --dist worksteal
 
 test-slow: $(VENV)/.dev ## the tests that take long: all 2^32 floats, 1,000 clients and 100 runs that are killed
 	$(RUN) -m pytest -m slow --timeout 3600

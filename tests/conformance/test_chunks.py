@@ -12,6 +12,8 @@ from .compare import assert_agrees, assert_conforms, by_torch, upstream_for
 from .model import Case
 from .oracles import oracle
 
+pytestmark = pytest.mark.thorough
+
 COMPOSED = [case for case in CASES if issubclass(registry[case.loss], Composed)]
 
 

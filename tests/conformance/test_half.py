@@ -16,6 +16,8 @@ from .compare import HALVES, assert_conforms, halved
 from .model import Array, Case
 from .oracles import oracle
 
+pytestmark = pytest.mark.thorough
+
 
 def assert_is_rounded(got: Result, wide: Result, tensors: dict[str, Array]) -> None:
     assert got.loss.dtype == np.float32

@@ -28,6 +28,8 @@ from .layouts import LAYOUTS
 from .model import Array, Case, Number, Options, Shape, Tensors
 from .oracles import Answer, oracle
 
+pytestmark = pytest.mark.thorough
+
 EXAMPLES = 12
 # draws of numbers without bounds: they may be of any magnitude
 SCALED = {

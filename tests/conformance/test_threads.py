@@ -9,6 +9,8 @@ import pytest
 
 from lossd.spec import registry
 
+pytestmark = pytest.mark.thorough
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -32,6 +32,8 @@ from lossd.scoring.folder import Folder
 from lossd.scoring.inputs import Inputs
 from lossd.scoring.task import Task
 
+pytestmark = pytest.mark.thorough
+
 ROWS, SHARD = 60_000, 500
 PATIENCE = 120.0
 

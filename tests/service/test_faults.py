@@ -45,6 +45,8 @@ from .test_registered import kept, registration
 from .test_shared import await_no_segments, call, leased, segments, there
 from .test_streaming import forget_peak, resident
 
+pytestmark = pytest.mark.thorough
+
 MIB = 1 << 20
 RNG = np.random.default_rng(47)
 X = np.float32([[0.1, 0.2, 0.7], [0.6, 0.3, 0.1]])
@@ -660,7 +662,7 @@ def test_what_is_given_up_counts_as_long_as_it_is_held(start_server: StartServer
         with contextlib.ExitStack() as stack:
             stub = stack.enter_context(Stub(address))
             stream = stack.enter_context(stub.stream())
-            for k in range(16):
+            for k in range(10):  # of 25 MB each
                 stream.say(*long(k), small(100))
                 while (answer := stream.hear()).id != 100:  # refused, or chunks of an answer
                     if answer.WhichOneof("message") == "error":

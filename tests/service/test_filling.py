@@ -31,6 +31,8 @@ from .stubs import Conversation, Stub, begin, cancel, chunk, reason_of, request,
 from .test_pipes import check
 from .test_shared import await_no_segments, leased, segments, there
 
+pytestmark = pytest.mark.thorough
+
 MIB = 1 << 20
 RNG = np.random.default_rng(17)
 

@@ -23,6 +23,8 @@ from lossd.server.runner import Runner
 from tests.scoring.test_resume import everything
 from tests.service.servers import PATIENCE, Server, environment, eventually, running
 
+pytestmark = pytest.mark.thorough
+
 ROWS, SHARD = 30_000, 300
 COMMAND = [sys.executable, "-m", "lossd.cli", "jobs"]
 MARK = ".lossd-job.json"

@@ -37,6 +37,8 @@ from lossd.server.jobs import Jobs
 from lossd.server.runner import _Queue
 from tests.service.servers import PATIENCE, Server, running
 
+pytestmark = pytest.mark.thorough
+
 SERVICE = "/lossd.v1.ScoringService/"
 TASK = Task("mse_loss", {"input": "/x.npy", "target": "/y.npy"})
 

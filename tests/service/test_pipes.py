@@ -32,6 +32,8 @@ from .conftest import StartServer
 from .servers import PATIENCE, Server, eventually
 from .stubs import Conversation, Stub, array, begin, cancel, chunk, request, tensor
 
+pytestmark = pytest.mark.thorough
+
 KIB = 1 << 10
 MIB = 1 << 20
 RNG = np.random.default_rng(5)

@@ -17,6 +17,8 @@ from tests.service.servers import Server, environment, running
 from tests.service.stubs import Stub, begin, cancel, request
 from tests.service.stubs import tensor as described
 
+pytestmark = pytest.mark.thorough
+
 ROWS, SHARD = 40_000, 400
 
 

@@ -30,6 +30,8 @@ from .conftest import StartServer
 from .servers import PATIENCE, Server
 from .stubs import Conversation, Stub, array, begin, reason_of, request
 
+pytestmark = pytest.mark.thorough
+
 MIB = 1 << 20
 RNG = np.random.default_rng(11)
 X = RNG.standard_normal((1000, 400), np.float32)

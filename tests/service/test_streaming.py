@@ -18,6 +18,8 @@ from .conftest import StartServer
 from .servers import PATIENCE, Server
 from .stubs import Stub, begin, chunk, chunks, reason_of, request, tensor
 
+pytestmark = pytest.mark.thorough
+
 MIB = 1 << 20
 RNG = np.random.default_rng(7)
 ROWS, WIDTH = 2048, 1000  # 8 MB

@@ -16,6 +16,8 @@ from .conftest import StartServer, answers, still_correct
 from .servers import Server, eventually
 from .stubs import Stub, begin, chunks, request, tensor
 
+pytestmark = pytest.mark.thorough
+
 FREE = "127.0.0.1:0"
 
 

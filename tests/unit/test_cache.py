@@ -13,6 +13,8 @@ import pytest
 
 import lossd
 
+pytestmark = pytest.mark.thorough
+
 PROGRAM = """
 import json, sys
 from numba.core.event import install_recorder

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.thorough
+
 pytest.importorskip("pyarrow", reason="lossd[score] is not installed")
 
 ROOT = Path(__file__).resolve().parents[2]

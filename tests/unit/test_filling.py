@@ -19,6 +19,8 @@ from lossd.kernels import runtime
 from lossd.kernels.stopping import Stop, Stopped, stopped_by
 from lossd.plan import Result
 
+pytestmark = pytest.mark.thorough
+
 Array = npt.NDArray[Any]
 
 RNG = np.random.default_rng(33)

@@ -14,6 +14,8 @@ import threadpoolctl
 from lossd.kernels import products, runtime
 from lossd.kernels.stopping import Stop, Stopped, stopped_by
 
+pytestmark = pytest.mark.thorough
+
 Array = npt.NDArray[Any]
 
 
