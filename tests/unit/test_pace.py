@@ -33,6 +33,14 @@ def test_a_fast_server_nearby_gets_large_chunks() -> None:
     assert sizes(pace, {CHUNK: SLOW, SMALL: SLOW / 2}, 5) == [CHUNK, CHUNK, SMALL, SMALL, SMALL]
 
 
+def test_what_comes_back_counts() -> None:
+    """A loopback that is busy with a gradient, too, is no slow link."""
+    pace, took = Pace(near=True), TOTAL / 300e6
+    with_gradient = request(gradients=("input",))  # half as much again
+    assert sizes(pace, {CHUNK: took}, 5, with_gradient) == [CHUNK] * 5
+    assert sizes(pace, {CHUNK: took, SMALL: took}, 5)[2:4] == [SMALL] * 2
+
+
 @pytest.mark.parametrize("near", [True, False])
 def test_the_faster_of_both_stays(near: bool) -> None:
     tried = [CHUNK, CHUNK, SMALL, SMALL] if near else [SMALL, CHUNK, SMALL, CHUNK]
