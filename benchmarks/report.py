@@ -18,15 +18,18 @@ TITLES: Final = {"inprocess": "In this process", "service": "Over gRPC"}
 COLUMNS: Final = {
     "inprocess": ("lossd", "torch", "torch/lossd", "copy", "lossd/copy", "MB/s"),
     "service": (
-        "unix", "raw unix", "unix/raw", "TCP", "raw TCP", "raw/TCP", "TCP MB/s", "torch/TCP",
+        "unix", "torch/unix", "in place", "torch/place", "raw unix", "unix/raw", "TCP", "raw TCP",
+        "raw/TCP", "TCP MB/s", "torch/TCP",
     ),
 }  # fmt: skip
 MEANINGS: Final = """\
 Times are medians of one call: loss and gradient. torch: forward and backward. copy: a kernel that
-reads as many arrays as the loss and writes one, into memory used again. raw: grpcio alone, the
+reads as many arrays as the loss and writes one, into memory used again. unix: a unix socket;
+in place: the same with tensors of `client.empty`, which nobody copies. raw: grpcio alone, the
 same bytes on a persistent stream. MB/s: tensors and gradient (over TCP: the bytes sent and
 received) by the time, 1 MB = 10^6 bytes; nll_loss reads one value in a row and skips the others.
-torch/TCP above 1: a call over TCP is faster than torch in the caller's own process."""
+torch/unix, torch/place, torch/TCP above 1: such a call is faster than torch in the caller's own
+process."""
 
 
 def seconds(value: float) -> str:
@@ -60,7 +63,9 @@ def cells(row: Row, table: str) -> list[str]:
             seconds(t("copy")), _times(row.ratio("lossd", "copy")), _rate(row.moved, t("lossd")),
         ]  # fmt: skip
     return [
-        *head, seconds(t("unix")), seconds(t("raw_unix")), _times(row.ratio("unix", "raw_unix")),
+        *head, seconds(t("unix")), _times(row.ratio("torch", "unix")), seconds(t("place")),
+        _times(row.ratio("torch", "place")), seconds(t("raw_unix")),
+        _times(row.ratio("unix", "raw_unix")),
         seconds(t("tcp")), seconds(t("raw_tcp")), _percent(row.ratio("raw_tcp", "tcp")),
         _rate(row.sent + row.returned, t("tcp")), _times(row.ratio("torch", "tcp")),
     ]  # fmt: skip

@@ -15,7 +15,7 @@ from lossd_client.client import Client
 from benchmarks import contenders, processes
 from benchmarks.raw import Exchange
 from benchmarks.timing import Contender, Timing, interleaved
-from benchmarks.workloads import INEXACT, Array, Workload
+from benchmarks.workloads import INEXACT, Array, Workload, in_shared_memory
 from lossd.kernels import runtime
 
 Group = Literal["inprocess", "service", "raw"]
@@ -34,7 +34,8 @@ class Row:
 
     moved: bytes that a call reads and writes: its tensors and the gradient.
     sent, returned: bytes that it sends and gets over gRPC.
-    timings: by contender: lossd, torch, copy, unix, tcp, raw_unix, raw_tcp.
+    timings: by contender: lossd, torch, copy, unix, place (a unix socket with tensors that are in
+        shared memory), tcp, raw_unix, raw_tcp.
     """
 
     workload: Workload
@@ -98,6 +99,9 @@ def _measure(
 ) -> Row:
     tensors = workload.tensors()
     calls = {name: contenders.lossd_call(workload, tensors, c) for name, c in clients.items()}
+    if "unix" in clients:
+        placed = in_shared_memory(tensors, clients["unix"])
+        calls["place"] = contenders.lossd_call(workload, placed, clients["unix"])
     in_torch = contenders.torch_call(workload, tensors)
     answer = checked(workload, calls, in_torch)
     moved = sum(array.nbytes for array in tensors.values()) + answer[1].nbytes
@@ -109,7 +113,7 @@ def _measure(
         turns["torch"] = in_torch
         turns["copy"] = contenders.copy_call(tensors, setting.threads)
     with _exchanges(echo, request, returned) as raw:
-        for name in ("unix", "tcp"):
+        for name in ("unix", "place", "tcp"):
             if name in calls:
                 turns[name] = calls[name]
             if name in raw:

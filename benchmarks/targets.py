@@ -13,6 +13,11 @@ FROM_ELEMENTS: Final = 4096  # below, a call is all overhead
 CHUNKED: Final = 1 << 20  # bytes of a request from which throughput counts, and not latency
 SHARED: Final = 16_000_000  # bytes of tensors and gradient
 
+IN_SHARED_MEMORY: Final = {
+    "unix": "Over unix with shared memory",
+    "place": "Over unix, tensors made in shared memory",
+}
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -37,14 +42,14 @@ def verdicts(rows: Sequence[Row]) -> list[Verdict]:
         _worst(
             "Element-wise, ≥ 1M elements: lossd / copy limit, worst ≤ 1.5",
             large,
-            lambda r: r.ratio("lossd", "copy"),
+            _ratio("lossd", "copy"),
             most=1.5,
         ),
         *(
             _worst(
                 f"Cross entropy {size}: torch / lossd ≥ {least}",
                 [r for r in rows if _is(r, "cross_entropy", size)],
-                lambda r: r.ratio("torch", "lossd"),
+                _ratio("torch", "lossd"),
                 least=least,
             )
             for size, least in (("4096x1000", 3), ("512x32000", 6), ("128x128000", 8))
@@ -52,19 +57,19 @@ def verdicts(rows: Sequence[Row]) -> list[Verdict]:
         _worst(
             "Linear cross entropy 2048x512, 32000 classes: torch / lossd ≥ 1",
             [r for r in rows if _is(r, "linear_cross_entropy", "2048x512")],
-            lambda r: r.ratio("torch", "lossd"),
+            _ratio("torch", "lossd"),
             least=1,
         ),
         _worst(
             "CTC 500x32x100: torch / lossd ≥ 3",
             [r for r in rows if _is(r, "ctc_loss", "500x32x100")],
-            lambda r: r.ratio("torch", "lossd"),
+            _ratio("torch", "lossd"),
             least=3,
         ),
         _worst(
             f"From {FROM_ELEMENTS:,} elements on: torch / lossd, worst ≥ 1",
             calls,
-            lambda r: r.ratio("torch", "lossd"),
+            _ratio("torch", "lossd"),
             least=1,
         ),
         _worst(
@@ -78,18 +83,19 @@ def verdicts(rows: Sequence[Row]) -> list[Verdict]:
             _worst(
                 f"Small call over unix / raw grpcio ping-pong ≤ {most}",
                 small,
-                lambda r: r.ratio("unix", "raw_unix"),
+                _ratio("unix", "raw_unix"),
                 most=most,
             )
             for most in (1.5, 1.15)
         ),
         *(
             _worst(
-                f"Over unix with shared memory, {loss} {size}: torch in-process / lossd ≥ {least}",
+                f"{title}, {loss} {size}: torch in-process / lossd ≥ {least}",
                 [r for r in rows if _is(r, loss, size)],
-                lambda r: r.ratio("torch", "unix"),
+                _ratio("torch", contender),
                 least=least,
             )
+            for contender, title in IN_SHARED_MEMORY.items()
             for loss, size, least in (
                 ("cross_entropy", "4096x1000", 1.5),
                 ("cross_entropy", "512x32000", 4),
@@ -97,11 +103,14 @@ def verdicts(rows: Sequence[Row]) -> list[Verdict]:
                 ("binary_cross_entropy_with_logits", "16M", 4),
             )
         ),
-        _worst(
-            "Over unix with shared memory, ≥ 16 MB / in-process ≤ 1.6",
-            [r for r in rows if r.moved >= SHARED],
-            lambda r: r.ratio("unix", "lossd"),
-            most=1.6,
+        *(
+            _worst(
+                f"{title}, ≥ 16 MB / in-process ≤ 1.6",
+                [r for r in rows if r.moved >= SHARED],
+                _ratio(contender, "lossd"),
+                most=1.6,
+            )
+            for contender, title in IN_SHARED_MEMORY.items()
         ),
         *(
             _worst(
@@ -120,6 +129,10 @@ def verdicts(rows: Sequence[Row]) -> list[Verdict]:
 def geometric_mean(values: Sequence[float]) -> float:
     """NaN where there are none."""
     return math.exp(math.fsum(map(math.log, values)) / len(values)) if values else math.nan
+
+
+def _ratio(contender: str, other: str) -> Callable[[Row], float]:
+    return lambda row: row.ratio(contender, other)
 
 
 def _is(row: Row, loss: str, size: str) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 from lossd_client.client import Client
+from lossd_client.shared import FROM, loan_of
 
 import lossd.losses  # noqa: F401  fills the registry
 from lossd.spec import Classes, Elementwise, Loss, Shape, Tensor, Vectors, registry
@@ -313,9 +314,16 @@ def chosen(losses: list[str] | None, sizes: frozenset[str] | None, dtype: str) -
 
 
 def in_shared_memory(tensors: Mapping[str, Array], client: Client) -> dict[str, Array]:
-    """Tensors in memory that a client shares with its server."""
+    """Tensors in memory that a client shares with its server, those that are large enough for it.
+
+    Raises:
+        MemoryError: there is no room for them.
+    """
     placed = {name: client.empty(array.shape, array.dtype) for name, array in tensors.items()}
     for name, array in tensors.items():
+        if array.nbytes >= FROM and loan_of(placed[name]) is None:
+            message = f"no shared memory for {name}, {array.nbytes:,} bytes"
+            raise MemoryError(message)
         placed[name][...] = array
     return placed
 

@@ -103,6 +103,7 @@ SMALL = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore:.*are broadcast")
 @pytest.mark.parametrize("case", SMALL, ids=str)
 def test_gradients_match_finite_differences(case: Case) -> None:

@@ -245,6 +245,7 @@ def test_servers_that_are_not_there_are_status_1(
     current: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lossd.scoring.engines.TRIES", 2)
+    monkeypatch.setattr("lossd_client.transports._pause", lambda attempt: 0.01)
     given = ("cross_entropy", "x.npy", "y.npy", "--out", "a run", "--quiet")
     assert failed(*given, "--target", "unix:/nobody.sock") == 1
     said = capsys.readouterr().err

@@ -143,6 +143,7 @@ def assert_same_bits(found: Any, expected: Array) -> None:
     assert found.flags.writeable
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", sorted(registry))
 def test_same_bits_with_upstream(everywhere: list[Client], name: str) -> None:
     tensors = drawn(name, LARGE)
@@ -158,6 +159,7 @@ def test_same_bits_with_upstream(everywhere: list[Client], name: str) -> None:
         assert_same_bits(found, np.asarray(expected))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", sorted(registry))
 def test_same_bits_in_float64(everywhere: list[Client], name: str) -> None:
     tensors = {

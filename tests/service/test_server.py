@@ -374,6 +374,7 @@ def test_health_is_serving_once_the_kernels_are_compiled(tmp_path: Path) -> None
         server.kill()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("workers", [1, 3])
 def test_sigterm_while_the_kernels_compile(tmp_path: Path, workers: int) -> None:
     nothing_compiled = {"NUMBA_CACHE_DIR": str(tmp_path)}
