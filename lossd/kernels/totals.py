@@ -8,7 +8,7 @@ from lossd.kernels import cache
 
 @cache.compiled("float64(float64[::1])")
 def total(partial: Any) -> float:
-    """The blocks' sums, float64[B], added in their order without losing anything by rounding."""
+    """The blocks' sums, float64[B], added in their order; what rounding lost is added last."""
     found = lost = 0.0
     for each in partial:
         found, lost = plus(found, lost, each)

@@ -231,10 +231,8 @@ class _Call:
         self.loss, self.reduction = loss, reduction or loss.reduction
         self.parameters = loss._parameters()
         self.given: dict[str, Any] = dict(zip(loss.inputs, inputs, strict=True))
-        for name in loss.options:
-            if (value := getattr(loss, name)) is not None:
-                self.given[name] = value
-        for name, value in loss._owned().items():
+        held = {name: getattr(loss, name) for name in loss.options} | loss._owned()
+        for name, value in held.items():
             if value is not None:
                 self.given[name] = value
         if sample_weight is not None:
@@ -246,9 +244,7 @@ class _Call:
         for name, value in self.given.items():
             if isinstance(value, Handle):
                 self.handles[name] = value
-            elif torch is None or isinstance(value, np.ndarray):
-                arrays[name] = as_array(value, name)
-            elif isinstance(value, torch.Tensor):
+            elif torch is not None and isinstance(value, torch.Tensor):
                 from lossd_client import torch_tensors
 
                 self.torch = torch_tensors
