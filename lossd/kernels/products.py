@@ -117,7 +117,7 @@ def product(a: Array, b: Array, out: Array | None = None, *, add: bool = False) 
     """
     (rows, depth), columns = a.shape, b.shape[1]
     if out is None:
-        out = np.empty((rows, columns), a.dtype)
+        out = pool.empty((rows, columns), a.dtype)
     if not (rows and columns and depth):
         if not add:
             out.fill(0)

@@ -42,8 +42,7 @@ class _Batch(Composed):
         losses, gradient = np.empty(count), work.zeros_like(u)
         wanted = bool(work.wanted)
         for chunk in self.chunks(count, 4 * u.itemsize * count):
-            cosines = work.empty((len(u[chunk]), count), u.dtype)
-            work.product(u[chunk] / u.dtype.type(self.divided_by()), u.T, cosines)
+            cosines = work.product(u[chunk] / u.dtype.type(self.divided_by()), u.T)
             same = y[chunk, None] == y
             own = np.arange(len(same)), np.arange(chunk.start, chunk.stop)  # each with itself
             same[own] = False
@@ -252,8 +251,7 @@ class InfoNCELoss(Composed):
         for one, other in [(0, 1), (1, 0)][: 1 + self.symmetric]:
             u, v = units[one].rows, units[other].rows
             for chunk in self.chunks(count, 4 * u.itemsize * count):
-                cosines = work.empty((len(u[chunk]), count), u.dtype)
-                work.product(u[chunk] / scale, v.T, cosines)
+                cosines = work.product(u[chunk] / scale, v.T)
                 tensors = {"input": cosines, "target": np.arange(chunk.start, chunk.stop)}
                 slopes = share * work.slopes[chunk]
                 wanted = ("input",) if work.wanted else ()

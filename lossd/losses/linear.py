@@ -317,8 +317,7 @@ class AdaptiveLogSoftmaxWithLoss(Composed):
         sums = np.zeros(len(head))
         widest = max(len(head), *(len(b) for _, b in tail)) if tail else len(head)
         for chunk in self.chunks(len(x), 2 * x.itemsize * widest):
-            logits = work.empty((len(x[chunk]), len(head)), x.dtype)
-            work.product(x[chunk], head.T, logits)
+            logits = work.product(x[chunk], head.T)
             if bias is not None:
                 logits += bias
             tensors = {"input": logits, "target": label[chunk]}

@@ -71,6 +71,29 @@ def test_a_stream_larger_than_the_limit(start_server: StartServer) -> None:
         assert resident(server, "VmHWM") - before < 100
 
 
+@pytest.mark.parametrize("loss", ["mse_loss", "l1_loss", "grpo_loss"])
+def test_what_the_mean_divides_by_comes_first(start_server: StartServer, loss: str) -> None:
+    """Weights of the predictions' shape are kept whole, predictions and targets are not."""
+    server = start_server("--max-inflight-bytes", str(160 * MIB))
+    shape = (32 * ROWS, 256)  # 64 MiB
+    x, y, weight = (RNG.random(shape, np.float32) for _ in range(3))
+    first, second, third = {
+        "mse_loss": ("input", "target", "weight"),
+        "l1_loss": ("input", "target", "sample_weight"),
+        "grpo_loss": ("log_probs", "old_log_probs", "mask"),
+    }[loss]
+    tensors = {first: -x, second: -y, third: weight}
+    if loss == "grpo_loss":
+        tensors |= {"advantages": RNG.standard_normal(shape[0], np.float32)}
+        tensors["mask"] = np.float32(weight > 0.5)
+    parameters = {"normalizer": "weights"} if loss == "l1_loss" else {}
+    expected = evaluate(loss, tensors, parameters=parameters, gradients=[first])
+    with connect(server.addresses()[0]) as client:
+        found = client.evaluate(loss, tensors, parameters=parameters, gradients=[first])
+    np.testing.assert_array_equal(found.tensors["loss"], expected.loss)
+    np.testing.assert_array_equal(found.tensors[f"grad.{first}"], expected.gradients[first])
+
+
 def test_gradients_come_before_the_last_predictions_are_sent(stub: Stub) -> None:
     x, labels = drawn(ROWS)
     expected = evaluate("cross_entropy", {"input": x, "target": labels}, gradients=["input"])

@@ -166,6 +166,16 @@ def test_the_largest_come_last(size: int) -> None:
         assert count == -(-small.nbytes // size)
 
 
+def test_what_is_needed_whole_comes_before_the_rows() -> None:
+    alike = np.zeros((200_000, 40), np.float32)
+    tensors = {"input": alike, "target": alike, "weight": alike}
+    _, chunks = wire.split(tensors, wire.CHUNK, ("input", "target"))
+    names = [chunk.name for chunk in chunks]
+    count = names.count("weight")
+    assert names[:count] == ["weight"] * count
+    assert set(names[count : count + 2]) == {"input", "target"}
+
+
 def test_small_tensors_are_not_split() -> None:
     tensors = {"a": np.zeros(CHUNK, np.uint8), "b": X}
     first, chunks = wire.split(tensors)

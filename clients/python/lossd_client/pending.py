@@ -13,6 +13,7 @@ from lossd_client.dtypes import narrowed, widened
 from lossd_client.errors import ProtocolError
 from lossd_client.pieces import Sink
 from lossd_client.shared import Placed
+from lossd_client.streamed import STREAMED
 from lossd_client.wire import Announcement, Array, Chunk, Register, Request, Response, Shared
 
 pool: Final = Pool()
@@ -173,6 +174,7 @@ def messages_of(id: int, request: Request | Register, size: int = wire.CHUNK) ->
             break
     else:
         return iter((wire.write_stream(id, request),))
-    first, chunks = wire.split(request.tensors, size)
+    rows = STREAMED.get(request.loss) if isinstance(request, Request) else None
+    first, chunks = wire.split(request.tensors, size, rows)
     head = wire.write_stream(id, request.with_tensors(first))
     return itertools.chain([head], (wire.write_stream(id, chunk) for chunk in chunks))

@@ -15,7 +15,7 @@ import functools
 import itertools
 import math
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -590,16 +590,18 @@ _templates: Final = _Templates()
 
 
 def split(
-    tensors: Mapping[str, Content], size: int = CHUNK
+    tensors: Mapping[str, Content], size: int = CHUNK, rows: Collection[str] | None = None
 ) -> tuple[dict[str, Content], Iterator[Chunk]]:
     """Tensors as a first message holds them, and the chunks of those that are too large for it.
 
-    Whoever computes needs the others from the start, and those of the largest tensor's type and
-    shape along with it: others come first, then the chunks of these in turn.
+    Whoever computes needs the others from the start, and of those that have the rows the ones that
+    are of the largest's type and shape along with it: others come first, then the chunks of these
+    in turn.
 
     Args:
         tensors: what is sent.
         size: bytes of a chunk, and of a tensor in the first message, at most.
+        rows: names of those that have the rows (`streamed.STREAMED`); any may by default.
     """
     first: dict[str, Content] = {}
     large: dict[str, Iterator[Chunk]] = {}
@@ -611,9 +613,10 @@ def split(
             dtype_number(name, tensor.dtype)  # a type that has bytes
             first[name] = Announcement(tensor.dtype, tensor.shape)
             large[name] = chunks_of(name, tensor, size=size)
-    kinds = {name: (tensors[name].dtype, tensors[name].shape) for name in large}
-    largest = max(large, key=lambda name: tensors[name].nbytes, default="")
-    together = [name for name in large if kinds[name] == kinds[largest]]
+    coming = [name for name in large if rows is None or name in rows]
+    kinds = {name: (tensors[name].dtype, tensors[name].shape) for name in coming}
+    largest = max(coming, key=lambda name: tensors[name].nbytes, default="")
+    together = [name for name in coming if kinds[name] == kinds[largest]]
     before = [chunks for name, chunks in large.items() if name not in together]
     return first, itertools.chain(*before, _in_turn([large[name] for name in together]))
 
