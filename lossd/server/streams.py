@@ -74,6 +74,9 @@ as many each time that there is none, up to `_LATE`."""
 
 _LATE: Final = 0.05
 
+_GRACE: Final = 1.0
+"""Seconds after which it is seen whether an evaluation's tensors come too slowly."""
+
 _TURN: Final = 0.02
 """Seconds of the event loop's processor that a message has before others have their turn."""
 
@@ -94,8 +97,8 @@ class _Evaluation:
     computing: whether a thread may use its tensors: what it holds is counted as long.
     lanes: tensors that are written to shared memory while they are computed; `filling`: what is
         computed of them.
-    heard: when its last chunk came; `timer`: looks whether another did, and whether more was
-        written than was `seen`.
+    begun, heard: when it began, and when its last chunk came; `timer`: looks whether another did,
+        and whether more was written than was `seen`.
     """
 
     request: Request | Register
@@ -116,18 +119,33 @@ class _Evaluation:
     ended: bool = False
     lanes: Lanes | None = None
     filling: Filling | None = None
+    begun: float = 0.0
     heard: float = 0.0
     seen: int = 0
     timer: asyncio.TimerHandle | None = None
 
+    def progress(self) -> dict[str, int]:
+        """Bytes that are there of each tensor that comes bit by bit."""
+        if self.lanes is not None:
+            return dict.fromkeys(self.lanes.memory, int(self.lanes.filled[0]))
+        return self.received
+
     def missing(self) -> str | None:
         """The first tensor whose bytes are not all there."""
-        if self.lanes is not None:
-            received = dict.fromkeys(self.lanes.memory, int(self.lanes.filled[0]))
-        else:
-            received = self.received
         sizes = self.request.tensors
-        return next((n for n, got in received.items() if got < sizes[n].nbytes), None)
+        return next((n for n, got in self.progress().items() if got < sizes[n].nbytes), None)
+
+    def dawdles(self, now: float, patience: float) -> bool:
+        """Whether as much as it holds would take longer than that to come, as its tensors come.
+
+        Never if it waits for the server.
+        """
+        age = now - self.begun
+        if age < min(_GRACE, patience) or self.behind:
+            return False
+        if self.lanes is not None and (self.computing or _moves(self.lanes, self.seen)):
+            return False
+        return sum(self.progress().values()) * patience < self.reserved * age
 
     @property
     def may_start(self) -> bool:
@@ -254,6 +272,7 @@ class Stream:
     async def serve(self, messages: AsyncIterator[bytes]) -> None:
         """Read messages and write answers; memory is given back however the stream ends."""
         self._task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        self._budget.holders.add(self)
         try:
             async with self._tasks:
                 try:
@@ -274,6 +293,7 @@ class Stream:
         except grpc.aio.BaseError:
             pass  # the client is gone
         finally:
+            self._budget.holders.discard(self)
             for id in list(self._evaluations):
                 self._end(id)
             self._registered.remove_all(self)
@@ -543,7 +563,7 @@ class Stream:
             name is None or evaluation.computing or _moves(lanes, evaluation.seen)
         ):
             evaluation.seen, evaluation.heard = int(lanes.filled[0]), now
-        evaluation.heard = evaluation.heard or now
+        evaluation.begun, evaluation.heard = evaluation.begun or now, evaluation.heard or now
         since = now if self._paused else max(evaluation.heard, self._resumed)
         left = since + self._stall - now
         if left > 0:
@@ -554,6 +574,23 @@ class Stream:
             field=name or "",
         )
         self._tasks.create_task(self._write(self._failure(id, error), id))
+
+    def let_go(self) -> None:
+        """Give up evaluations whose tensors come too slowly: others need their room."""
+        if self._ended or self._paused:
+            return
+        now = asyncio.get_running_loop().time()
+        for id, evaluation in list(self._evaluations.items()):
+            name = evaluation.missing()
+            if name is None or not evaluation.dawdles(now, self._stall):
+                continue
+            error = DeadlineError(
+                f"{name!r} comes too slowly: {evaluation.progress()[name]:,} of "
+                f"{evaluation.request.tensors[name].nbytes:,} bytes in "
+                f"{now - evaluation.begun:.1f} s, and others need its room (--stall-seconds)",
+                field=name,
+            )
+            self._tasks.create_task(self._write(self._failure(id, error), id))
 
     def _keep(self, request: Register, tensor: npt.NDArray[Any]) -> Registered:
         owner = self if request.stream_only else None

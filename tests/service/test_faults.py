@@ -265,7 +265,7 @@ def test_memory_of_a_killed_server_can_still_be_used(
 
 
 def test_two_hundred_that_dawdle(start_server: StartServer) -> None:
-    """They hold what they began; others are answered; it is free again once they are gone."""
+    """They hold what they began until others need it; who gets on with it keeps it."""
     whole = np.zeros((90, 1000), np.float32)  # what each awaits, 360 KB
     message = request("cross_entropy", ["input"], target=np.zeros(90, np.int64))
     message.tensors.append(described("input", whole, chunked=True))
@@ -280,21 +280,61 @@ def test_two_hundred_that_dawdle(start_server: StartServer) -> None:
         for stream in streams:
             stream.say(begin(1, message), small(2))
             assert stream.hear_result(2)["loss"] == 0
+        streams[0].say(chunk(1, "input", 0, bytes(whole.nbytes // 2)))
         with connect(address, timeout=10) as client:
             for k in range(3):
-                for stream in streams[::2]:
+                for stream in streams[2::2]:
                     stream.say(chunk(1, "input", 8 * k, bytes(8)))
                 value = client.evaluate("mse_loss", {"input": X, "target": 0 * X}).tensors["loss"]
                 assert value == np.square(X).mean()
-            assert not memory_is_free(stubs[0], limit)
-        streams[0].say(*(chunk(1, "input", k, bytes(8)) for k in range(24, 4000, 8)))
-        streams[0].say(chunk(1, "input", 4000, bytes(whole.nbytes - 4000)))
-        assert streams[0].hear_result(1)["loss"] == pytest.approx(np.log(1000))
         streams[2].say(cancel(1), small(3))
         assert streams[2].hear_result(3)["loss"] == 0
+        needed = limit - (1 << 20)  # all but what the one that gets on holds
+        eventually(lambda: memory_is_free(stubs[0], needed))
+        for k, stream in enumerate(streams[3:], 3):
+            status = stream.hear_error(1)
+            assert reason_of(status) == "DEADLINE_EXCEEDED"
+            told = f"{8 * 3 * (k % 2 == 0)} of 360,000 bytes"
+            assert "comes too slowly" in status.message
+            assert told in status.message
+            stream.say(small(4))
+            assert stream.hear_result(4)["loss"] == 0
+        streams[0].say(chunk(1, "input", whole.nbytes // 2, bytes(whole.nbytes // 2)))
+        assert streams[0].hear_result(1)["loss"] == pytest.approx(np.log(1000))
     with Stub(address) as last:
         eventually(lambda: memory_is_free(last, limit))
     eventually(lambda: opened(server) <= files + 3)
+    unharmed(server, address)
+
+
+def test_few_that_dawdle_with_all_there_is(start_server: StartServer) -> None:
+    """Small evaluations find room at once, large ones as soon as it is seen who dawdles."""
+    server = start_server("--max-inflight-bytes", str(24 * MIB), "--stall-seconds", "2")
+    address = server.addresses()[0]
+    whole = np.zeros((1, 1, MIB), np.float32)
+    message = request("dice_loss", target=whole)
+    message.tensors.append(described("input", whole, chunked=True))
+    large = np.ones(MIB, np.float32)
+    with Stub(address) as stub, Stub(address) as other, stub.stream() as stream:
+        for id in range(1, 5):  # there is room for three
+            stream.say(begin(id, message))
+        assert reason_of(stream.hear_error(4)) == "LIMIT_EXCEEDED"
+        assert not memory_is_free(other, 12 * MIB)
+        for _ in range(100):
+            loss = other.evaluate(request("l1_loss", input=X, target=0 * X))
+            assert np.frombuffer(loss.tensors[0].data, np.float32) == np.abs(X).mean()
+
+        def fits() -> bool:
+            stream.say(*(chunk(id, "input", next(offsets[id]), b"\0") for id in (1, 2, 3)))
+            try:
+                other.evaluate(request("l1_loss", ["input"], input=large, target=0 * large))
+            except grpc.RpcError:
+                return False
+            return True
+
+        offsets = {id: iter(range(1000)) for id in (1, 2, 3)}
+        eventually(fits)
+        assert reason_of(stream.hear_error(1)) == "DEADLINE_EXCEEDED"
     unharmed(server, address)
 
 
