@@ -137,7 +137,7 @@ def _losses(name: str | None) -> None:
     table.add_row("reduction", "'mean'", ", ".join(loss.reductions))
     names = ", ".join(map(repr, NORMALIZERS))
     table.add_row("normalizer", "None", f"What the mean divides by: {names} or a number.")
-    table.add_row("zero_if_empty", "False", "Whether a mean of nothing is 0 instead of NaN.")
+    table.add_row("zero_if_empty", "False", "Whether a mean that divides by 0 is 0.")
     console.print()
     console.print(table, markup=False)
     more = "\n".join(

@@ -98,7 +98,7 @@ class Form:
     upstream: whether a gradient comes in for each loss, or sample.
     normalizer: what the mean divides by: a number, a name of `spec.NORMALIZERS`, or None for what
         is the loss's own.
-    zero_if_empty: whether a mean of nothing is 0 instead of NaN.
+    zero_if_empty: whether a mean that divides by 0 is 0 instead of NaN.
     """
 
     name: str
@@ -292,7 +292,7 @@ class Plan:
 
     def _reduced(self, total: float, divisor: float) -> Array:
         if not divisor:
-            total = 0 * total if self.form.zero_if_empty else total * self._over_nothing
+            total = abs(0 * total) if self.form.zero_if_empty else total * self._over_nothing
             return np.array(total, self.dtype)
         return np.array(total / divisor, self.dtype)
 
@@ -307,7 +307,7 @@ class Plan:
         shape = self.layout.output[:1]
         totals = losses.reshape(*shape, -1 if losses.size else 0).sum(-1, dtype=np.float64)
         with np.errstate(invalid="ignore"):
-            means = totals / count if count or not self.form.zero_if_empty else 0 * totals
+            means = totals / count if count or not self.form.zero_if_empty else abs(0 * totals)
         return np.asarray(means, self.dtype)
 
     # --- labels --------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from lossd.compiled.signs import is_set
 from lossd.compiled.sums import plus, whole
 from lossd.losses.embedding import step
 from lossd.losses.probability import logistic
-from lossd.mathfns import sigmoid, softplus
+from lossd.mathfns import inlined, sigmoid, softplus
 from lossd.spec import (
     Classes,
     Elementwise,
@@ -373,13 +373,20 @@ class MultiLabelMarginLoss(Samples):
         return whole(total, lost) / width
 
 
+@inlined
+def side(y: Any) -> Any:
+    """The label that is meant: 0, of labels 0 and 1, is -1."""
+    return -1 if y == 0 else y
+
+
 class HingeLoss(Elementwise):
     r"""Hinge loss of scores of two classes: the loss of a support vector machine.
 
     Shape:
         input, target: any, (*); broadcast together.
 
-    At the kink the gradient is that of the active side.
+    Labels may be 0 and 1, too: 0 is taken for -1. Keras does so where a call has no other labels
+    than 0 and 1. At the kink the gradient is that of the active side.
 
     Example:
         >>> nn.HingeLoss(client=client)([0.5, -2.0], [1, 1]).item()
@@ -394,10 +401,11 @@ class HingeLoss(Elementwise):
     reference = "https://keras.io/api/losses/hinge_losses/#hinge-class"
 
     input = tensor("element", "Scores x, (*).", grad=True)
-    target = tensor("element", "1 for one class, -1 for the other, (*).", grad=True)
+    target = tensor("element", "1 for one class, -1 or 0 for the other, (*).", grad=True)
 
     @staticmethod
     def math(x: Any, y: Any) -> Any:
+        y = side(y)
         h = 1 - y * x
         active = step(h)
         return max(h, 0), -y * active, -x * active
@@ -408,6 +416,9 @@ class SquaredHingeLoss(Elementwise):
 
     Shape:
         input, target: any, (*); broadcast together.
+
+    Labels may be 0 and 1, too: 0 is taken for -1. Keras does so where a call has no other labels
+    than 0 and 1.
 
     Example:
         >>> nn.SquaredHingeLoss(client=client)([0.5, -2.0], [1, 1]).item()
@@ -424,10 +435,11 @@ class SquaredHingeLoss(Elementwise):
     reference = "https://keras.io/api/losses/hinge_losses/#squaredhinge-class"
 
     input = tensor("element", "Scores x, (*).", grad=True)
-    target = tensor("element", "1 for one class, -1 for the other, (*).", grad=True)
+    target = tensor("element", "1 for one class, -1 or 0 for the other, (*).", grad=True)
 
     @staticmethod
     def math(x: Any, y: Any) -> Any:
+        y = side(y)
         h = max(1 - y * x, 0)
         return h * h, -2 * y * h, -2 * x * h
 

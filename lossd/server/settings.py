@@ -102,8 +102,8 @@ class Settings(BaseSettings):
     """How long a registered tensor is kept after its last use, at most."""
 
     stall_seconds: float = Field(default=300.0, gt=0)
-    """How long an evaluation waits for the next chunk of its tensors before it is given up. One that
-    would take longer for as much as it holds is given up when others need the room."""
+    """How long an evaluation waits for the next chunk of its tensors before it is given up. When
+    others need the room, one is that would take longer for as many bytes as it holds."""
 
     keepalive_seconds: float = Field(default=KEEPALIVE, ge=1, le=_LONGEST_SILENCE)
     """After how much silence a client is asked whether it is there; it has twice as long to answer

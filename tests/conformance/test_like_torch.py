@@ -174,6 +174,20 @@ def test_integers_beside_other_floating_types(client: Client, kind: torch.dtype)
     torch.testing.assert_close(y.grad.double(), wide.grad, rtol=torch.finfo(kind).eps, atol=0)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("variance", [0.1, 1e-3, 2.0])
+def test_a_number_as_variance(client: Client, dtype: torch.dtype, variance: float) -> None:
+    """It is what it says, to the precision of the tensors beside it."""
+    x, y = real(3, 4, dtype=dtype), real(4, dtype=dtype)
+    assert_alike(client, "gaussian_nll_loss", [x, y], var=variance)
+    tensors = {"input": x.numpy(), "target": y.expand(3, 4).numpy(), "var": variance}
+    loss = client.evaluate("gaussian_nll_loss", tensors).tensors["loss"]
+    expected = torch.nn.functional.gaussian_nll_loss(x, y, variance)
+    torch.testing.assert_close(
+        torch.tensor(loss), expected, rtol=2e-6 * (dtype.itemsize == 4), atol=1e-15
+    )
+
+
 @pytest.mark.parametrize("kinds", ["int int float", "int float float", "float int float"])
 def test_integers_beside_a_variance(client: Client, kinds: str) -> None:
     assert_alike(client, "gaussian_nll_loss", [drawn(kind, 4, 3) for kind in kinds.split()])

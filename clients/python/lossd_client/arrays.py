@@ -1,6 +1,6 @@
 """Arrays that carry a gradient, as the tutorials write them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, SupportsFloat
 
 import numpy as np
@@ -209,6 +209,13 @@ def as_array(data: Any, name: str = "value", loss: str = "") -> Array:
         message = f"{where} is not an array: {error}"
         raise ShapeError(message, field=name) from error
     return array if array.dtype != np.float64 or _is_typed(data) else array.astype(np.float32)
+
+
+def widen_numbers(arrays: dict[str, Any], given: Mapping[str, Any]) -> None:
+    """Have Python's floats in float64 where another tensor is: a variance of 0.1 is 0.1 there."""
+    for name, value in given.items():
+        if type(value) is float and any(a.dtype == np.float64 for a in arrays.values()):
+            arrays[name] = np.array(value)
 
 
 def _is_typed(data: Any) -> bool:

@@ -23,7 +23,7 @@ from typing import Any, Final, Generic, Self, SupportsIndex, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from lossd_client.arrays import ArrayLike, as_array
+from lossd_client.arrays import ArrayLike, as_array, widen_numbers
 from lossd_client.caution import warn
 from lossd_client.dtypes import BFLOAT16, FLOAT16, known
 from lossd_client.errors import ParameterError
@@ -388,6 +388,7 @@ def _request(
         for name, tensor in tensors.items()
         if name not in handles
     }
+    widen_numbers(sent, tensors)
     return Request(loss, sent, parameters or {}, reduction, gradients, handles=handles)
 
 

@@ -1199,7 +1199,7 @@ def hinge_loss(
 
     Args:
         input: Scores x, (*).
-        target: 1 for one class, -1 for the other, (*).
+        target: 1 for one class, -1 or 0 for the other, (*).
         reduction: 'none', 'mean', 'sum', 'sample'.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
@@ -2444,7 +2444,7 @@ def squared_hinge_loss(
 
     Args:
         input: Scores x, (*).
-        target: 1 for one class, -1 for the other, (*).
+        target: 1 for one class, -1 or 0 for the other, (*).
         reduction: 'none', 'mean', 'sum', 'sample'.
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final, Self, cast
 
 import numpy as np
 
-from lossd_client.arrays import Array, ArrayLike, Tensor, as_array
+from lossd_client.arrays import Array, ArrayLike, Tensor, as_array, widen_numbers
 from lossd_client.caution import warn
 from lossd_client.client import AnyClient, Client, checked
 from lossd_client.dtypes import FLOAT16, is_half, narrowed, widened
@@ -251,6 +251,7 @@ class _Call:
                 arrays[name] = torch_tensors.to_array(value, name)
             else:
                 arrays[name] = as_array(value, name)
+        widen_numbers(arrays, self.given)
         self.shapes = {name: array.shape for name, array in arrays.items()}
         self.arrays = loss._shaped(arrays)
         self.wanted: list[str] = []

@@ -2175,7 +2175,8 @@ class HingeLoss(Loss):
     Shape:
         input, target: any, (*); broadcast together.
 
-    At the kink the gradient is that of the active side.
+    Labels may be 0 and 1, too: 0 is taken for -1. Keras does so where a call has no other labels
+    than 0 and 1. At the kink the gradient is that of the active side.
 
     Args:
         reduction: 'none', 'mean', 'sum', 'sample'.
@@ -2185,7 +2186,7 @@ class HingeLoss(Loss):
 
     Called with:
         input: Scores x, (*).
-        target: 1 for one class, -1 for the other, (*).
+        target: 1 for one class, -1 or 0 for the other, (*).
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.
@@ -4512,6 +4513,9 @@ class SquaredHingeLoss(Loss):
     Shape:
         input, target: any, (*); broadcast together.
 
+    Labels may be 0 and 1, too: 0 is taken for -1. Keras does so where a call has no other labels
+    than 0 and 1.
+
     Args:
         reduction: 'none', 'mean', 'sum', 'sample'.
         normalizer: what the mean divides by: 'batch', 'weights', 'valid' or a number; None: as usual.
@@ -4520,7 +4524,7 @@ class SquaredHingeLoss(Loss):
 
     Called with:
         input: Scores x, (*).
-        target: 1 for one class, -1 for the other, (*).
+        target: 1 for one class, -1 or 0 for the other, (*).
         sample_weight: Factor of each sample's losses, the first dimensions of their shape.
 
     Gradients: input, target.

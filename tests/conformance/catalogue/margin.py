@@ -128,12 +128,18 @@ def multilabel_margin_loss(input: Array, target: Array) -> Rows:
     return Rows(sums, {"input": exact(slopes)}, torch={"input": abs(slopes) * width / 32})
 
 
+def _side(y: Array) -> Array:
+    """0, of labels 0 and 1, is -1."""
+    return np.where(y == 0, -1, y)
+
+
 def _hinge(x: Array, y: Array) -> tuple[Array, Array]:
     h = 1 - y * x
     return np.maximum(h, 0), above(h, 1 + abs(y * x))
 
 
 def hinge_loss(input: Array, target: Array) -> Rows:
+    target = _side(target)
     h, scale = _hinge(input, target)
     active = above(1 - target * input, np.ones_like(h))
     slopes = {"input": exact(-target * active), "target": exact(-input * active)}
@@ -141,6 +147,7 @@ def hinge_loss(input: Array, target: Array) -> Rows:
 
 
 def squared_hinge_loss(input: Array, target: Array) -> Rows:
+    target = _side(target)
     h, scale = _hinge(input, target)
     slopes = {
         "input": (-2 * target * h, 2 * abs(target) * scale),
