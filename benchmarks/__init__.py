@@ -8,7 +8,7 @@ workloads   what is measured: shapes, and how tensors are drawn, by role
 contenders  who is measured: lossd in-process and served, torch, a copy, raw gRPC
 timing      how: contenders take turns, medians over rounds
 suite       the loop over losses and sizes, with a check of the results before each timing
-targets     what must be reached, against what was measured
+targets     what must be reached, against what was measured; verdicts tell whether it was
 report      tables, CSV, JSON, Markdown
 peers       lossd beside Arrow Flight and Triton: python -m benchmarks.peers --help
 """

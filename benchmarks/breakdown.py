@@ -2,7 +2,8 @@
 
 Functions of both are wrapped in timers; a part's time is without that of parts within it. What is
 left of the whole is gRPC, the operating system, and waiting. Over TCP, where processors are the
-limit: what client and server take of them, beside raw gRPC that carries the same bytes.
+limit: what client and server take of them, beside raw gRPC that carries the same bytes, and what
+share of raw gRPC's speed would be left if they took no more than that and the kernel.
 
     python -m benchmarks.breakdown
 """
@@ -101,12 +102,16 @@ class Timers:
 
 SMALL: Final = Workload("cross_entropy", (64, 10))
 LARGE: Final = Workload("cross_entropy", (4096, 1000))
+LARGER: Final = Workload("cross_entropy", (512, 32_000))
 
 PATHS: Final[dict[str, tuple[str, Workload, bool, int]]] = {
     "64x10, unix socket": ("unix", SMALL, False, 3000),
+    "64x10, TCP": ("tcp", SMALL, False, 3000),
     "4096x1000, shared memory": ("unix", LARGE, False, 400),
     "4096x1000, in place": ("unix", LARGE, True, 400),
     "4096x1000, TCP": ("tcp", LARGE, False, 100),
+    "512x32000, shared memory": ("unix", LARGER, False, 100),
+    "512x32000, in place": ("unix", LARGER, True, 100),
 }
 
 
@@ -137,8 +142,9 @@ SENT: Final = (
     Workload("mse_loss", (1 << 16,)),
     Workload("kl_div", (1 << 16,)),
     Workload("mse_loss", (1 << 20,)),
+    Workload("cross_entropy", (4096, 100)),
     LARGE,
-    Workload("cross_entropy", (512, 32_000)),
+    LARGER,
     Workload("mse_loss", (1 << 24,)),
 )
 SECONDS: Final = 1.0
@@ -179,11 +185,19 @@ def medians(rounds: Sequence[Taken]) -> Taken:
 
 def over_tcp() -> Table:
     """What calls take of processors over TCP, in turns with raw gRPC."""
-    title = "Time and processors' time of a call over TCP: lossd, then raw gRPC"
+    title = (
+        "Time and processors' time of a call over TCP: lossd, raw gRPC, what lossd takes more, of "
+        "which the kernel; shares of raw gRPC's speed, measured and with the kernel alone"
+    )
     heads = [f"{who}: {what}" for who in ("lossd", "raw") for what in ("whole", "client", "server")]
-    table = Table("ms", *heads, "more", title=title, box=None, pad_edge=False)
+    heads += ["more", "kernel", "share", "limit"]
+    table = Table("ms", *heads, title=title, box=None, pad_edge=False)
     names = sorted({workload.loss for workload in SENT})
-    with beside_raw(names) as (server, echo), connect(server.tcp) as client:
+    with (
+        beside_raw(names) as (server, echo),
+        connect(server.tcp) as client,
+        connect("inproc:") as here,
+    ):
         for workload in SENT:
             tensors = workload.tensors()
             ours = lossd_call(workload, tensors, client)
@@ -193,8 +207,12 @@ def over_tcp() -> Table:
             ]
             exchange.close()
             lossd, raw = map(medians, zip(*rounds, strict=True))
-            more = lossd.client + lossd.server - raw.client - raw.server
-            numbers = [f"{seconds * 1e3:,.2f}" for seconds in (*lossd, *raw, more)]
+            kernel = taken(lossd_call(workload, tensors, here), server.process).client
+            carried = raw.client + raw.server
+            more = lossd.client + lossd.server - carried
+            numbers = [f"{seconds * 1e3:,.2f}" for seconds in (*lossd, *raw, more, kernel)]
+            shares = [raw.whole / lossd.whole, carried / (carried + kernel)]
+            numbers += [f"{share:.0%}" for share in shares]
             table.add_row(f"{workload.loss} {workload.size}", *numbers)
     return table
 
@@ -226,7 +244,7 @@ def main() -> None:
         table.add_row(name, *[_text(row.get(name)) for row in found.values()])
     rest = [row["whole"] - sum(t for n, t in row.items() if n != "whole") for row in found.values()]
     table.add_row("the rest", *map(_text, rest))
-    console = Console(width=140)
+    console = Console(width=160)
     console.print(table)
     console.print(processors)
 

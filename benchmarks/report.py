@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.suite import Row
-from benchmarks.targets import Verdict
+from benchmarks.verdicts import Verdict, summary, word
 
 TITLES: Final = {"inprocess": "In this process", "service": "Over gRPC"}
 COLUMNS: Final = {
@@ -99,23 +99,8 @@ def show(
         console.print(table)
     console.print(MEANINGS, highlight=False)
     console.print()
-    summary = Table(title="What it must reach", title_justify="left", pad_edge=False)
-    for column in ("target", "measured", ""):
-        summary.add_column(column)
-    for verdict in found:
-        summary.add_row(verdict.target, verdict.measured, _styled(verdict))
-    console.print(summary)
+    console.print(summary(found))
     console.print(", ".join(f"{k} {v}" for k, v in about.items() if k != "command"))
-
-
-def word(verdict: Verdict) -> str:
-    """What a verdict comes to."""
-    return {True: "met", False: "NOT met", None: "-"}[verdict.met]
-
-
-def _styled(verdict: Verdict) -> str:
-    colour = {True: "green", False: "red", None: "dim"}[verdict.met]
-    return f"[{colour}]{word(verdict)}[/]"
 
 
 def _tables(rows: Sequence[Row]) -> list[str]:

@@ -2,7 +2,7 @@
 
 How fast a long one is beside one of 1 GB, and what the server holds meanwhile.
 
-    python -m benchmarks.streams [--gigabytes 20]
+    python -m benchmarks.streams [--gigabytes 20] [--rounds 3]
 """
 
 import argparse
@@ -19,10 +19,13 @@ from rich.table import Table
 
 from benchmarks.arguments import positive
 from benchmarks.processes import lossd_server, most_resident
+from benchmarks.verdicts import Verdict, summary
 
 ROWS: Final = 2048  # of a block: 8 MB
 CLASSES: Final = 1000
 ROUNDS: Final = 3  # of the shorter stream, before the long one and after it
+RESIDENT: Final = 600  # MB that the server may hold
+WITHIN: Final = 10  # per cent that the long stream may be slower than the short ones
 
 
 def streamed(client: Client, block: Any, labels: Any, gigabytes: int) -> float:
@@ -49,7 +52,9 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--gigabytes", type=positive, default=20, help="of the long stream")
-    long = parser.parse_args().gigabytes
+    parser.add_argument("--rounds", type=positive, default=ROUNDS, help="of the short one")
+    options = parser.parse_args()
+    long, rounds = options.gigabytes, options.rounds
     random = np.random.default_rng(0)
     block = random.standard_normal((ROWS, CLASSES), np.float32)
     labels = random.integers(0, CLASSES, ROWS)
@@ -62,17 +67,29 @@ def main() -> None:
     ):
         streamed(client, block, labels, 1)
 
-        def row(what: str, gigabytes: int, seconds: float) -> None:
+        def measure(what: str, gigabytes: int, times: int) -> list[float]:
+            seconds = [streamed(client, block, labels, gigabytes) for _ in range(times)]
+            median = statistics.median(seconds)
             held = most_resident(server.process) / 1e6
-            rate = gigabytes * 1e3 / seconds
-            table.add_row(what, f"{seconds:.2f}", f"{rate:,.0f}", f"{held:,.0f}")
+            rate = gigabytes * 1e3 / median
+            table.add_row(what, f"{median:.2f}", f"{rate:,.0f}", f"{held:,.0f}")
+            return seconds
 
-        short = [streamed(client, block, labels, 1) for _ in range(ROUNDS)]
-        row(f"1 GB, median of {ROUNDS}", 1, statistics.median(short))
-        row(f"{long} GB", long, streamed(client, block, labels, long))
-        short = [streamed(client, block, labels, 1) for _ in range(ROUNDS)]
-        row(f"1 GB, median of {ROUNDS}", 1, statistics.median(short))
-    Console(width=120).print(table)
+        short = f"1 GB, median of {rounds}"
+        before = measure(short, 1, rounds)
+        (seconds,) = measure(f"{long} GB", long, 1)
+        after = measure(short, 1, rounds)
+        held = most_resident(server.process) / 1e6
+    share = 100 * statistics.median(before + after) * long / seconds
+    console = Console(width=120)
+    console.print(table)
+    console.print()
+    rate = f"A stream of {long} GB: ≥ {100 - WITHIN} % of the rate of 1 GB (median of {2 * rounds})"
+    found = [
+        Verdict(f"The server holds < {RESIDENT} MB", f"{held:,.0f} MB", held < RESIDENT),
+        Verdict(rate, f"{share:.0f} %", share >= 100 - WITHIN),
+    ]
+    console.print(summary(found))
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from benchmarks.suite import Row
+from benchmarks.verdicts import Verdict
 from lossd.spec import Composed, registry
 
 MILLION: Final = 1 << 20
@@ -17,15 +17,6 @@ IN_SHARED_MEMORY: Final = {
     "unix": "Over unix with shared memory",
     "place": "Over unix, tensors made in shared memory",
 }
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A target and what was measured; `met` is None where it was not."""
-
-    target: str
-    measured: str
-    met: bool | None
 
 
 def verdicts(rows: Sequence[Row]) -> list[Verdict]:

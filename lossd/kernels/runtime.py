@@ -91,6 +91,18 @@ MAX_THREADS: Final[int] = nb.config.NUMBA_NUM_THREADS
 _count = min(MAX_THREADS, len(os.sched_getaffinity(0)))
 _own: Final = threading.local()
 
+_counting = threading.Lock()
+_running = 0  # kernels that are run on several threads, now
+
+
+def _begin_anew() -> None:
+    """In a forked child, where nobody else runs any."""
+    global _counting, _running
+    _counting, _running = threading.Lock(), 0
+
+
+os.register_at_fork(after_in_child=_begin_anew)
+
 # workqueue aborts the process when two threads enter a parallel kernel
 _turn: Final = threading.Lock() if LAYER == "workqueue" else contextlib.nullcontext()
 
@@ -146,11 +158,26 @@ def run_serial(kernel: int, args: int, first: int, last: int, every: int = 0) ->
 def run_parallel(
     kernel: int, args: int, first: int, last: int, threads: int, every: int = 0
 ) -> None:
-    """Compute blocks on `threads` threads; as `run_serial`."""
+    """Compute blocks on `threads` threads, as `run_serial` does on one.
+
+    While other kernels run, on its part of them: threads that are more than processors would wait
+    for each other at the end of each kernel.
+    """
+    global _running  # noqa: PLW0603  one number for the process, as processors are
     stop = stopping.current()
-    with _turn:
-        nb.set_num_threads(threads)  # holds for the calling thread alone
-        _run_parallel(kernel, args, first, last, stop.address, courtesy.ADDRESS, every)
+    with _counting:
+        _running += 1
+        threads //= _running
+    try:
+        if threads > 1:
+            with _turn:
+                nb.set_num_threads(threads)  # holds for the calling thread alone
+                _run_parallel(kernel, args, first, last, stop.address, courtesy.ADDRESS, every)
+        else:
+            _run_serial(kernel, args, first, last, stop.address, courtesy.ADDRESS, every)
+    finally:
+        with _counting:
+            _running -= 1
     stop.check()
 
 

@@ -64,6 +64,9 @@ class Threads:
 
     def __post_init__(self) -> None:
         check_workers(self.workers)
+        if self.timeout is not None and not self.timeout > 0:
+            message = f"timeout = {self.timeout!r} must be more than 0 seconds, or None"
+            raise ParameterError(message, field="timeout")
         if isinstance(self.targets, str):
             message = f"targets = {self.targets!r} must be a list of addresses"
             raise ParameterError(message, field="targets")

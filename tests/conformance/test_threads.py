@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import lossd.losses  # noqa: F401  fills the registry
 from lossd.spec import registry
 
 pytestmark = pytest.mark.thorough

@@ -119,9 +119,9 @@ class Stub:
     ) -> loss_service_pb2.EvaluateResponse:
         return self._evaluate(message, timeout=timeout)
 
-    def evaluate_later(self, message: Message) -> Any:
+    def evaluate_later(self, message: Message, timeout: float = PATIENCE) -> Any:
         """A call that is under way."""
-        return self._evaluate.future(message, timeout=PATIENCE)
+        return self._evaluate.future(message, timeout=timeout)
 
     def refused(self, message: Message) -> status_pb2.Status:
         """The status with which a message is refused."""

@@ -3,14 +3,17 @@
 import asyncio
 import contextlib
 import gc
+import math
 import random
 import resource
 import signal
+import statistics
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -594,36 +597,130 @@ def test_given_up_while_it_is_computed(start_server: StartServer) -> None:
     unharmed(server, address)
 
 
-@pytest.mark.parametrize("how", ["cancel", "disconnect", "deadline"])
+SOON = 0.1
+"""Seconds until a thread is free again after what it computed was given up."""
+
+SLOW = 1 / 20
+"""The same as a share of what takes 2 s or more, as everything does where others compute, too."""
+
+WAITS = request("linear_cross_entropy", input=X, linear_weight=X, target=[0, 1])
+"""Too small to take long, and yet not computed on the event loop: it waits for a thread."""
+
+Begin = Callable[[float], Callable[[], float]]
+"""Begins an evaluation that is given up after so many seconds; what it returns does that, and tells
+when it was."""
+
+
+def lasting(evaluate: Callable[[int], object], most: int = 1 << 10) -> tuple[int, float]:
+    """How many times as large an evaluation takes a second or more, and how long that takes."""
+    times = 1
+    while True:
+        evaluate(times)  # compiled, and its memory there
+        whole = math.inf
+        for _ in range(2):
+            start = time.monotonic()
+            evaluate(times)
+            whole = min(whole, time.monotonic() - start)
+        if whole >= 1 or times == most:
+            return times, whole
+        times = min(most, times * max(2, math.ceil(1.2 / whole)))
+
+
+def ends_soon(address: str, begin: Begin, whole: float) -> None:
+    """Give an evaluation up at a third of its time; another waits for the only thread meanwhile.
+
+    Each of several times is taken by itself. Those count in which it did have to wait.
+    """
+    waits = []
+    with Stub(address) as stub:
+        stub.evaluate(WAITS)
+        for _ in range(7):
+            start = time.monotonic()
+            give_up = begin(whole / 3)
+            time.sleep(whole / 6)
+            following = stub.evaluate_later(WAITS)
+            time.sleep(max(0.0, start + 0.3 * whole - time.monotonic()))
+            waited = not following.done()
+            time.sleep(max(0.0, start + whole / 3 - time.monotonic()))
+            given_up = give_up()
+            following.result()
+            waits.append(time.monotonic() - given_up if waited else math.inf)
+    assert statistics.median(waits) < max(SOON, SLOW * whole), (waits, whole)
+
+
+def beginning(address: str, message: Message, how: str, stack: contextlib.ExitStack) -> Begin:
+    """Begin an evaluation whose message has all its tensors, as a client of its own."""
+
+    def begin_it(seconds: float) -> Callable[[], float]:
+        stub = stack.enter_context(Stub(address))
+        start = time.monotonic()
+        stream, unary = stub.stream(), None
+        if how == "deadline":
+            unary = stub.evaluate_later(message, timeout=seconds)
+        else:
+            stream.say(begin(1, message))
+
+        def give_up() -> float:
+            if unary is not None:
+                assert unary.code() in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.OK)
+                return start + seconds
+            now = time.monotonic()
+            if how == "cancel":
+                stream.say(cancel(1))
+            elif how == "end of the stream":
+                stream.call.cancel()
+            else:
+                stub.channel.close()
+            return now
+
+        return give_up
+
+    return begin_it
+
+
+def of_a_layer(times: int) -> Any:
+    """Products of matrices: `times` as many rows."""
+    rows, weight = np.tile(HIDDEN[:, :16], (times, 1)), WEIGHT[:, :16]
+    labels = np.tile(LABELS, times)
+    return request("linear_cross_entropy", ["input"], input=rows, linear_weight=weight,
+                   target=labels)  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["cancel", "end of the stream", "disconnect", "deadline"])
 def test_what_is_given_up_ends_soon(start_server: StartServer, how: str) -> None:
-    """Long before it would have by itself: what waits for its thread does not wait long."""
-    server = start_server("--concurrency", "1")
+    """What waits for its thread does not wait until it would have ended by itself."""
+    server = start_server("--concurrency", "1", "--threads", "2")
     address = server.addresses()[0]
-    weight = RNG.standard_normal((CLASSES, 16), np.float32)
-    message = request("linear_cross_entropy", ["input"], input=HIDDEN[:, :16],
-                      linear_weight=weight, target=LABELS)  # fmt: skip
-    ends_soon(address, message, how)
+    with contextlib.ExitStack() as stack:
+        stub = stack.enter_context(Stub(address))
+        times, whole = lasting(lambda times: stub.evaluate(of_a_layer(times)))
+        ends_soon(address, beginning(address, of_a_layer(times), how, stack), whole)
     unharmed(server, address)
 
 
-ORDER = RNG.permutation(30_000)
+def of_a_path(times: int) -> dict[str, Any]:
+    """One sample: `times` as many points in time."""
+    points = 6000 * times
+    return {
+        "log_probs": RNG.standard_normal((points, 1, 8), np.float32) - 3,
+        "targets": 1 + np.arange(2500)[None] % 7,
+        "input_lengths": np.array([points]),
+        "target_lengths": np.array([2500]),
+    }
+
+
+def of_margins(times: int) -> dict[str, Any]:
+    """One sample: `times` as many classes."""
+    classes = 30_000 * times
+    return {
+        "input": RNG.standard_normal(classes, np.float32),
+        "target": np.where(np.arange(classes) < 15_000, RNG.permutation(classes), -1),
+    }
+
+
 LONG_SAMPLES = {
-    "ctc_loss": (
-        ["log_probs"],
-        {
-            "log_probs": RNG.standard_normal((6000, 1, 8), np.float32) - 3,
-            "targets": 1 + np.arange(2500)[None] % 7,
-            "input_lengths": np.array([6000]),
-            "target_lengths": np.array([2500]),
-        },
-    ),
-    "multilabel_margin_loss": (
-        ["input"],
-        {
-            "input": RNG.standard_normal(30_000, np.float32),
-            "target": np.where(np.arange(30_000) < 15_000, ORDER, -1),
-        },
-    ),
+    "ctc_loss": ("log_probs", of_a_path, 1),  # takes memory: three times as long is refused
+    "multilabel_margin_loss": ("input", of_margins, 3),
 }
 
 
@@ -633,38 +730,95 @@ def test_a_long_sample_that_is_given_up_ends_soon(
     start_server: StartServer, loss: str, gradients: bool
 ) -> None:
     """It is not computed to its end, though it is the only one."""
-    server = start_server("--concurrency", "1")
-    wanted, tensors = LONG_SAMPLES[loss]
-    message = request(loss, wanted if gradients else [], **tensors)
-    ends_soon(server.addresses()[0], message, "cancel")
-    unharmed(server, server.addresses()[0])
+    server = start_server("--concurrency", "1", "--threads", "1")
+    address = server.addresses()[0]
+    wanted, drawn, most = LONG_SAMPLES[loss]
 
+    def message(times: int) -> Any:
+        return request(loss, [wanted] if gradients else [], **drawn(times))
 
-def ends_soon(address: str, message: Message, how: str) -> None:
-    """Give an evaluation up ten times; another one waits for the only thread each time."""
-    brief = request("linear_cross_entropy", input=X, linear_weight=X, target=[0, 1])
     with contextlib.ExitStack() as stack:
         stub = stack.enter_context(Stub(address))
-        for warm in (message, brief, request("l1_loss", input=X, target=X)):
-            stub.evaluate(warm)
-        start = time.monotonic()
-        stub.evaluate(message)
-        whole = time.monotonic() - start
-        start = time.monotonic()
-        for _ in range(10):
-            stream = stack.enter_context(stub.stream())
-            if how == "deadline":
-                with pytest.raises(grpc.RpcError, match="DEADLINE_EXCEEDED"):
-                    stub.evaluate(message, timeout=whole / 10)
-            else:
-                stream.say(begin(1, message), small(2))
-                stream.hear_result(2)  # so the other one has begun
-                if how == "cancel":
-                    stream.say(cancel(1))
-                else:
-                    stream.call.cancel()
-            stub.evaluate(brief)
-        assert time.monotonic() - start < 5 * whole
+        times, whole = lasting(lambda times: stub.evaluate(message(times)), most)
+        ends_soon(address, beginning(address, message(times), "cancel", stack), whole)
+    unharmed(server, address)
+
+
+OF_ONE_PLACE = ("input", "target", "var")
+"""Tensors of a loss that is computed element by element; all may be the same memory."""
+
+
+@pytest.fixture
+def roomy(start_server: StartServer, tmp_path: Path) -> tuple[Server, str]:
+    """A server of one thread, and its unix socket, with room for what takes a second."""
+    address = f"unix:{tmp_path}/lossd.sock"
+    flags = ("--max-shared-bytes", str(16 << 30), "--max-inflight-bytes", str(64 << 30))
+    one = ("--concurrency", "1", "--threads", "1")
+    return start_server(*one, *flags, listen=(address,)), address
+
+
+def test_a_deadline_in_shared_memory_ends_soon(roomy: tuple[Server, str]) -> None:
+    """Of tensors that nobody copies."""
+    server, address = roomy
+    with connect(address) as client, ThreadPoolExecutor(1) as threads:
+        x = np.empty(0, np.float16)
+
+        def evaluate(times: int, timeout: float = PATIENCE) -> None:
+            nonlocal x
+            if x.size != times << 27:
+                x = client.empty((times << 27,), np.float16)
+                x[:] = 1
+            tensors = dict.fromkeys(OF_ONE_PLACE, x)
+            client.evaluate("gaussian_nll_loss", tensors, timeout=timeout)
+
+        def begin_it(seconds: float) -> Callable[[], float]:
+            start = time.monotonic()
+            call = threads.submit(evaluate, times, seconds)
+
+            def give_up() -> float:
+                with contextlib.suppress(errors.DeadlineError):
+                    call.result()
+                return start + seconds
+
+            return give_up
+
+        times, whole = lasting(evaluate)
+        assert loan_of(x) is not None
+        ends_soon(address, begin_it, whole)
+    unharmed(server, address)
+
+
+def test_what_is_cancelled_in_shared_memory_ends_soon(roomy: tuple[Server, str]) -> None:
+    """The same on the wire."""
+    server, address = roomy
+    with Stub(address) as stub, stub.stream() as stream:
+        message = request("gaussian_nll_loss")
+
+        def evaluate(times: int) -> None:
+            size = times << 27
+            if not message.tensors or message.tensors[0].shape != [size]:
+                segment, memory = leased(stream, 1, 2 * size)
+                memory.view(np.float16)[:size] = 1
+                place = tensor_pb2.MemoryPlace(segment=segment)
+                del message.tensors[:]
+                for name in OF_ONE_PLACE:
+                    kind = {"dtype": tensor_pb2.DTYPE_FLOAT16, "shape": [size], "place": place}
+                    message.tensors.append(tensor_pb2.Tensor(name=name, **kind))
+            stream.say(begin(2, message))
+            assert stream.hear_result(2)["loss"] == 0
+
+        def begin_it(seconds: float) -> Callable[[], float]:
+            stream.say(begin(3, message))
+
+            def give_up() -> float:
+                stream.say(cancel(3))
+                return time.monotonic()
+
+            return give_up
+
+        ends_soon(address, begin_it, lasting(evaluate)[1])
+        stream.end()
+    unharmed(server, address)
 
 
 def test_an_id_that_is_used_again_while_chunks_are_computed(stub: Stub) -> None:

@@ -15,8 +15,8 @@ from lossd.engine import evaluate
 from lossd.registered import LEAST, Registry
 
 from .conftest import StartServer, answers
-from .servers import PATIENCE, eventually
-from .stubs import Answer, Message, Stub, array, begin, chunks, reason_of, request
+from .servers import PATIENCE, Server, eventually
+from .stubs import Answer, Message, Stub, array, begin, chunks, field_of, reason_of, request
 from .stubs import tensor as described
 
 RNG = np.random.default_rng(33)
@@ -263,6 +263,31 @@ def test_for_one_stream_alone(remote_target: str) -> None:
         with pytest.raises(errors.HandleError):
             criterion.on(other)(X, labels)
         assert criterion(X, labels).item() == loss_of(slice(None))
+
+
+def test_for_one_stream_alone_and_not_for_single_calls(server: Server, socket_path: Path) -> None:
+    """Calls that are on no stream have none of its tensors, whoever makes them."""
+    tcp, unix = server.addresses()[0], f"unix:{socket_path}"
+    with Stub(tcp) as holder, Stub(tcp) as other, Stub(unix) as beside, holder.stream() as stream:
+        stream.say(registration(1, described("labels", LABELS), stream_only=True))
+        token = stream.hear().registered.token
+        of_all, of_rows = (
+            asked(X, kept("target", token)),
+            asked(X[:3], kept("target", token, stop=3)),
+        )
+        for stub in (other, beside, holder):
+            for message in (of_all, of_rows):
+                status = stub.refused(message)
+                assert reason_of(status) == "UNKNOWN_HANDLE"
+                assert field_of(status) == "target"
+                assert "another stream" in status.message
+                assert token not in status.message
+            whole = stub.evaluate(request("cross_entropy", input=X, target=LABELS))
+            assert value_of(whole) == loss_of(slice(None))
+        stream.say(begin(2, of_all))
+        assert value_of(stream.hear()) == loss_of(slice(None))
+        assert stream.end() == []
+    answers(tcp)
 
 
 def registers(client: Client, array: npt.NDArray[Any]) -> bool:

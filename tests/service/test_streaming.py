@@ -14,9 +14,9 @@ from lossd_client import Pieces, connect, errors
 
 from lossd.engine import evaluate
 
-from .conftest import StartServer
+from .conftest import StartServer, answers
 from .servers import PATIENCE, Server
-from .stubs import Stub, begin, chunk, chunks, reason_of, request, tensor
+from .stubs import Conversation, Stub, begin, chunk, chunks, field_of, reason_of, request, tensor
 
 pytestmark = pytest.mark.thorough
 
@@ -237,6 +237,83 @@ def test_a_wrong_value_after_others_were_answered(stub: Stub) -> None:
         assert f"input[{x.size - 7}] = 2" in answer.error.message
         stream.say(begin(1, request("l1_loss", input=x[:4], target=x[:4])))
         assert stream.hear_result(1)["loss"] == 0
+
+
+SENT = 5 * MIB
+"""Bytes of predictions that have come when the wrong chunk does."""
+
+
+def follow(stream: Conversation, data: bytes, count: int) -> bytearray:
+    """Send pieces of predictions until so many bytes of their gradient came; those.
+
+    They are SENT bytes of predictions; more are awaited still.
+    """
+    found = bytearray()
+    stream.say(*chunks(1, "input", data[:SENT]))
+    while len(found) < count:
+        answer = stream.hear()
+        assert answer.id == 1
+        assert answer.WhichOneof("message") in ("result", "chunk"), str(answer)[:500]
+        if answer.chunk.name == "grad.input":
+            assert answer.chunk.offset == len(found)
+            found += answer.chunk.data
+    return found
+
+
+WRONG_CHUNKS: dict[str, tuple[str, int, int, list[str]]] = {
+    "gap": ("input", SENT + 4, MIB, [f"byte {SENT + 4}", f"at {SENT}"]),
+    "last first": ("input", 7 * MIB, MIB, [f"byte {7 * MIB}", f"at {SENT}"]),
+    "duplicate": ("input", SENT - MIB, MIB, [f"byte {SENT - MIB}", f"at {SENT}"]),
+    "anew": ("input", 0, MIB, ["byte 0", f"at {SENT}"]),
+    "too many": ("input", SENT, 4 * MIB, [f"{SENT + 4 * MIB} bytes", f"{4 * ROWS * WIDTH}"]),
+    "beyond": ("input", 4 * ROWS * WIDTH, MIB, [f"byte {4 * ROWS * WIDTH}", f"at {SENT}"]),
+    "far beyond": ("input", (1 << 64) - 4, 8, [f"byte {(1 << 64) - 4}"]),
+    "of one that is there": ("target", 0, 8, []),
+    "of none": ("weight", 0, 8, []),
+    "of the answer": ("grad.input", 0, MIB, []),
+}
+"""What is wrong: the tensor, the offset and the bytes of a chunk, and what is said about it."""
+
+
+@pytest.mark.parametrize("name", WRONG_CHUNKS)
+def test_a_wrong_chunk_after_others_were_answered(
+    stub: Stub, server: Server, socket_path: Path, name: str
+) -> None:
+    """Gradients of what came before are right, none come after; nobody else is concerned."""
+    x, labels = drawn(ROWS)
+    expected = evaluate("cross_entropy", {"input": x, "target": labels}, gradients=["input"])
+    gradient = expected.gradients["input"].tobytes()
+    message = request("cross_entropy", ["input"], target=labels)
+    message.tensors.append(tensor("input", x, chunked=True))
+    other = request("l1_loss", target=np.zeros(6, np.float32))
+    other.tensors.append(tensor("input", np.ones(6, np.float32), chunked=True))
+    at_fault, offset, size, says = WRONG_CHUNKS[name]
+    with stub.stream() as stream:
+        stream.say(begin(2, other), chunk(2, "input", 0, np.ones(2, np.float32).tobytes()))
+        stream.say(begin(1, message))
+        found = follow(stream, x.tobytes(), 3 * MIB)
+        stream.say(chunk(1, at_fault, offset, bytes(size)))
+        while (answer := stream.hear()).WhichOneof("message") == "chunk":
+            assert answer.id == 1
+            found += answer.chunk.data if answer.chunk.name == "grad.input" else b""
+        assert (answer.id, answer.WhichOneof("message")) == (1, "error")
+        assert reason_of(answer.error) == "MALFORMED_MESSAGE"
+        assert field_of(answer.error) == at_fault
+        for words in (f"'{at_fault}'", *says):
+            assert words in answer.error.message
+        assert 3 * MIB <= len(found) <= SENT
+        assert gradient.startswith(found)
+        # the rest was on its way: let pass, nothing is said about it
+        stream.say(*list(chunks(1, "input", x.tobytes()))[SENT // MIB :])
+        stream.say(chunk(2, "input", 8, np.ones(4, np.float32).tobytes()))
+        assert stream.hear_result(2)["loss"] == 1
+        stream.say(begin(1, message), *chunks(1, "input", x.tobytes()))
+        whole = stream.hear_result(1)
+        assert whole["loss"] == expected.loss
+        assert whole["grad.input"].tobytes() == gradient
+        assert stream.end() == []
+    for address in (server.addresses()[0], f"unix:{socket_path}"):
+        answers(address)
 
 
 @pytest.mark.parametrize(
