@@ -9,7 +9,7 @@ RUN    := $(BIN)/python
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-thorough test-slow test-libraries test-browser bench bench-quick bench-peers lint types fmt gen plots conformance check-gen serve container-test lock clean
+.PHONY: help demo test test-thorough test-explore test-slow test-libraries test-browser bench bench-quick bench-peers lint types fmt gen plots conformance check-gen serve container-test lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,11 @@ test: $(VENV)/.dev ## every loss against torch and the oracle, client, server, s
 
 test-thorough: $(VENV)/.dev ## the rest: faults, load, jobs, shared memory, random calls (eight minutes more)
 	$(RUN) -m pytest -m "thorough and not slow" --numprocesses auto --dist worksteal
+
+EXAMPLES ?= 60
+
+test-explore: $(VENV)/.dev ## other random calls of every loss, drawn anew each time; EXAMPLES=60 for each
+	LOSSD_EXPLORE=$(EXAMPLES) $(RUN) -m pytest tests/conformance/test_properties.py -m "not slow" --numprocesses auto --dist worksteal --timeout 3600
 
 test-slow: $(VENV)/.dev ## the tests that take long: all 2^32 floats, 1,000 clients and 100 runs that are killed
 	$(RUN) -m pytest -m slow --timeout 3600
@@ -98,7 +103,7 @@ fmt: $(VENV)/.dev ## put the code in shape
 gen: $(VENV)/.dev ## write protobuf code, client classes and tables from their sources
 	$(RUN) -m scripts.generate
 
-plots: $(VENV)/.dev ## draw the pictures of losses that have none yet
+plots: $(VENV)/.dev ## draw the pictures of losses that have none, or an old one
 	$(RUN) -m scripts.plots
 
 conformance: $(VENV)/.dev ## measure every loss's error against the oracle; writes docs/conformance.md

@@ -48,11 +48,15 @@ float16 and bfloat16 are computed in float32, and losses are answered in it: the
 units. Gradients are rounded once to the tensors' type: the tests allow {half.slope:g} of its units
 (tests/conformance/test_half.py holds them to float32's, rounded, bit by bit).
 
+'sample' is the mean of each sample of an element-wise loss, 'batchmean' KLDiv's; a cell is empty
+where a loss does not have it.
+
 Corner cases are those of tests/conformance/test_corners*.py whose answers are written out there:
 how many are held to PyTorch's answer, or to that of the library that has the loss, and after the +
 how many are other on purpose; then the largest error seen, in eps of the result.
 """
-REDUCTIONS = ("none", "mean", "sum")
+REDUCTIONS = ("none", "mean", "sum", "sample", "batchmean")
+OF_HALVES = ("none", "mean", "sum")
 WIDE = ("float32", "float64")
 Array = npt.NDArray[Any]
 Seen = dict[tuple[str, str, str], tuple[float, float]]
@@ -144,11 +148,12 @@ def row(name: str, columns: list[tuple[str, str]], found: list[Corner]) -> str:
     cases = [case for case in CASES if case.loss == name]
     for case in cases:
         for kind in WIDE:
-            measure(case, np.dtype(kind), REDUCTIONS, seen)
+            measure(case, np.dtype(kind), registry[name].reductions, seen)
         for half in HALVES.values():
-            measure(case, half, ["none"], seen)
+            measure(case, half, OF_HALVES, seen)
     cells = [f"[{name}](losses/{name}.md)", str(len(cases))]
-    cells += [cell(seen[name, what, kind]) for what, kind in columns]
+    known = (*registry[name].reductions, "gradient")
+    cells += [cell(seen[name, what, kind]) if what in known else "" for what, kind in columns]
     return "| " + " | ".join([*cells, corner_cell(found)]) + " |"
 
 
@@ -157,7 +162,7 @@ def main() -> None:
     parser.add_argument("losses", nargs="*", metavar="LOSS", help="print these losses' rows")
     asked = [find(name).name for name in parser.parse_args().losses]
     columns = [(what, kind) for kind in WIDE for what in (*REDUCTIONS, "gradient")]
-    columns += [(what, kind) for kind in HALVES for what in ("none", "gradient")]
+    columns += [(what, kind) for kind in HALVES for what in (*OF_HALVES, "gradient")]
     head = ["loss", "cases", *(f"{what}, {kind}" for what, kind in columns), "corner cases"]
     known = corners()
     with warnings.catch_warnings():

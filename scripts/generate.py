@@ -340,7 +340,8 @@ def table() -> str:
             "Parameters, defaults and results are torch.nn's, or those of the library that a loss",
             "names. `reduction` is 'none', 'mean' or 'sum'; for element-wise losses also 'sample',",
             "the mean of each sample; for KLDivLoss also 'batchmean'.",
-            "[Which loss for which task](which-loss.md) starts from the task.",
+            "[Which loss for which task](which-loss.md) starts from the task;",
+            "[weights, and what the mean divides by](weights.md) are those of any loss.",
             "",
             "| Loss | What it is | Called with | Parameters | Gradients |",
             "|---|---|---|---|---|",
@@ -386,7 +387,8 @@ def page(name: str) -> str:
         lines.append(f"| `{key}` | {tensor.doc} | {gradient} | {kinds} |")
     lines += [
         "",
-        "Any loss takes `sample_weight` at call time beside these.",
+        "Any loss takes `sample_weight` at call time beside these",
+        "([weights, and what the mean divides by](../weights.md)).",
         "",
         "## Parameters",
         "",
@@ -399,8 +401,8 @@ def page(name: str) -> str:
     reductions = ", ".join(f"`'{r}'`" for r in loss.reductions)
     lines += [
         f"| `reduction` | `'mean'` | What becomes of the losses. | {reductions} |",
-        "| `normalizer` | `None` | What the mean divides by. | `'batch'`, `'weights'`, `'valid'`, "
-        "a number |",
+        "| `normalizer` | `None` | [What the mean divides by](../weights.md). | `'batch'`, "
+        "`'weights'`, `'valid'`, a number |",
         "| `zero_if_empty` | `False` | Whether a mean of nothing is 0, not NaN. | bool |",
         "",
     ]

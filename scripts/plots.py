@@ -1,18 +1,20 @@
 """Draw docs/losses/img/NAME.svg: each loss and its gradient along one element, by our own kernels.
 
-python -m scripts.plots            draw those that are missing
+python -m scripts.plots            draw those that are missing, or old
 python -m scripts.plots NAME ...   draw these again
 
-The tests' catalogue knows how to draw every loss's tensors.
+The tests' catalogue knows how to draw every loss's tensors. A picture's metadata has some of its
+points, so that a test can tell whether it is current.
 """
 
 import argparse
 import inspect
+import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 
@@ -23,6 +25,8 @@ from tests.conformance.catalogue import ENTRIES
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "losses" / "img"
 POINTS = 161
+TOLD = 8
+"""Of how many points one is told in a picture's metadata."""
 Array = npt.NDArray[Any]
 
 
@@ -81,8 +85,36 @@ def curves(name: str) -> tuple[str, Array, list[tuple[str, Array, Array]]]:
     return what, x, [("", np.array(losses), np.array(gradients))]
 
 
+def points(name: str) -> Array:
+    """Some points of the picture as it should be: where, then each curve's losses and slopes."""
+    _, x, found = curves(name)
+    rows = [x, *(column for _, losses, slopes in found for column in (losses, slopes))]
+    return np.array(rows, np.float64)[:, ::TOLD]
+
+
+def drawn(name: str) -> Array:
+    """The same of the picture that there is; nothing without one."""
+    picture = FOLDER / f"{name}.svg"
+    text = picture.read_text() if picture.exists() else ""
+    told = re.search(r"<dc:description>points (.*?)</dc:description>", text, re.DOTALL)
+    return np.array(json.loads(told[1]) if told else [], np.float64)
+
+
+def is_current(name: str) -> bool:
+    """Whether a picture shows what kernels compute, as far as an eye can tell."""
+    expected, there = points(name), drawn(name)
+    if expected.shape != there.shape:
+        return False
+    sizes = np.max(abs(expected), axis=1, keepdims=True, initial=0, where=np.isfinite(expected))
+    near = np.isclose(there, expected, rtol=1e-4, atol=0, equal_nan=True)
+    with np.errstate(invalid="ignore"):
+        return bool((near | (abs(there - expected) <= 1e-4 * sizes)).all())
+
+
 def draw(name: str) -> None:
     """Write one picture."""
+    import matplotlib as mpl
+
     mpl.use("svg")
     mpl.rcParams |= {"svg.hashsalt": name, "svg.fonttype": "none"}  # the same small file each time
     import matplotlib.pyplot as plt
@@ -98,7 +130,9 @@ def draw(name: str) -> None:
         axis.tick_params(labelsize=8)
     if found[0][0]:
         axes[0].legend(fontsize=8)
-    figure.savefig(FOLDER / f"{name}.svg", metadata={"Date": None})
+    told = json.dumps([[float(f"{value:.6g}") for value in row] for row in points(name)])
+    metadata = {"Date": None, "Description": f"points {told}"}
+    figure.savefig(FOLDER / f"{name}.svg", metadata=metadata)
     plt.close(figure)
 
 
@@ -107,7 +141,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", choices=[*sorted(registry), []], metavar="NAME")
     given = parser.parse_args().names
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for name in given or [n for n in registry if not (FOLDER / f"{n}.svg").exists()]:
+    for name in given or [n for n in registry if not is_current(n)]:
         draw(name)
         print(f"docs/losses/img/{name}.svg")
 

@@ -24,8 +24,9 @@ class LinearCrossEntropyLoss(Composed):
 
     Rows go through in chunks whose logits take at most 32 MiB; their gradient overwrites them. The
     rest is CrossEntropyLoss: rows whose target is `ignore_index` give 0 and do not count, with
-    indices the mean divides by the sum of the weights at the targets. `options`, PyTorch's way to
-    choose chunks, is accepted and not needed.
+    indices the mean divides by the sum of the weights at the targets. Probabilities are used as
+    they are: a row of them that does not sum to 1 is no error. `options`, PyTorch's way to choose
+    chunks, is accepted and not needed.
 
     Example:
         >>> criterion = nn.LinearCrossEntropyLoss(2, 3, client=client)

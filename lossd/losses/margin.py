@@ -451,7 +451,7 @@ class CategoricalHingeLoss(Vectors):
         input, target: (*, C), broadcast together; the loss has their shape without C.
 
     Wrong classes that share the best score share its gradient; at the kink the gradient is that
-    of the active side.
+    of the active side. Targets are used as they are: one that does not sum to 1 is no error.
 
     Example:
         >>> criterion = nn.CategoricalHingeLoss(client=client)

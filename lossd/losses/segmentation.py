@@ -194,6 +194,8 @@ class DiceLoss(_Segmentation):
     `include_background=False` the losses are (N, C - 1). Soft targets are multiplied as they are.
     With `to_onehot_y` the target holds the class of each voxel, of any type of number; MONAI's
     wants the dimension of 1. Where the input has one class alone, it changes nothing, as there.
+    One class alone with `include_background=False` or `softmax` is an error; MONAI warns, and
+    ignores them.
 
     Example:
         >>> criterion = nn.DiceLoss(client=client)

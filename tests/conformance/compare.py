@@ -175,10 +175,15 @@ def assert_agrees(
 ) -> None:
     """Compare a result with PyTorch's, in units of the oracle's scales.
 
+    Of tensors of two bytes PyTorch's result must be that of the same values in float64.
+
     alike: how many terms may be so equal that all of PyTorch's additions round the same way.
     multiplied: by what PyTorch multiplies gradients after it has rounded them, which counts where
         they are below the normal numbers.
     """
+    if is_half(np.dtype(dtype)):
+        assert_rounds(got, reference, scales, dtype)
+        return
     units = max(TOLERANCES[np.dtype(dtype)].torch, alike / 2)
     kind = reference.precision or dtype
     assert_near(got.loss.astype(kind), (reference.loss, scales.torch_scale), units, "torch: loss")
@@ -187,3 +192,26 @@ def assert_agrees(
         expected = reference.gradients[name], scales.torch_slopes[name]
         what = f"torch: gradient of {name}"
         assert_near(gradient.astype(kind), expected, units, what, multiplied)
+
+
+def assert_rounds(got: Result, reference: Reference, scales: Answer, dtype: npt.DTypeLike) -> None:
+    """Compare a result of tensors of two bytes with PyTorch's of the same values in float64.
+
+    What is allowed is lossd's tolerance, and what PyTorch's own roundings may add.
+    """
+    tolerance, kind = TOLERANCES[np.dtype(dtype)], np.dtype(reference.precision or np.float64)
+    theirs = TOLERANCES[kind].torch * float(np.finfo(kind).eps)
+
+    def scale(array: Array, units: float, own: Array, of_torch: Array) -> Array:
+        return own + theirs / (units * float(ml_dtypes.finfo(array.dtype).eps)) * of_torch
+
+    assert got.loss.dtype == np.float32
+    loss = scale(got.loss, tolerance.loss, scales.loss[1], scales.torch_scale)
+    assert_near(got.loss, (reference.loss, loss), tolerance.loss, "torch: loss")
+    assert got.gradients.keys() == reference.gradients.keys()
+    for name, gradient in got.gradients.items():
+        assert gradient.dtype == dtype
+        own, of_torch = scales.gradients[name][1], scales.torch_slopes[name]
+        size = scale(gradient, tolerance.slope, own, of_torch)
+        what = f"torch: gradient of {name}"
+        assert_near(gradient, (reference.gradients[name], size), tolerance.slope, what)

@@ -53,9 +53,9 @@ class Case:
         """The same stream of numbers for the same case."""
         return np.random.default_rng(zlib.crc32(str(self).encode()))
 
-    def tensors(self, dtype: npt.DTypeLike) -> Tensors:
+    def tensors(self, dtype: npt.DTypeLike, rng: np.random.Generator | None = None) -> Tensors:
         """Fresh tensors; floating ones in `dtype`."""
-        drawn = ENTRIES[self.loss].draw(self.rng(), self.shape, **self.options)
+        drawn = ENTRIES[self.loss].draw(rng or self.rng(), self.shape, **self.options)
         return {k: v.astype(dtype) if v.dtype.kind == "f" else v for k, v in drawn.items()}
 
 

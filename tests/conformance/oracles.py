@@ -40,10 +40,17 @@ def oracle(
             divisor = wide[rows.over].sum() if rows.over in wide else divisor
         if reduction == "batchmean":
             divisor = wide["input"].shape[0] if wide["input"].ndim else 1
+        each = losses.shape
+        if reduction == "sample":
+            divisor = np.prod(each[1:], dtype=np.int64)
+            axes = tuple(range(1, len(each)))
+            losses, scale, cancelled = (a.sum(axes) for a in (losses, scale, cancelled))
         divisor = WIDE(divisor)
-        if reduction != "none":
+        if reduction not in ("none", "sample"):
             losses, scale, cancelled = losses.sum(), scale.sum(), cancelled.sum()
         given = WIDE(1) if upstream is None else upstream.astype(WIDE)
+        if reduction == "sample":
+            given = np.reshape(given, np.shape(given) + (1,) * max(len(each) - np.ndim(given), 0))
         factor = np.broadcast_to(given / divisor, rows.losses[0].shape) * factors
 
         def gradient(n: str, slope: Array, by: Array) -> Array:

@@ -15,7 +15,7 @@ from lossd.engine import evaluate
 from lossd.plan import Result
 from lossd.spec import registry
 
-from .cases import MIDDLE, gradients_of
+from .cases import CASES, MIDDLE, gradients_of
 from .compare import TOLERANCES, assert_near, by_torch
 from .model import Array, Case
 from .oracles import oracle
@@ -88,9 +88,8 @@ def test_weights_of_samples_multiply_losses_and_gradients(case: Case) -> None:
         each = spread(weight, losses)
         got = call(case, tensors, reduction="none", sample_weight=weight)
         assert_weighs(case, tensors, got, each, reduced=False)
-        if case.loss != "ctc_loss":  # its mean has factors of its own
-            got = call(case, tensors, reduction="sum", sample_weight=weight)
-            assert_weighs(case, tensors, got, each, reduced=True)
+        got = call(case, tensors, reduction="sum", sample_weight=weight)
+        assert_weighs(case, tensors, got, each, reduced=True)
 
 
 def divisors(case: Case, tensors: dict[str, Array], each: Array) -> dict[Any, float]:
@@ -117,7 +116,14 @@ def divisors(case: Case, tensors: dict[str, Array], each: Array) -> dict[Any, fl
     return {"batch": batch, "valid": valid, "weights": total, 17.5: 17.5}
 
 
-@pytest.mark.parametrize("case", [c for c in MIDDLE if c.loss != "ctc_loss"], ids=str)
+def in_the_mean(case: Case, tensors: dict[str, Array]) -> Array:
+    """What the mean multiplies each loss by before it divides: CTC's by their targets' lengths."""
+    if case.loss != "ctc_loss":
+        return np.ones(())
+    return 1 / np.maximum(tensors["target_lengths"], 1)
+
+
+@pytest.mark.parametrize("case", MIDDLE, ids=str)
 def test_the_mean_divides_by_the_normalizer(case: Case) -> None:
     tensors = case.tensors(np.float32)
     losses = losses_of(case, tensors)
@@ -125,7 +131,51 @@ def test_the_mean_divides_by_the_normalizer(case: Case) -> None:
     each = spread(weight, losses)
     for normalizer, divisor in divisors(case, tensors, each).items():
         got = call(case, tensors, sample_weight=weight, normalizer=normalizer)
-        assert_weighs(case, tensors, got, each / divisor, reduced=True)
+        factors = each * in_the_mean(case, tensors) / divisor
+        assert_weighs(case, tensors, got, factors, reduced=True)
+
+
+CTC = [c for c in CASES if c.loss == "ctc_loss" and len(c.shape) == 3 and not c.brief]
+
+
+@pytest.mark.parametrize("normalizer", [None, "batch", "weights", "valid", 4.0])
+@pytest.mark.parametrize("case", CTC, ids=str)
+def test_ctc_divides_by_targets_lengths_first(case: Case, normalizer: Any) -> None:
+    """Whatever the mean divides by then: sample_weight changes neither."""
+    tensors = case.tensors(np.float32)
+    batch = case.shape[1]
+    weight = weights(case, (batch,))
+    divisor = {
+        "weights": float(weight.sum(dtype=np.float64)),
+        "valid": np.count_nonzero(weight),
+        4.0: 4.0,
+    }.get(normalizer, batch)
+    got = call(case, tensors, sample_weight=weight, normalizer=normalizer)
+    factors = weight / np.maximum(tensors["target_lengths"], 1) / divisor
+    assert_weighs(case, tensors, got, factors, reduced=True)
+
+
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+def test_ctc_weight_0_leaves_out_a_target_that_fits(reduction: str) -> None:
+    """And 0 times the infinite loss of one that does not is NaN, as in PyTorch by hand."""
+    tensors = {
+        "log_probs": np.log(np.full((3, 3, 2), 0.5, np.float32)),
+        "targets": np.ones((3, 2), np.int64),
+        "input_lengths": np.array([3, 3, 2]),
+        "target_lengths": np.array([2, 1, 2]),  # the last does not fit: 1, blank, 1
+    }
+    fits = {"sample_weight": np.float32([0, 2, 0]), "parameters": {"zero_infinity": True}}
+    form: dict[str, Any] = {"reduction": reduction, "gradients": ["log_probs"]}
+    got = evaluate("ctc_loss", tensors, **form, **fits)
+    alone = np.float32(np.log(8 / 6))  # 6 of 8 paths are a 1 without repetitions and blanks
+    expected = {"none": np.float32([0, 2 * alone, 0]), "sum": 2 * alone, "mean": 2 * alone / 3}
+    np.testing.assert_allclose(got.loss, expected[reduction], rtol=1e-6)
+    assert not got.gradients["log_probs"][:, [0, 2]].any()
+    assert got.gradients["log_probs"][:, 1].any()
+    weight = np.float32([0, 2, 0])
+    infinite = evaluate("ctc_loss", tensors, **form, sample_weight=weight)
+    assert np.isnan(infinite.loss).any()
+    assert np.isnan(infinite.gradients["log_probs"][:2, 2]).all()
 
 
 MASKED = [

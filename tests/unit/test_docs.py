@@ -1,5 +1,6 @@
 """The documentation: every loss has its page and picture, and links lead somewhere."""
 
+import doctest
 import re
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 import lossd.losses  # noqa: F401  fills the registry
 from lossd.spec import registry
+from scripts import plots
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
@@ -15,10 +17,18 @@ PAGES = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:.*are broadcast")
 @pytest.mark.parametrize("name", sorted(registry))
-def test_every_loss_has_a_picture(name: str) -> None:
-    """`make plots` draws those that are missing."""
-    assert (ROOT / "docs" / "losses" / "img" / f"{name}.svg").stat().st_size > 1000
+def test_every_loss_has_a_picture_of_what_is_computed(name: str) -> None:
+    """`make plots` draws those that are missing or old."""
+    assert plots.is_current(name), f"python -m scripts.plots {name}"
+
+
+def test_a_picture_of_other_mathematics_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert plots.is_current("mse_loss")
+    moved = plots.drawn("mse_loss") * [[1], [1.01], [1]]
+    monkeypatch.setattr(plots, "drawn", lambda name: moved)
+    assert not plots.is_current("mse_loss")
 
 
 @pytest.mark.parametrize("name", sorted(registry))
@@ -46,6 +56,17 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+def test_the_page_of_weights_says_what_comes_out() -> None:
+    text = (ROOT / "docs" / "weights.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    assert len(blocks) == text.count("```") // 2 > 3
+    test = doctest.DocTestParser().get_doctest("\n".join(blocks), {}, "weights.md", None, 0)
+    said: list[str] = []
+    result = doctest.DocTestRunner().run(test, out=said.append)
+    assert result.attempted > 5
+    assert not result.failed, "".join(said)
 
 
 def test_the_guide_names_losses_that_there_are() -> None:

@@ -569,7 +569,8 @@ class CTCLoss(Loss):
     The mean divides each loss by its target's length (1 if that is 0), then by N. A target that
     does not fit into its input gives inf and a gradient of NaN, with `zero_infinity` 0 and 0.
     The gradient is the one of logits of which log_probs are the log_softmax, as in PyTorch.
-    Labels that are the blank or no class are an error. Computed with probabilities of float64
+    log_probs are used as they are: that their probabilities sum to 1 is not checked. Labels that
+    are the blank or no class are an error; PyTorch computes them. Computed with probabilities of float64
     that have an exponent of their own: as exact as logarithms, and they do not underflow.
 
     Args:
@@ -651,7 +652,7 @@ class CategoricalHingeLoss(Loss):
         input, target: (*, C), broadcast together; the loss has their shape without C.
 
     Wrong classes that share the best score share its gradient; at the kink the gradient is that
-    of the active side.
+    of the active side. Targets are used as they are: one that does not sum to 1 is no error.
 
     Args:
         reduction: 'none', 'mean', 'sum'.
@@ -1341,6 +1342,8 @@ class DiceLoss(Loss):
     `include_background=False` the losses are (N, C - 1). Soft targets are multiplied as they are.
     With `to_onehot_y` the target holds the class of each voxel, of any type of number; MONAI's
     wants the dimension of 1. Where the input has one class alone, it changes nothing, as there.
+    One class alone with `include_background=False` or `softmax` is an error; MONAI warns, and
+    ignores them.
 
     Args:
         include_background: Whether class 0 counts.
@@ -3974,9 +3977,10 @@ class Poly1CrossEntropyLoss(Loss):
         input: (C), (N, C) or (N, C, d1, …, dK); target: the same without C (any integer type);
         weight: (C).
 
-    With `epsilon=0` it is CrossEntropyLoss, and the mean divides as it does there: by the sum of
-    the weights at the targets. `weight` multiplies both terms. Rows whose target is
-    `ignore_index` give 0 and do not count. A class with the logit -inf is left out.
+    With `epsilon=0` it is CrossEntropyLoss for finite logits, and the mean divides as it does
+    there: by the sum of the weights at the targets. `weight` multiplies both terms. Rows whose target is
+    `ignore_index` give 0 and do not count. A class with the logit -inf is left out; a label with
+    the logit +inf costs 0.
 
     `label_smoothing` spreads that share of the target evenly over the classes, in both terms, as
     the paper's code does: the loss is the sum over the classes, each by its share of the target
@@ -4437,9 +4441,10 @@ class SoftmaxFocalLoss(Loss):
         weight: (C).
 
     The loss is one for each row: MONAI's, for one-hot targets and without `alpha`, summed over
-    the classes. With `gamma=0` it is CrossEntropyLoss, and the mean divides as it does there: by
-    the sum of the weights at the targets. Rows whose target is `ignore_index` give 0 and do not
-    count. A class with the logit -inf is left out. Exact where the label's probability is nearly
+    the classes. With `gamma=0` it is CrossEntropyLoss for finite logits, and the mean divides as
+    it does there: by the sum of the weights at the targets. Rows whose target is `ignore_index` give 0 and do not
+    count. A class with the logit -inf is left out; a label with the logit +inf
+    costs 0. Exact where the label's probability is nearly
     1, as 1 - p is added up and not subtracted; at p = 1 the gradient is 0 for every gamma.
 
     Args:

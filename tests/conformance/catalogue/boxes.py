@@ -80,6 +80,7 @@ def _rows(
             lost[k, 1] = 2 * axis.outer / below * cancelled
             lost[k, 4] = 2 * axis.ends / below
     magnitude = abs(slopes)
+    magnitude[:, 4] += lost[:, 4]  # the ends that centres are the difference of
     if aspect:
         angles = np.arctan(x.first / y.first), np.arctan(x.second / y.second)
         turned, around = angles[1] - angles[0], angles[1] + angles[0]

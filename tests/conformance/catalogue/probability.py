@@ -5,7 +5,7 @@ from typing import Any, Final
 import numpy as np
 
 from ..draws import logits, probabilities
-from ..model import ELEMENTWISE, Array, Case, Entry, Rows, Shape, Tensors, each, exact
+from ..model import ELEMENTWISE, WIDE, Array, Case, Entry, Rows, Shape, Tensors, each, exact
 
 
 def divergence(
@@ -19,7 +19,7 @@ def binary_cross_entropy(input: Array, target: Array, weight: Any = 1) -> Rows:
     x, y, w = input, target, weight
     log_x, log_rest = np.maximum(np.log(x), -100), np.maximum(np.log1p(-x), -100)
     losses = -w * (y * log_x + (1 - y) * log_rest)
-    slope = w * (x - y) / np.maximum(x * (1 - x), 1e-12)
+    slope = w * (x - y) / np.maximum(x * (1 - x), WIDE(np.float32(1e-12)))  # as torch writes it
     in_target = w * (np.log1p(-x) - np.log(x)), w * (abs(np.log1p(-x)) + abs(np.log(x)))
     return Rows(exact(losses), {"input": exact(slope), "target": in_target})
 

@@ -106,9 +106,9 @@ def quantile_loss(input: Array, target: Array, quantile: float = 0.5) -> Rows:
 
 
 def _pinball(input: torch.Tensor, target: torch.Tensor, quantile: float = 0.5) -> torch.Tensor:
-    """sklearn.metrics.mean_pinball_loss, which has no gradient, before its mean."""
+    """sklearn.metrics.mean_pinball_loss, before its mean; it has no gradient: 0 where both do."""
     d = target - input
-    return torch.where(d > 0, quantile * d, (quantile - 1) * d)
+    return quantile * d.relu() + (1 - quantile) * (-d).relu()
 
 
 REGRESSION_OPTIONS: list[Options] = [
