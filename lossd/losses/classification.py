@@ -266,12 +266,12 @@ class SoftmaxFocalLoss(_Rivals):
         input: (C), (N, C) or (N, C, d1, …, dK); target: the same without C (any integer type);
         weight: (C).
 
-    The loss is one for each row: MONAI's, for one-hot targets and without `alpha`, summed over
-    the classes. With `gamma=0` it is CrossEntropyLoss for finite logits, and the mean divides as
-    it does there: by the sum of the weights at the targets. Rows whose target is `ignore_index` give 0 and do not
-    count. A class with the logit -inf is left out; a label with the logit +inf
-    costs 0. Exact where the label's probability is nearly
-    1, as 1 - p is added up and not subtracted; at p = 1 the gradient is 0 for every gamma.
+    The loss is one for each row: MONAI's, for one-hot targets and without `alpha`, summed over the
+    classes. With `gamma=0` it is CrossEntropyLoss for finite logits, and the mean divides as it
+    does there: by the sum of the weights at the targets. Rows whose target is `ignore_index` give 0
+    and do not count. A class with the logit -inf is left out; a label with the logit +inf costs 0.
+    Exact where the label's probability is nearly 1, as 1 - p is added up and not subtracted; at p =
+    1 the gradient is 0 for every gamma.
 
     Example:
         >>> criterion = nn.SoftmaxFocalLoss(client=client)
@@ -318,9 +318,9 @@ class Poly1CrossEntropyLoss(_Rivals):
         weight: (C).
 
     With `epsilon=0` it is CrossEntropyLoss for finite logits, and the mean divides as it does
-    there: by the sum of the weights at the targets. `weight` multiplies both terms. Rows whose target is
-    `ignore_index` give 0 and do not count. A class with the logit -inf is left out; a label with
-    the logit +inf costs 0.
+    there: by the sum of the weights at the targets. `weight` multiplies both terms. Rows whose
+    target is `ignore_index` give 0 and do not count. A class with the logit -inf is left out; a
+    label with the logit +inf costs 0.
 
     `label_smoothing` spreads that share of the target evenly over the classes, in both terms, as
     the paper's code does: the loss is the sum over the classes, each by its share of the target

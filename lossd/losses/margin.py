@@ -76,7 +76,8 @@ class MultiLabelSoftMarginLoss(Vectors):
         input, target: (N, C), or (*, C), broadcast together; weight: (C), or what is broadcast
         with them. The loss has their shape without the input's last dimension.
 
-    Where shapes differ, C is the input's last dimension, as in PyTorch.
+    Where shapes differ, C is the input's last dimension, as in PyTorch. A target of infinity gives
+    an infinite loss of the score's other sign; PyTorch's is NaN.
 
     Example:
         >>> criterion = nn.MultiLabelSoftMarginLoss(client=client)

@@ -33,10 +33,10 @@ class CTCLoss(Samples):
         ().
 
     The mean divides each loss by its target's length (1 if that is 0), then by N. A target that
-    does not fit into its input gives inf and a gradient of NaN, with `zero_infinity` 0 and 0.
-    The gradient is the one of logits of which log_probs are the log_softmax, as in PyTorch.
-    log_probs are used as they are: that their probabilities sum to 1 is not checked. Labels that
-    are the blank or no class are an error; PyTorch computes them. Computed with probabilities of float64
+    does not fit into its input gives inf and a gradient of NaN, with `zero_infinity` 0 and 0. The
+    gradient is the one of logits of which log_probs are the log_softmax, as in PyTorch. log_probs
+    are used as they are: that their probabilities sum to 1 is not checked. Labels that are the
+    blank or no class are an error; PyTorch computes them. Computed with probabilities of float64
     that have an exponent of their own: as exact as logarithms, and they do not underflow.
 
     Example:

@@ -85,7 +85,7 @@ class Settings(BaseSettings):
 
     max_inflight_bytes: int = Field(default=4 << 30, ge=4096, le=_MOST_BYTES)
     """Memory for tensors of evaluations that are under way, in bytes; beyond it a new evaluation
-    is answered with RESOURCE_EXHAUSTED."""
+    is answered with RESOURCE_EXHAUSTED. Those of up to 64 KiB have a sixteenth more."""
 
     share_memory: Literal["local", "unix", "any", "none"] = "local"
     """Which clients of this host and user may hand tensors over in shared memory, and calls

@@ -567,10 +567,10 @@ class CTCLoss(Loss):
         ().
 
     The mean divides each loss by its target's length (1 if that is 0), then by N. A target that
-    does not fit into its input gives inf and a gradient of NaN, with `zero_infinity` 0 and 0.
-    The gradient is the one of logits of which log_probs are the log_softmax, as in PyTorch.
-    log_probs are used as they are: that their probabilities sum to 1 is not checked. Labels that
-    are the blank or no class are an error; PyTorch computes them. Computed with probabilities of float64
+    does not fit into its input gives inf and a gradient of NaN, with `zero_infinity` 0 and 0. The
+    gradient is the one of logits of which log_probs are the log_softmax, as in PyTorch. log_probs
+    are used as they are: that their probabilities sum to 1 is not checked. Labels that are the
+    blank or no class are an error; PyTorch computes them. Computed with probabilities of float64
     that have an exponent of their own: as exact as logarithms, and they do not underflow.
 
     Args:
@@ -3439,7 +3439,8 @@ class MultiLabelSoftMarginLoss(Loss):
         input, target: (N, C), or (*, C), broadcast together; weight: (C), or what is broadcast
         with them. The loss has their shape without the input's last dimension.
 
-    Where shapes differ, C is the input's last dimension, as in PyTorch.
+    Where shapes differ, C is the input's last dimension, as in PyTorch. A target of infinity gives
+    an infinite loss of the score's other sign; PyTorch's is NaN.
 
     Args:
         weight: Factor w of each label, (C).
@@ -3978,9 +3979,9 @@ class Poly1CrossEntropyLoss(Loss):
         weight: (C).
 
     With `epsilon=0` it is CrossEntropyLoss for finite logits, and the mean divides as it does
-    there: by the sum of the weights at the targets. `weight` multiplies both terms. Rows whose target is
-    `ignore_index` give 0 and do not count. A class with the logit -inf is left out; a label with
-    the logit +inf costs 0.
+    there: by the sum of the weights at the targets. `weight` multiplies both terms. Rows whose
+    target is `ignore_index` give 0 and do not count. A class with the logit -inf is left out; a
+    label with the logit +inf costs 0.
 
     `label_smoothing` spreads that share of the target evenly over the classes, in both terms, as
     the paper's code does: the loss is the sum over the classes, each by its share of the target
@@ -4440,12 +4441,12 @@ class SoftmaxFocalLoss(Loss):
         input: (C), (N, C) or (N, C, d1, …, dK); target: the same without C (any integer type);
         weight: (C).
 
-    The loss is one for each row: MONAI's, for one-hot targets and without `alpha`, summed over
-    the classes. With `gamma=0` it is CrossEntropyLoss for finite logits, and the mean divides as
-    it does there: by the sum of the weights at the targets. Rows whose target is `ignore_index` give 0 and do not
-    count. A class with the logit -inf is left out; a label with the logit +inf
-    costs 0. Exact where the label's probability is nearly
-    1, as 1 - p is added up and not subtracted; at p = 1 the gradient is 0 for every gamma.
+    The loss is one for each row: MONAI's, for one-hot targets and without `alpha`, summed over the
+    classes. With `gamma=0` it is CrossEntropyLoss for finite logits, and the mean divides as it
+    does there: by the sum of the weights at the targets. Rows whose target is `ignore_index` give 0
+    and do not count. A class with the logit -inf is left out; a label with the logit +inf costs 0.
+    Exact where the label's probability is nearly 1, as 1 - p is added up and not subtracted; at p =
+    1 the gradient is 0 for every gamma.
 
     Args:
         gamma: How little easy rows count. >= 0.
