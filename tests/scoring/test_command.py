@@ -359,7 +359,7 @@ def test_settings_of_python_are_checked_too(current: Path) -> None:
     with pytest.raises(ParameterError, match="workers = 0 must be 1 or more"):
         Threads(workers=0)
     for timeout in (0, -1.0, float("nan")):
-        with pytest.raises(ParameterError, match="timeout = .* must be more than 0 seconds"):
+        with pytest.raises(ParameterError, match=r"timeout = .* must be more than 0 seconds"):
             Threads(1, ["unix:/x"], timeout)
     with pytest.raises(ParameterError, match="targets = 'unix:/x' must be a list of addresses"):
         Threads(1, "unix:/x")
