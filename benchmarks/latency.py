@@ -85,7 +85,7 @@ def beside(target: str) -> Iterator[None]:
 def evaluate_large(target: str) -> None:
     """Evaluate something large until the end."""
     with connect(target) as client:
-        call = evaluation(LARGE, client, in_place=True)
+        call = evaluation(LARGE, client, in_place=target.startswith("unix:"))
         while True:
             call()
 
