@@ -39,7 +39,7 @@ class _Batch(Composed):
         y = work.arrays["labels"]
         unit = work.unit(work.arrays["embeddings"])
         u, count = unit.rows, len(y)
-        losses, gradient = np.empty(count), work.zeros_like(u)
+        losses, gradient = np.empty(count), work.empty(u.shape, u.dtype)
         wanted = bool(work.wanted)
         for chunk in self.chunks(count, 4 * u.itemsize * count):
             cosines = work.product(u[chunk] / u.dtype.type(self.divided_by()), u.T)
@@ -48,8 +48,8 @@ class _Batch(Composed):
             same[own] = False
             losses[chunk], g = self.score(work, work.slopes[chunk], cosines, same, own)
             if wanted:
+                work.product(g.T, u[chunk], gradient, add=chunk.start > 0)
                 work.product(g, u, gradient[chunk], add=True)
-                work.product(g.T, u[chunk], gradient, add=True)
         factor = 1 / self.divided_by()
         return losses, {"embeddings": unit.back(gradient, factor)} if wanted else {}
 
@@ -243,8 +243,10 @@ class InfoNCELoss(Composed):
     def compute(self, work: Work) -> tuple[Any, dict[str, Any]]:
         names = "query", "key"
         units = [work.unit(work.arrays[name]) for name in names]
-        gradients = [work.zeros_like(unit.rows) for unit in units]
-        count = len(gradients[0])
+        gradients = {
+            n: work.empty(u.rows.shape, u.rows.dtype) for n, u in zip(names, units, strict=True)
+        }
+        count = len(units[0].rows)
         losses = np.zeros(count)
         scale = units[0].rows.dtype.type(self.temperature)
         share = 0.5 if self.symmetric else 1.0
@@ -258,12 +260,13 @@ class InfoNCELoss(Composed):
                 found, made = work.rows(CrossEntropyLoss(), tensors, wanted, slopes)
                 losses[chunk] += share * found
                 if names[one] in work.wanted:
-                    work.product(made["input"], v, gradients[one][chunk], add=True)
+                    work.product(made["input"], v, gradients[names[one]][chunk], add=one > 0)
                 if names[other] in work.wanted:
-                    work.product(made["input"].T, u[chunk], gradients[other], add=True)
+                    out = gradients[names[other]]
+                    work.product(made["input"].T, u[chunk], out, add=one > 0 or chunk.start > 0)
         factor = 1 / self.temperature
-        back = dict(zip(names, zip(units, gradients, strict=True), strict=True))
-        return losses, {n: back[n][0].back(back[n][1], factor) for n in work.wanted}
+        back = dict(zip(names, units, strict=True))
+        return losses, {n: back[n].back(gradients[n], factor) for n in work.wanted}
 
 
 class CircleLoss(_Batch):
