@@ -3,6 +3,7 @@
 import functools
 import math
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -52,8 +53,9 @@ PARALLEL_FROM: Final = 65_536
 saves (benchmarks/thresholds.py measures it)."""
 
 STREAMED_FROM: Final = 3 * runtime.CACHE // 2
-"""Bytes of a call from which gradients of elements are written past the caches: they would not stay
-there, and what they are written over need not be brought."""
+"""Bytes of a call from which gradients of elements may be written past the caches: they would not
+stay there, and what they are written over need not be brought. Processors differ in which losses
+are faster so (`Stores`)."""
 
 PADDING: Final = rowwise.TILE
 """Arrays with one value for each class are this much longer, for tiles that read beyond a row."""
@@ -63,6 +65,8 @@ SAMPLE_WEIGHT: Final = "sample_weight"
 
 _INT64_MAX: Final = np.iinfo(np.int64).max
 _NO_LABEL: Final = np.iinfo(np.int64).min  # stands for the ignore_index of a loss without one
+_TRIES: Final = 3  # calls that try either kind of stores
+_AGAIN: Final = 64  # calls after which one tries the other kind again
 _SCALE: Final = slots.COUNT  # where it stands in a call's memory
 _PARTIAL: Final = slots.COUNT + 1
 _SPARE: Final = 2  # argument blocks that a plan keeps
@@ -456,6 +460,8 @@ class KernelPlan(Plan):
         self.block_rows = driver.block_rows(layout.width, layout.inner)
         self.blocks = -(-layout.rows // self.block_rows)
         self.parallel = self.blocks > 1 and layout.rows * layout.width >= PARALLEL_FROM
+        large = isinstance(loss, Elementwise) and self.size >= STREAMED_FROM
+        self.stores = Stores() if large and self.gradients else None
         self.constants = np.zeros(slots.CONSTANTS_MAX)
         self.constants[: len(constants)] = constants
         self.bounded = any(t.within for n, t in loss.tensors.items() if n in self.operands)
@@ -524,7 +530,10 @@ class KernelPlan(Plan):
             call = Arguments(self.template, self.blocks)
         try:
             started = self.start(call, arrays, grad_output, out)
+            began = time.perf_counter() if self.stores else 0.0
             self.run_from(0, started)
+            if self.stores:
+                self.stores.learn(bool(call.words[slots.STREAMED]), time.perf_counter() - began)
             self.check_domains(call, arrays)
             return self.result(call, started, out)
         finally:
@@ -554,7 +563,7 @@ class KernelPlan(Plan):
         if self.each:
             losses = pool.empty(self.layout.output, self.dtype)
             args[slots.LOSSES] = _address(losses)
-        made, past = {}, self.size >= STREAMED_FROM
+        made, past = {}, self.stores is not None and self.stores.past(learning=not coming)
         for slot, name, shape in self.writes:
             if name in self.halves and name != self.loss.divisor:
                 made[name] = gradient = _room(out, name, shape, self.form.given[name].dtype)
@@ -1009,6 +1018,32 @@ class Begun(NamedTuple):
     factors: Array | None
     read: list[halves.Place]
     alive: list[Array]
+
+
+class Stores:
+    """Whether large gradients are written past the caches: as was faster, which calls find out.
+
+    A loss that waits for memory gains by it; on some processors, one that waits for arithmetic
+    loses.
+    """
+
+    def __init__(self) -> None:
+        self._best = {True: math.inf, False: math.inf}  # seconds, at least
+        self._calls = 0
+
+    def past(self, *, learning: bool) -> bool:
+        """Whether the next call's are; of calls that are `learning`, some try either kind."""
+        faster = self._best[True] <= self._best[False]
+        if not learning:
+            return faster
+        self._calls += 1
+        if self._calls <= 2 * _TRIES:
+            return self._calls % 2 == 1
+        return faster ^ (self._calls % _AGAIN == 0)
+
+    def learn(self, past: bool, seconds: float) -> None:
+        """Note how long a call took."""
+        self._best[past] = min(seconds, self._best[past])
 
 
 class Started(NamedTuple):

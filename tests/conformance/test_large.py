@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lossd import plan
+from lossd import engine, plan
 from lossd.engine import Call, compute, evaluate
 from lossd.kernels import runtime
 
@@ -61,6 +61,10 @@ def test_bits_do_not_depend_on_how_gradients_are_written(
     call = Call(name, tensors, case.parameters, "mean", wanted)
     expected = compute(call)
     monkeypatch.setattr(plan, "STREAMED_FROM", 0)
+    made = engine._plan(*call.key())  # anew, and kept for this call
+    assert isinstance(made, plan.KernelPlan)
+    assert made.stores is not None
+    monkeypatch.setattr(made.stores, "past", lambda *, learning: True)
     room = np.empty(size + 1, dtype)
     places: list[dict[str, Any]] = [{}, {wanted[0]: room[1:]}]  # the latter where none can be
     for threads in range(1, runtime.MAX_THREADS + 1):
@@ -70,3 +74,24 @@ def test_bits_do_not_depend_on_how_gradients_are_written(
             assert got.loss.tobytes() == expected.loss.tobytes()
             for key, gradient in expected.gradients.items():
                 assert got.gradients[key].tobytes() == gradient.tobytes(), key
+
+
+def test_large_gradients_are_written_as_was_faster() -> None:
+    stores = plan.Stores()
+    seconds = {True: 2.0, False: 1.0}
+
+    def calls(count: int) -> list[bool]:
+        found = []
+        for _ in range(count):
+            found.append(stores.past(learning=True))
+            stores.learn(found[-1], seconds[found[-1]])
+        return found
+
+    assert stores.past(learning=False)
+    assert calls(6) == [True, False] * 3
+    assert calls(57) == [False] * 57
+    assert not stores.past(learning=False)
+    seconds[True] = 0.5
+    assert calls(3) == [True, True, True]  # the 64th tries the other kind again
+    assert calls(64).count(False) == 1
+    assert stores.past(learning=False)
