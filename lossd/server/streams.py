@@ -265,6 +265,7 @@ class Stream:
         self._tasks = asyncio.TaskGroup()
         self._running = 0  # tasks of evaluations, also of those that have ended
         self._grown: dict[int, _Evaluation] = {}  # those that the last message had chunks of
+        self._asking: _Evaluation | None = None  # the one whose chunks need more room now
         self._draining = self._idle = self._answering = self._ended = False
         self._several = False  # whether the message that is answered is several
         self._paused, self._resumed = False, 0.0  # reading, and when it last was not
@@ -579,10 +580,15 @@ class Stream:
         """Give up evaluations whose tensors come too slowly: others need their room."""
         if self._ended or self._paused:
             return
-        now = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        now = loop.time()
         for id, evaluation in list(self._evaluations.items()):
             name = evaluation.missing()
-            if name is None or not evaluation.dawdles(now, self._stall):
+            if (
+                name is None
+                or evaluation is self._asking
+                or not evaluation.dawdles(now, self._stall)
+            ):
                 continue
             error = DeadlineError(
                 f"{name!r} comes too slowly: {evaluation.progress()[name]:,} of "
@@ -590,7 +596,12 @@ class Stream:
                 f"{now - evaluation.begun:.1f} s, and others need its room (--stall-seconds)",
                 field=name,
             )
-            self._tasks.create_task(self._write(self._failure(id, error), id))
+            loop.call_soon(self._tell, id, self._failure(id, error))
+
+    def _tell(self, id: int, message: bytes) -> None:
+        """Write a message if anybody reads it."""
+        if not self._ended:
+            self._tasks.create_task(self._write(message, id))
 
     def _keep(self, request: Register, tensor: npt.NDArray[Any]) -> Registered:
         owner = self if request.stream_only else None
@@ -669,6 +680,7 @@ class Stream:
         extra = max(0, sum(evaluation.held().values()) - evaluation.allowance)
         more, evaluation.extra = extra - evaluation.extra, extra
         if more > 0:
+            self._asking = evaluation
             try:
                 self._budget.take(more)
             except ResourceError as error:
@@ -677,6 +689,8 @@ class Stream:
                     f"{error}; chunks wait for those of another tensor: send tensors of one type "
                     "and shape in turn"
                 ) from error
+            finally:
+                self._asking = None
         else:
             self._budget.give_back(-more)
         evaluation.reserved += more

@@ -341,6 +341,32 @@ def test_few_that_dawdle_with_all_there_is(start_server: StartServer) -> None:
     unharmed(server, address)
 
 
+def test_who_dawdles_and_asks_for_more_goes_on(start_server: StartServer) -> None:
+    """The room is another's that gets on still less."""
+    limit = 44 * MIB
+    server = start_server("--max-inflight-bytes", str(limit), "--stall-seconds", "1.5")
+    address = server.addresses()[0]
+    x, whole = np.arange(6 * MIB, dtype=np.float32), np.zeros((1, 1, 3 * MIB), np.float32)
+    slow, still = request("l1_loss"), request("dice_loss")
+    for name in ("input", "target"):
+        slow.tensors.append(described(name, x, chunked=True))  # room for 9 MiB of each
+        still.tensors.append(described(name, whole, chunked=True))  # and for all, 24 MiB
+    parts = list(chunks(1, "input", x.tobytes()))
+    with Stub(address) as stub, stub.stream() as stream, stub.stream() as other:
+        other.say(begin(1, still))
+        stream.say(begin(1, slow))
+        for k, part in enumerate(parts[:22]):  # of one tensor alone, so that its chunks wait
+            stream.say(part)
+            other.say(chunk(1, "input", k, b"\0"))
+            time.sleep(0.25)
+        assert reason_of(other.hear_error(1)) == "DEADLINE_EXCEEDED"
+        stream.say(*chunks(1, "target", x.tobytes()), *parts[22:])
+        assert stream.hear_result(1)["loss"] == 0
+    with Stub(address) as last:
+        eventually(lambda: memory_is_free(last, limit))
+    unharmed(server, address)
+
+
 @pytest.mark.parametrize("first", [True, False], ids=["begun", "not begun"])
 def test_a_hundred_thousand_tiny_chunks(start_server: StartServer, first: bool) -> None:
     """Each takes hundreds of times its bytes, if it is kept by itself."""
