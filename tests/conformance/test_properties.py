@@ -88,7 +88,9 @@ MAGNITUDES: Final = {
     **magnitudes(-9, 8, "query", "info_nce_loss"),
     # the oracle's exponentials end at e^-11,000
     **magnitudes(-18, 2, "input", "softmax_focal_loss poly1_cross_entropy_loss"),
-    **magnitudes(-18, 2, "input", "symmetric_cross_entropy_loss sigmoid_focal_loss"),
+    **magnitudes(-18, 2, "input", "symmetric_cross_entropy_loss"),
+    # of a probability that rounds to 1, the slope of torch's power of 1 - p is NaN
+    **magnitudes(-18, 0, "input", "sigmoid_focal_loss"),
     # a rate is the exponential of its logarithm, and float32 ends at e^88
     **magnitudes(-18, 1, "input", "poisson_nll_loss"),
     # logarithms of 1 + x, of x above 0
