@@ -180,10 +180,8 @@ class _GivenUp(Exception):  # noqa: N818  no error: nobody waits for the evaluat
 
 
 def _unfinished(evaluation: _Evaluation, name: str) -> ProtocolError:
-    lanes = evaluation.lanes
-    received = evaluation.received[name] if lanes is None else int(lanes.filled[0])
     return ProtocolError(
-        f"the stream ended after {received} of {name!r}'s "
+        f"the stream ended after {evaluation.progress()[name]} of {name!r}'s "
         f"{evaluation.request.tensors[name].nbytes} bytes",
         field=name,
     )
@@ -574,7 +572,7 @@ class Stream:
             f"nothing of {name!r} has come for {self._stall:g} s (--stall-seconds)",
             field=name or "",
         )
-        self._tasks.create_task(self._write(self._failure(id, error), id))
+        self._tell(id, self._failure(id, error))
 
     def let_go(self) -> None:
         """Give up evaluations whose tensors come too slowly: others need their room."""
