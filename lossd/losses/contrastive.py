@@ -242,15 +242,13 @@ class InfoNCELoss(Composed):
 
     def compute(self, work: Work) -> tuple[Any, dict[str, Any]]:
         names = "query", "key"
-        units = [work.unit(work.arrays[name]) for name in names]
-        gradients = {
-            n: work.empty(u.rows.shape, u.rows.dtype) for n, u in zip(names, units, strict=True)
-        }
-        count = len(units[0].rows)
+        units = {name: work.unit(work.arrays[name]) for name in names}
+        query = units["query"].rows
+        gradients = {name: work.empty(query.shape, query.dtype) for name in work.wanted}
+        count, scale = len(query), query.dtype.type(self.temperature)
         losses = np.zeros(count)
-        scale = units[0].rows.dtype.type(self.temperature)
         share = 0.5 if self.symmetric else 1.0
-        for one, other in [(0, 1), (1, 0)][: 1 + self.symmetric]:
+        for turn, (one, other) in enumerate([names, names[::-1]][: 1 + self.symmetric]):
             u, v = units[one].rows, units[other].rows
             for chunk in self.chunks(count, 4 * u.itemsize * count):
                 cosines = work.product(u[chunk] / scale, v.T)
@@ -259,14 +257,13 @@ class InfoNCELoss(Composed):
                 wanted = ("input",) if work.wanted else ()
                 found, made = work.rows(CrossEntropyLoss(), tensors, wanted, slopes)
                 losses[chunk] += share * found
-                if names[one] in work.wanted:
-                    work.product(made["input"], v, gradients[names[one]][chunk], add=one > 0)
-                if names[other] in work.wanted:
-                    out = gradients[names[other]]
-                    work.product(made["input"].T, u[chunk], out, add=one > 0 or chunk.start > 0)
+                if one in gradients:
+                    work.product(made["input"], v, gradients[one][chunk], add=turn > 0)
+                if other in gradients:
+                    out, add = gradients[other], turn > 0 or chunk.start > 0
+                    work.product(made["input"].T, u[chunk], out, add=add)
         factor = 1 / self.temperature
-        back = dict(zip(names, units, strict=True))
-        return losses, {n: back[n].back(gradients[n], factor) for n in work.wanted}
+        return losses, {name: units[name].back(g, factor) for name, g in gradients.items()}
 
 
 class CircleLoss(_Batch):
