@@ -10,20 +10,23 @@ from lossd.spec import Elementwise, Given, Loss, param, tensor
 
 
 @inlined
-def focal(x: Any, y: Any, alpha: Any, power: Any, slope: Any, s: Any, r: Any) -> Any:
+def focal(x: Any, y: Any, ce: Any, alpha: Any, power: Any, through: Any, s: Any, r: Any) -> Any:
     """The loss and its slopes.
 
-    power, slope: of 1 - p_t to gamma, and its derivative; s, r: the sigmoids of x and -x.
+    ce: binary cross entropy; power: of u = 1 - p_t to gamma; through: ce times the slope of that
+    by u; s, r: the sigmoids of x and -x.
     """
-    ce = logistic(x, y)
     weight = (alpha * y + (1 - alpha) * (1 - y)) if alpha >= 0 else (1 + 0 * y)
     in_weight = (2 * alpha - 1) if alpha >= 0 else (0 * alpha)
-    through = ce * slope
     return (
         weight * power * ce,
         weight * (power * (s - y) + through * (1 - 2 * y) * s * r),
         in_weight * power * ce + weight * (through * (r - s) - power * x),
     )
+
+
+FAR = 1e-18
+"""Below this, x, log(1 + x) and x / (1 + x) are the same in any type."""
 
 
 class SigmoidFocalLoss(Elementwise):
@@ -86,22 +89,23 @@ class SigmoidFocalLoss(Elementwise):
     @staticmethod
     def math(x: Any, y: Any, alpha: Any, gamma: Any) -> Any:
         s, r = sigmoid(x), sigmoid(-x)
-        u = y * r + (1 - y) * s
-        return focal(x, y, alpha, u * u, 2 * u, s, r)
+        u, ce = y * r + (1 - y) * s, logistic(x, y)
+        return focal(x, y, ce, alpha, u * u, ce * 2 * u, s, r)
 
 
 class _FocalZero(SigmoidFocalLoss):
     @staticmethod
     def math(x: Any, y: Any, alpha: Any, gamma: Any) -> Any:
         s, r = sigmoid(x), sigmoid(-x)
-        return focal(x, y, alpha, 1 + 0 * x, 0 * x, s, r)
+        return focal(x, y, logistic(x, y), alpha, 1 + 0 * x, 0 * x, s, r)
 
 
 class _FocalPower(SigmoidFocalLoss):
     @staticmethod
     def math(x: Any, y: Any, alpha: Any, gamma: Any) -> Any:
         s, r = sigmoid(x), sigmoid(-x)
-        u = y * r + (1 - y) * s
-        power = exp(gamma * log(u))
-        slope = gamma * power / u
-        return focal(x, y, alpha, power, slope if u != 0 else 0 * u, s, r)
+        u, ce = y * r + (1 - y) * s, logistic(x, y)
+        # u of a target of 0 or 1 leaves the type sooner than its power: it is exp(-|x|), as ce is
+        far = u < FAR and y * (1 - y) == 0
+        power = exp(gamma * (-abs(x) if far else log(u)))
+        return focal(x, y, ce, alpha, power, gamma * power * (1 if far else ce / u), s, r)

@@ -88,9 +88,7 @@ MAGNITUDES: Final = {
     **magnitudes(-9, 8, "query", "info_nce_loss"),
     # the oracle's exponentials end at e^-11,000
     **magnitudes(-18, 2, "input", "softmax_focal_loss poly1_cross_entropy_loss"),
-    **magnitudes(-18, 2, "input", "symmetric_cross_entropy_loss"),
-    # of a probability that rounds to 1, the slope of torch's power of 1 - p is NaN
-    **magnitudes(-18, 0, "input", "sigmoid_focal_loss"),
+    **magnitudes(-18, 2, "input", "symmetric_cross_entropy_loss sigmoid_focal_loss"),
     # a rate is the exponential of its logarithm, and float32 ends at e^88
     **magnitudes(-18, 1, "input", "poisson_nll_loss"),
     # logarithms of 1 + x, of x above 0
@@ -114,6 +112,7 @@ HALF_POWERS: Final = (-4, 3)
 
 OVERFLOWS: Final[dict[str, str]] = {
     "orpo_loss": "log(1 - exp(x)) of an x that is nearly 0: -infinity, and inf - inf after it",
+    "sigmoid_focal_loss": "a power of 1 - p where p rounds to 1: its slope infinite, or NaN",
     "soft_margin_loss": "log(1 + exp(-yx)) as it stands is infinite beyond e^88, its slope NaN",
 }
 """Losses of which PyTorch's results are not finite where the true ones are, and why."""
