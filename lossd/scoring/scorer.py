@@ -58,7 +58,7 @@ class Evaluator(NamedTuple):
         Evaluated,
     ]
     empty: Callable[[Shape, np.dtype[Any]], Array] | None = None
-    block: int = 4 << 20
+    block: int = 8 << 20
 
 
 def _here(

@@ -437,21 +437,15 @@ class _Classes:
             add_reliability(truth, predicted, told, sure, binary, self._sums)
 
     def tell(self, losses: Losses) -> dict[str, Any]:
-        truth, predicted, counts = self._pairs.counted()
-        every, right = int(counts.sum()), int(counts[truth == predicted].sum())
-        judged = every + self._unpredicted
-        found: dict[str, Any] = {"accuracy": right / judged if judged else math.nan}
+        pairs = self._pairs
+        judged = pairs.met + self._unpredicted
+        found: dict[str, Any] = {"accuracy": pairs.right / judged if judged else math.nan}
         found["unpredicted"] = self._unpredicted
-        names = np.flatnonzero(np.bincount(np.concatenate([truth, predicted])))
+        names = pairs.names()
         if len(names) <= _SMALL_CONFUSION:
-            matrix = np.zeros((len(names), len(names)), np.int64)
-            matrix[np.searchsorted(names, truth), np.searchsorted(names, predicted)] = counts
-            found |= {"classes": names, "confusion": matrix}
+            found |= {"classes": names, "confusion": pairs.matrix(names)}
         else:
-            wrong = np.flatnonzero(truth != predicted)  # in the order of both
-            most = wrong[_largest(counts[wrong], _TOLD)]
-            rows = zip(*(each[most].tolist() for each in (truth, predicted, counts)), strict=True)
-            found["confused"] = [{"class": a, "prediction": b, "count": n} for a, b, n in rows]
+            found["confused"] = pairs.most_confused(_TOLD)
         if self._reliable:
             found["reliability"] = self._reliability(judged)
         return {"classification": found}
@@ -484,19 +478,28 @@ def _largest(counts: Array, most: int) -> Array:
 
 
 class _Pairs:
-    """How often each pair of class and prediction is met."""
+    """How often each pair of class and prediction is met; a pair's code is class · C + prediction.
+
+    Attributes:
+        met: pairs in all; right: those of a class and itself.
+    """
 
     _DENSE: Final = 2048  # classes up to which there is room for a count of each pair
 
     def __init__(self, classes: int) -> None:
+        self.met = self.right = 0
         self._classes = classes
-        self._dense = np.zeros(classes * classes if classes <= self._DENSE else 0, np.int64)
-        self._codes, self._counts = np.zeros(0, np.int64), np.zeros(0, np.int64)
+        self._dense = classes <= self._DENSE
+        # the codes that were met, in their order, or all, and how often
+        self._codes = np.zeros(0, np.int64)
+        self._counts = np.zeros(classes * classes if self._dense else 0, np.int64)
 
     def add(self, truth: Array, predicted: Array) -> None:
+        self.met += truth.size
+        self.right += int(np.count_nonzero(truth == predicted))
         codes = truth * self._classes + predicted
-        if self._dense.size:
-            np.add.at(self._dense, codes, 1)
+        if self._dense:
+            np.add.at(self._counts, codes, 1)
             return
         found, counts = np.unique(codes, return_counts=True)
         self._codes, where = np.unique(np.concatenate([self._codes, found]), return_inverse=True)
@@ -504,13 +507,34 @@ class _Pairs:
         np.add.at(summed, where, np.concatenate([self._counts, counts]))
         self._counts = summed
 
-    def counted(self) -> tuple[Array, Array, Array]:
-        """Classes, predictions and how often they are met together, in their order."""
-        if self._dense.size:
-            square = self._dense.reshape(self._classes, self._classes)
-            truth, predicted = np.nonzero(square)
-            return truth, predicted, square[truth, predicted]
-        return self._codes // self._classes, self._codes % self._classes, self._counts
+    def names(self) -> Array:
+        """The classes that were met, as one or as the other."""
+        if self._dense:
+            square = self._counts.reshape(self._classes, -1)
+            return np.flatnonzero(square.any(0) | square.any(1))
+        return np.unique(np.divmod(self._codes, self._classes))
+
+    def matrix(self, names: Array) -> Array:
+        """The counts of these classes, a row for each."""
+        codes = np.add.outer(names * self._classes, names)
+        if self._dense:
+            counts: Array = self._counts[codes]
+            return counts
+        at = np.searchsorted(self._codes, codes).clip(max=self._codes.size - 1)
+        return np.where(self._codes[at] == codes, self._counts[at], 0)
+
+    def most_confused(self, most: int) -> list[dict[str, int]]:
+        """The pairs of different classes that were met most often, of equal ones the first."""
+        counts, own = self._counts.copy(), self._classes + 1  # k · own is the code of k and k
+        if self._dense:
+            counts[::own] = 0
+        else:
+            counts[self._codes % own == 0] = 0
+        at = _largest(counts, most)
+        at = at[counts[at] > 0]
+        truth, predicted = np.divmod(at if self._dense else self._codes[at], self._classes)
+        rows = zip(truth.tolist(), predicted.tolist(), counts[at].tolist(), strict=True)
+        return [{"class": a, "prediction": b, "count": n} for a, b, n in rows]
 
 
 class _Residuals:

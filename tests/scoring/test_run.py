@@ -17,6 +17,7 @@ import safetensors.torch
 import torch
 from lossd_client.errors import DomainError, LabelError, ParameterError, ShapeError
 from scipy import special
+from sklearn.metrics import confusion_matrix
 from torch.nn import functional
 
 from lossd.engine import evaluate
@@ -231,6 +232,48 @@ def test_binary_rows_with_nan(tmp_path: Path) -> None:
     assert [row["accuracy"] for row in result.summary["classes"]] == [40 / 45, 40 / 45]
     assert [row["accuracy"] for row in result.summary["groups"]] == [30 / 40, 1.0]
     assert [row["count"] for row in result.summary["groups"]] == [50, 50]
+
+
+@pytest.mark.parametrize("classes", [120, 2500])  # a count of each pair, and of those that are met
+@pytest.mark.parametrize("met", [30, 110])  # classes
+def test_confusion_of_many_classes(tmp_path: Path, classes: int, met: int) -> None:
+    random = np.random.default_rng(classes + met)
+    names = np.sort(random.choice(classes, met, replace=False))
+    x = np.full((ROWS, classes), -9, np.float32)
+    x[:, names] = random.standard_normal((ROWS, met))
+    y = random.choice(names, ROWS)
+    x[np.arange(ROWS), y] += 1
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", y)
+    result = score(
+        "cross_entropy", tmp_path / "x.npy", tmp_path / "y.npy", out=tmp_path / "run",
+        shard_rows=400, report=False,
+    )  # fmt: skip
+    expected = confusion_matrix(y, x.argmax(1), labels=names)
+    told = result.summary["classification"]
+    assert told["accuracy"] == expected.trace() / ROWS
+    if met == 30:
+        assert told["classes"] == names.tolist()
+        assert told["confusion"] == expected.tolist()
+        return
+    assert "confusion" not in told
+    np.fill_diagonal(expected, 0)
+    order = np.argsort(-expected, axis=None, kind="stable")[:50]
+    pairs = zip(*np.unravel_index(order, expected.shape), strict=True)
+    assert told["confused"] == [
+        {"class": names[a], "prediction": names[b], "count": expected[a, b]} for a, b in pairs
+    ]
+
+
+def test_few_mistakes_among_many_classes(tmp_path: Path) -> None:
+    y = np.arange(60)
+    np.save(tmp_path / "x.npy", np.eye(60, dtype=np.float32)[[*range(59), 3]])
+    np.save(tmp_path / "y.npy", y)
+    result = score(
+        "cross_entropy", tmp_path / "x.npy", tmp_path / "y.npy", out=tmp_path / "run", report=False
+    )
+    told = result.summary["classification"]["confused"]
+    assert told == [{"class": 59, "prediction": 3, "count": 1}]
 
 
 def test_spatial_classification(tmp_path: Path) -> None:
