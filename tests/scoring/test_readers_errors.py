@@ -1,6 +1,7 @@
 """Files that cannot be read: every one is a SourceError that names the file, none is a crash."""
 
 import json
+import os
 import pickle
 import random
 import sys
@@ -182,6 +183,12 @@ def test_missing(tmp_path: Path) -> None:
     said = refused(str(tmp_path / "prediction.npy"), "prediction.npy: does not exist")
     assert said.endswith("there is predictions.npy")
     refused(str(tmp_path / "none" / "a.npy"), f"nor does the folder {tmp_path / 'none'}")
+
+
+def test_pipes_are_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.npy")
+    refused(str(tmp_path / "x.npy"), f"{tmp_path}/x.npy: is a pipe or a device; rows are read by")
+    refused(str(tmp_path), "the folder has no files")
 
 
 def test_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,8 +41,12 @@ def files_of(name: str) -> list[Path]:
     try:
         if path.is_dir() and not is_store(path):
             return _inside(path)
-        if path.exists():
+        if path.is_file() or is_store(path):
             return [path]
+        if path.exists():  # opening a pipe waits for somebody to write to it
+            raise SourceError(
+                f"{path}: is a pipe or a device; rows are read by their places: save it as a file"
+            )
         if glob.has_magic(name):
             return _matching(name)
         raise SourceError(f"{path}: does not exist{_similar(path)}")
