@@ -124,6 +124,7 @@ class Plan:
         seconds: how long it takes, as of late; infinite until it has run.
         fastest: how long it took at least.
         pace: seconds that a block of it takes where its tensors come in pieces, as of late.
+        divides_by: the tensor of elements whose values tell what the mean divides by, "" for none.
     """
 
     def __init__(self, form: Form) -> None:
@@ -142,6 +143,7 @@ class Plan:
         self.size += _footprint(form, self.layout)
         self.seconds = self.fastest = self.pace = math.inf
         self.divisor = self._fixed_divisor()
+        self.divides_by = _divides_by(form)
 
     def run(
         self,
@@ -270,21 +272,20 @@ class Plan:
         self, arrays: Mapping[str, Array], rows: Array | None, factors: Array | None
     ) -> Array:
         """What each loss adds to the divisor that `normalizer` names; see `_sum_divided_by`."""
-        kind = self.form.normalizer
+        valid = self.form.normalizer == "valid"
         weight = arrays.get("weight") if rows is not None else None
         counted = rows >= 0 if rows is not None else np.ones(self.layout.rows, bool)
         each = np.ones(self.layout.rows) if factors is None else _doubles(factors).reshape(-1)
-        units = self.loss.units(arrays, self.layout, weighed=kind == "weights")
-        if kind == "valid":
-            valid = counted & (each != 0)
-            return valid if units is None else np.where(valid, units, 0)
-        if units is not None:
-            each = each * units
         if weight is not None and rows is not None:
             each = each * np.where(counted, _doubles(weight)[np.maximum(rows, 0)], 0)
-        if self.loss.divisor:
-            over = np.broadcast_to(widened(arrays[self.loss.divisor]), self.layout.output)
+        if self.loss.weighing:
+            over = np.broadcast_to(widened(arrays[self.loss.weighing]), self.layout.output)
             each = each * over.reshape(-1)
+        if valid:
+            each = counted & (each != 0)
+        units = self.loss.units(arrays, self.layout, weighed=not valid)
+        if units is not None:
+            each = np.where(each, units, 0) if valid else each * units
         return each[counted]
 
     def _scale(self, divisor: float, grad_output: Array | None) -> float:
@@ -480,7 +481,7 @@ class KernelPlan(Plan):
         ]
         # a gradient that is not as it is written, but summed, rounded or part of the divisor's
         self._changed = any(
-            name == loss.divisor
+            name == self.divides_by
             or shape != form.given[name].shape
             or not (name in self.halves or form.given[name].dtype == self.dtype)
             for _, name, shape in self.writes
@@ -565,7 +566,7 @@ class KernelPlan(Plan):
             args[slots.LOSSES] = _address(losses)
         made, past = {}, self.stores is not None and self.stores.past(learning=not coming)
         for slot, name, shape in self.writes:
-            if name in self.halves and name != self.loss.divisor:
+            if name in self.halves and name != self.divides_by:
                 made[name] = gradient = _room(out, name, shape, self.form.given[name].dtype)
                 written.append((slot, gradient.dtype, gradient.ctypes.data))
                 past = False  # the kernel writes to what is narrowed while it is in cache
@@ -611,7 +612,7 @@ class KernelPlan(Plan):
         gradients = {}
         for name, gradient in started.gradients.items():
             gradients[name] = self._shaped(name, gradient)
-            if name == self.loss.divisor and self.form.reduction == "mean":
+            if name == self.divides_by:
                 share = losses * begun.scale
                 gradients[name] = gradients[name] - self._owed(share, begun.factors)
         return Result(losses, self._finished(gradients, out), self.layout.warning)
@@ -623,7 +624,7 @@ class KernelPlan(Plan):
         if self.form.normalizer != "weights":
             return 0.0
         each = np.ones(self.layout.output) if factors is None else factors
-        return share * self._summed(self.loss.divisor, each)
+        return share * self._summed(self.divides_by, each)
 
     def begin(
         self, call: "Arguments", arrays: Mapping[str, Array], grad_output: npt.ArrayLike | None
@@ -900,6 +901,15 @@ def plan(form: Form) -> Plan:
     return (SamplesPlan if isinstance(form.loss, Samples) else KernelPlan)(form)
 
 
+def _divides_by(form: Form) -> str:
+    """The tensor of elements whose values tell what the mean divides by, "" if none does."""
+    if form.reduction != "mean":
+        return ""
+    if form.normalizer is None:
+        return form.loss.divisor
+    return form.loss.weighing if form.normalizer in ("weights", "valid") else ""
+
+
 def streamed(form: Form) -> dict[str, int]:
     """Tensors that may come in pieces, gradients going back in pieces, and the bytes of their rows.
 
@@ -921,7 +931,7 @@ def streamed(form: Form) -> dict[str, int]:
         if loss.tensors[name].role in ("element", "vector")
         and tensor.shape == layout.shapes.get(name)
         and (tensor.dtype == kind or name in direct)
-        and name != loss.divisor
+        and name != _divides_by(form)
         and name not in loss.counted
     }
     return found if found.keys() >= set(form.gradients) else {}

@@ -177,6 +177,7 @@ class Loss:
         aliases: older names of the class in torch.nn, deprecated there.
         called: names of the class's call, where torch.nn's differ from the tensors'.
         divisor: the tensor whose sum the mean divides by; "" for the number of losses.
+        weighing: the tensor of elements that each loss is multiplied by, "" for none.
         formula, gradient: LaTeX of a loss before it is reduced, and of its derivatives.
         reference: where the definition stands.
         advice: what a client warns of, by reduction.
@@ -202,6 +203,7 @@ class Loss:
     integers: ClassVar[Literal["", "beside", "alone"]] = ""
     aliases: ClassVar[tuple[str, ...]] = ()
     divisor: ClassVar[str] = ""
+    weighing: ClassVar[str] = ""
     counted: ClassVar[tuple[str, ...]] = ()
     masked: ClassVar[str] = ""
     predicts: ClassVar[Predicts] = ""

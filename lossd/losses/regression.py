@@ -76,7 +76,7 @@ class L1Loss(_Weighable):
 
 
 class _WeightedL1(L1Loss):
-    divisor = "weight"
+    divisor = weighing = "weight"
 
     @staticmethod
     def math(x: Any, y: Any, w: Any) -> Any:
@@ -130,7 +130,7 @@ class MSELoss(_Weighable):
 
 
 class _WeightedMSE(MSELoss):
-    divisor = "weight"
+    divisor = weighing = "weight"
 
     @staticmethod
     def math(x: Any, y: Any, w: Any) -> Any:
@@ -228,6 +228,8 @@ class HuberLoss(_Weighable):
 
 
 class _WeightedHuber(HuberLoss):
+    weighing = "weight"
+
     @staticmethod
     def math(x: Any, y: Any, w: Any, delta: Any) -> Any:
         d = x - y
@@ -247,6 +249,8 @@ class _HalfSquared(HuberLoss):
 
 
 class _WeightedHalfSquared(HuberLoss):
+    weighing = "weight"
+
     @staticmethod
     def math(x: Any, y: Any, w: Any, delta: Any) -> Any:
         d = x - y

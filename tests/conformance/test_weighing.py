@@ -4,12 +4,14 @@ What PyTorch's users write by hand: losses under reduction='none', times weights
 """
 
 import itertools
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from lossd_client.errors import DTypeError, LossdError, ParameterError, ShapeError
+from torch.nn import functional
 
 from lossd.engine import evaluate
 from lossd.plan import Result
@@ -92,6 +94,10 @@ def test_weights_of_samples_multiply_losses_and_gradients(case: Case) -> None:
         assert_weighs(case, tensors, got, each, reduced=True)
 
 
+OWN: Final = ("multiplier", "element")
+"""Roles of a weight of each loss."""
+
+
 def divisors(case: Case, tensors: dict[str, Array], each: Array) -> dict[Any, float]:
     """What each normalizer divides by, told from the definition."""
     counted = np.ones(each.shape, bool)
@@ -104,16 +110,56 @@ def divisors(case: Case, tensors: dict[str, Array], each: Array) -> dict[Any, fl
         counted = target != case.parameters.get("ignore_index", -100)
         if "weight" in tensors:
             own = tensors["weight"].astype(np.float64)[np.where(counted, target, 0)]
-    elif "weight" in tensors and registry[case.loss].tensors["weight"].role == "multiplier":
+    elif "weight" in tensors and registry[case.loss].tensors["weight"].role in OWN:
         own = np.broadcast_to(tensors["weight"], each.shape)
     if case.loss == "grpo_loss":  # its losses are sums over tokens
         own = tensors["mask"].sum(-1)
         kept = np.count_nonzero(tensors["mask"], -1)[each != 0].sum()
         return {"batch": len(each), "valid": kept, "weights": (own * each).sum(), 17.5: 17.5}
     batch = each.shape[0] if each.ndim else 1
-    valid = np.count_nonzero(counted & (each != 0))
+    valid = np.count_nonzero(counted & (own * each != 0))
     total = float((own * each)[counted].sum(dtype=np.float64))
     return {"batch": batch, "valid": valid, "weights": total, 17.5: 17.5}
+
+
+OWN_WEIGHTS: Final = {
+    "mse_loss": functional.mse_loss,
+    "l1_loss": functional.l1_loss,
+    "huber_loss": functional.huber_loss,
+    "binary_cross_entropy": functional.binary_cross_entropy,
+    "cross_entropy": functional.cross_entropy,
+    "nll_loss": functional.nll_loss,
+}
+
+
+@pytest.mark.parametrize("normalizer", ["weights", "valid", "batch"])
+@pytest.mark.parametrize("name", OWN_WEIGHTS)
+def test_losses_count_by_their_own_weights(name: str, normalizer: str) -> None:
+    """Gradients are those of the mean, of its divisor too; a weight of 0 is not valid."""
+    rng = np.random.default_rng(7)
+    classes = name in ("cross_entropy", "nll_loss")
+    shape = (60, 5) if classes else (60,)
+    w = rng.uniform(0.5, 2, 5 if classes else 60)
+    w[::4] = 0
+    s = rng.uniform(0.5, 2, 60)
+    s[::7] = 0
+    y = rng.integers(0, 5, 60) if classes else rng.uniform(0, 1, 60)
+    tensors = {"input": rng.uniform(0.1, 0.9, shape), "target": y, "weight": w}
+    gradients = gradients_of(name, tensors)
+    got = evaluate(name, tensors, gradients=gradients, sample_weight=s, normalizer=normalizer)
+    given = {n: torch.tensor(a, requires_grad=n in gradients) for n, a in tensors.items()}
+    # PyTorch's own function multiplies
+    losses = OWN_WEIGHTS[name](**given, reduction="none")
+    own = given["weight"][given["target"]] if classes else given["weight"]
+    factors = own * torch.tensor(s)
+    divisor = {"weights": factors.sum(), "valid": (factors != 0).sum(), "batch": 60}[normalizer]
+    mean = (losses * torch.tensor(s)).sum() / divisor
+    mean.backward()
+    np.testing.assert_allclose(got.loss, mean.detach(), rtol=1e-12)
+    for n in gradients:
+        expected = given[n].grad
+        assert expected is not None
+        np.testing.assert_allclose(got.gradients[n], expected, rtol=1e-11, atol=1e-17)
 
 
 def in_the_mean(case: Case, tensors: dict[str, Array]) -> Array:
