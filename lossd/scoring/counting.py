@@ -38,6 +38,21 @@ def add_losses(
 
 
 @cache.compiled(
+    "void(Array(int64, 1, 'C', readonly=True), Array(int64, 1, 'C', readonly=True), int64[:, ::1])"
+)
+def add_pairs(truth: Any, predicted: Any, counts: Any) -> None:
+    """Count pairs of class and prediction.
+
+    Args:
+        truth: int64[R], classes in [0, C).
+        predicted: int64[R], the same.
+        counts: int64[C, C], out.
+    """
+    for i in range(truth.size):
+        counts[truth[i], predicted[i]] += 1
+
+
+@cache.compiled(
     "void(Array(int64, 1, 'C', readonly=True), Array(int64, 1, 'C', readonly=True), boolean[::1], "
     "Array(float32, 1, 'C', readonly=True), boolean, float64[:, ::1])"
 )

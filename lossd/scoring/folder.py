@@ -219,10 +219,10 @@ class Folder:
         names = [n for n in ("class", "group", "prediction") if n in table.column_names]
         content = io.BytesIO()
         pq.write_table(table, content, compression="lz4", use_dictionary=names)
-        _seal(content)
+        digest = _seal(content)
         with replacing(self.part_path(part.shard.number), settled=False) as file:
             file.write(content.getbuffer())
-        return Written(table, hashlib.sha256(content.getbuffer()).hexdigest())
+        return Written(table, digest)
 
     def read_part(self, shard: Shard) -> Part | None:
         """What a shard left, None if it has to be computed: not there, damaged, of another run."""
@@ -287,12 +287,21 @@ class Folder:
             synchronise(self.path / LOSSES)
 
 
-def _seal(content: io.BytesIO) -> None:
-    """Put a part's digest where the blank is, in what tells of the part, at its end."""
+def _seal(content: io.BytesIO) -> str:
+    """Put a part's digest where the blank is, in what tells of the part, at its end.
+
+    Returns:
+        The digest of all bytes then.
+    """
     at = content.getvalue().rindex(_DIGEST + _BLANK) + len(_DIGEST)
-    digest = hashlib.sha256(content.getbuffer()).hexdigest()
-    content.seek(at)
-    content.write(digest.encode())
+    whole = content.getbuffer()
+    before = hashlib.sha256(whole[:at])
+    own = before.copy()
+    own.update(whole[at:])
+    sealed = own.hexdigest().encode()
+    whole[at : at + len(sealed)] = sealed
+    before.update(whole[at:])
+    return before.hexdigest()
 
 
 def _sealed(content: bytes) -> bool:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from lossd import __version__
 from lossd.scoring import arrow
-from lossd.scoring.counting import add_losses, add_reliability
+from lossd.scoring.counting import add_losses, add_pairs, add_reliability
 from lossd.scoring.disk import reading, strict
 from lossd.scoring.exact import ExactSum, SumOfSquares, edges_between, root, rounded
 from lossd.scoring.folder import LOSSES, Folder, Part, Written
@@ -35,6 +35,7 @@ _REMEMBERED: Final = 1 << 24  # losses that are kept in memory for further passe
 _BATCH: Final = 1 << 16  # rows that are looked at together
 _SMALL: Final = 1 << 20  # numbers below are looked up as keys in an array
 _TOLD: Final = 50  # mistakes, and rows without a finite loss
+_UNMET: Final = -2  # stands for the place of a key that was not met yet
 
 
 class Losses:
@@ -270,11 +271,15 @@ class _Rows:
         missing = ~_valid(batch["loss"])
         values = arrow.numbers(batch["loss"])
         finite = np.isfinite(values)
-        self._counts["scored"] += int(np.count_nonzero(~missing))
-        self._counts["ignored"] += int(np.count_nonzero(missing))
-        self._counts["nan"] += int(np.count_nonzero(np.isnan(values) & ~missing))
-        self._counts["inf"] += int(np.count_nonzero(np.isinf(values)))
-        self._moments.add(values[finite])
+        ignored = int(np.count_nonzero(missing))
+        self._counts["scored"] += len(batch) - ignored
+        self._counts["ignored"] += ignored
+        if finite.all():
+            self._moments.add(values)
+        else:
+            self._counts["nan"] += int(np.count_nonzero(np.isnan(values) & ~missing))
+            self._counts["inf"] += int(np.count_nonzero(np.isinf(values)))
+            self._moments.add(values[finite])
         judged = _judged(batch)
         for name, table in (("class", self._by_class), ("group", self._by_group)):
             if name in batch.schema.names:
@@ -355,7 +360,7 @@ class _Table:
 
     def __init__(self) -> None:
         self._places: dict[Any, int] = {}
-        self._small = np.full(1, -1)  # places of keys that are small numbers, -1 for none
+        self._small = np.full(1, -1)  # places of null and of keys that are small numbers
         self._totals = np.zeros((5, 64))  # finite losses, their sum, rows: scored, judged, right
 
     def add(
@@ -386,12 +391,15 @@ class _Table:
 
     def _places_of_small(self, numbers: Array) -> Array:
         """The same of numbers from 0 on, -1 for null: most are met again and again."""
-        lacking = int(numbers.max()) + 1 - self._small.size
+        lacking = int(numbers.max()) + 2 - self._small.size
         if lacking > 0:
-            self._small = np.pad(self._small, (0, lacking), constant_values=-1)
-        unmet = np.unique(numbers[(numbers >= 0) & (self._small[numbers] < 0)])
-        self._small[unmet] = [self._place(number) for number in unmet.tolist()]
-        return np.where(numbers >= 0, self._small[numbers], -1)
+            self._small = np.pad(self._small, (0, lacking), constant_values=_UNMET)
+        places: Array = self._small[numbers + 1]
+        if places.min() == _UNMET:
+            unmet = np.unique(numbers[places == _UNMET])
+            self._small[unmet + 1] = [self._place(number) for number in unmet.tolist()]
+            places = self._small[numbers + 1]
+        return places
 
     def _place(self, key: Any) -> int:
         return self._places.setdefault(key, len(self._places))
@@ -497,10 +505,10 @@ class _Pairs:
     def add(self, truth: Array, predicted: Array) -> None:
         self.met += truth.size
         self.right += int(np.count_nonzero(truth == predicted))
-        codes = truth * self._classes + predicted
         if self._dense:
-            np.add.at(self._counts, codes, 1)
+            add_pairs(truth, predicted, self._counts.reshape(self._classes, -1))
             return
+        codes = truth * self._classes + predicted
         found, counts = np.unique(codes, return_counts=True)
         self._codes, where = np.unique(np.concatenate([self._codes, found]), return_inverse=True)
         summed = np.zeros(self._codes.size, np.int64)
