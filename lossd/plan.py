@@ -319,7 +319,8 @@ class Plan:
 
     def _labels(self, target: Array) -> tuple[Array, int]:
         """Labels as int64 with -1 where ignored, and how many are not."""
-        target = np.ascontiguousarray(target).reshape(-1)
+        if target.ndim != 1 or not target.flags.c_contiguous:
+            target = np.ascontiguousarray(target).reshape(-1)
         indices = target
         if target.dtype != np.int64 or not target.flags.aligned:
             if target.dtype == np.uint64 and target.size and target.max() > _INT64_MAX:

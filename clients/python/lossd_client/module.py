@@ -242,7 +242,9 @@ class _Call:
         torch = sys.modules.get("torch")
         arrays: dict[str, Array] = {}
         for name, value in self.given.items():
-            if isinstance(value, Handle):
+            if isinstance(value, np.ndarray):  # first: to ask for torch's takes as long as the rest
+                arrays[name] = as_array(value, name)
+            elif isinstance(value, Handle):
                 self.handles[name] = value
             elif torch is not None and isinstance(value, torch.Tensor):
                 from lossd_client import torch_tensors
