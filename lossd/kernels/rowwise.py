@@ -34,14 +34,15 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
     xs = listed("x{}t[j]", vectors)
     tops = listed("top{}", range(n_peaks))
     constants = listed("c{}", range(variant.constants))
-    # of the next row, which comes while this one is worked on
+    # of the next row, which comes while the terms of this one, most of the arithmetic, are computed
     coming = ahead(
         12, [f"a[slots.OPERANDS + {k}]" for k in pieces.moving], "at + width + base", TILE, variant,
         write=False,
     )  # fmt: skip
+    # where gradients go: terms that are kept there need it in this row, if a while later
     room = ahead(
-        12, [f"a[slots.GRADIENTS + {k}]" for k in gradients], "at + width + base", TILE, variant,
-        write=True,
+        12, [f"a[slots.GRADIENTS + {k}]" for k in gradients],
+        f"at + {RUN if kept else 'width'} + base", TILE, variant, write=True,
     )  # fmt: skip
     first = ("g0t[j], " if kept else "zero, ") * loss.keep
     seen = (
@@ -157,7 +158,7 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
                 + lines(16, "g0t[j] = values[0]") * kept,
                 add="lanes{k}[j] += {v}",
                 span=f"start, min(start + {RUN}, width)",
-                asked=coming,
+                asked=coming + room * kept,
             )
         )
     }
@@ -176,7 +177,7 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
                 pull *= us[row]
         slope = kind(pull)
 {lines(8, "k{0} = kind(result[{0}])", over=pieces.coefficients)}
-{walk(vectors, kept, True, slope_body, asked=room) if loss.slopes else ""}
+{walk(vectors, kept, True, slope_body, asked=room * (not kept)) if loss.slopes else ""}
 {lines(8, "g0[label] -= kind(result[1]) * slope") * (labelled and results[:1] == [0])}
 """
     # Without slopes a gradient is zero but at the label: cleared for the whole block at once
