@@ -207,9 +207,19 @@ def _compiled(function: Callable[..., Any], single: Any, double: Any) -> None:
         return {types.float32: single, types.float64: double}.get(x)
 
 
-for _each in (
+_TRANSCENDENTAL: Final = (
     exp, log, log1p, softplus, softplus_tail, sigmoid, decay, lifted_decay, log_both, decay_both,
     log1p_small,
-):  # fmt: skip
+)  # fmt: skip
+
+
+def transcendental(function: Callable[..., Any]) -> bool:
+    """Whether a formula, or a helper that it calls, has exponentials or logarithms."""
+    called = [function.__globals__.get(name) for name in function.__code__.co_names]
+    functions = [f for f in called if isinstance(f, FunctionType)]
+    return any(f in _TRANSCENDENTAL or (f in _helpers and transcendental(f)) for f in functions)
+
+
+for _each in _TRANSCENDENTAL:
     _compiled(_each, getattr(SINGLE, _each.__name__), getattr(DOUBLE, _each.__name__))
 _compiled(sign, typed(_sign, np.float32), typed(_sign, np.float64))

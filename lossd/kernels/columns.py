@@ -171,7 +171,6 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
         + ["losses", "pull"]
     )
     source = f"""
-def block(args, index):
 {opening(variant, pieces)}
 {lines(4, f"{{0}} = {on_stack(LANES)}", over=lanes)}
 {lines(4, f"{{0}} = {on_stack(LANES, 'float64')}", over=doubles)}
@@ -225,6 +224,7 @@ def block(args, index):
     return stamped(
         source,
         variant,
+        costly=pieces.costly,
         to_lanes=to_lanes,
         from_lanes=from_lanes,
         fill=fill,

@@ -8,7 +8,7 @@ import numpy as np
 from lossd.compiled.lanes import added, fill
 from lossd.compiled.streaming import settle, stream
 from lossd.kernels.variant import Variant, lines, listed, on_stack, optional, stamped, view
-from lossd.mathfns import typed
+from lossd.mathfns import transcendental, typed
 from lossd.spec import Elementwise
 
 TILE: Final = 512  # numbers of a tensor that are worked on side by side
@@ -79,7 +79,6 @@ def build(loss: type[Elementwise], variant: Variant) -> Callable[..., None]:
                 out[first + base + j] = outpad[j]
 """
     source = f"""
-def block(args, index):
     a = carray(pointer(args, int64), slots.COUNT)
     first = index * {block}
     count = min({block}, a[slots.ROWS] - first)
@@ -160,4 +159,4 @@ def block(args, index):
         scope["misfit"] = typed(loss.misfit, variant.dtype.type)
     for k, (low, high) in bounds.items():
         scope |= {f"low{k}": variant.dtype.type(low), f"high{k}": variant.dtype.type(high)}
-    return stamped(source, variant, **scope)
+    return stamped(source, variant, costly=parts > 1 or transcendental(loss.math), **scope)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from lossd.kernels.variant import Variant, lines, optional, view
-from lossd.mathfns import typed
+from lossd.mathfns import transcendental, typed
 from lossd.spec import Rowwise
 
 
@@ -23,6 +23,7 @@ class Pieces:
     kept: whether the first term is kept where the first gradient goes.
     walks: whether any piece looks at every component.
     versus: how many more values peaks, terms and slopes see, of the label.
+    costly: whether what is computed of every component has exponentials or logarithms.
     """
 
     vectors: list[int]
@@ -36,6 +37,7 @@ class Pieces:
     kept: bool
     walks: bool
     versus: int
+    costly: bool
 
 
 def take_apart(loss: type[Rowwise], variant: Variant) -> Pieces:
@@ -53,6 +55,7 @@ def take_apart(loss: type[Rowwise], variant: Variant) -> Pieces:
     terms = len(loss.terms(*[1.0] * (rows + peaks + versus + constants))) if loss.terms else 0
     seen = rows if labelled else len(scalars)
     combined = len(loss.combine(*[1.0] * (seen + peaks + terms + constants)))
+    everywhere = (loss.peaks, loss.terms, loss.slopes)
     return Pieces(
         vectors=vectors,
         moving=[k for k in vectors if roles[k] == "vector"],
@@ -63,8 +66,9 @@ def take_apart(loss: type[Rowwise], variant: Variant) -> Pieces:
         terms=terms,
         coefficients=list(range(2 if labelled else 1, combined)),
         kept=loss.keep and results[:1] == [0],
-        walks=bool(loss.peaks or loss.terms or loss.slopes),
+        walks=any(everywhere),
         versus=versus,
+        costly=any(piece and transcendental(piece) for piece in everywhere),
     )
 
 

@@ -199,7 +199,6 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
             continue
 """
     source = f"""
-def block(args, index):
 {opening(variant, pieces)}
 {lines(4, f"lanes{{0}} = {on_stack(TILE)}", over=range(max(n_peaks, n_terms)))}
 {lines(4, f"{{0}} = {on_stack(TILE)}", over=["live", *pads])}
@@ -233,8 +232,8 @@ def block(args, index):
 """
     scope = functions(loss, variant.dtype.type, alone=True)
     return stamped(
-        source, variant, fill=fill, larger=larger, largest=largest, added=added, plus=plus,
-        whole=whole, **scope,
+        source, variant, costly=pieces.costly, fill=fill, larger=larger, largest=largest,
+        added=added, plus=plus, whole=whole, **scope,
     )  # fmt: skip
 
 

@@ -71,7 +71,6 @@ def build(loss: type[Samples], variant: Variant) -> Callable[..., None]:
             out[row] = value
 """
     source = f"""
-def block(args, index):
     a = carray(pointer(args, int64), slots.COUNT)
     first = index * a[slots.BLOCK_ROWS]
     last = min(first + a[slots.BLOCK_ROWS], a[slots.ROWS])

@@ -10,6 +10,7 @@ from numba import carray
 
 from lossd.compiled.prefetching import LINE, prefetch, prefetch_to_write
 from lossd.compiled.stack import stack
+from lossd.compiled.vectors import whole_vectors
 from lossd.kernels import slots
 from lossd.kernels.slots import pointer
 
@@ -43,11 +44,14 @@ class Variant:
         return "-".join([self.dtype.name, *self.operands, f"d{slopes}", *flags])
 
 
-def stamped(source: str, variant: Variant, **scope: Any) -> Callable[..., None]:
-    """The function `block(args, index)` that a driver wrote out for one variant of one loss.
+def stamped(
+    source: str, variant: Variant, *, costly: bool = False, **scope: Any
+) -> Callable[..., None]:
+    """The function `block(args, index)` whose body a driver wrote out for one variant of one loss.
 
     Drivers write the source out because Numba cannot loop over tensors at compile time, and
-    because one flat function compiles several times faster than the same in small parts.
+    because one flat function compiles several times faster than the same in small parts. `costly`
+    tells that arithmetic takes longer than memory.
     """
     kind = variant.dtype.type
     scope |= {
@@ -64,9 +68,16 @@ def stamped(source: str, variant: Variant, **scope: Any) -> Callable[..., None]:
         "slots": slots,
         "stack": stack,
         "uintp": nb.uintp,
+        "whole_vectors": whole_vectors,
     }
     names = ", ".join(scope)
-    code = f"def close({names}):\n{_indented(source)}    return block\n"
+    code = f"""
+def close({names}):
+    def block(args, index):
+        {"whole_vectors()" if costly else ""}
+{_indented(source)}
+    return block
+"""
     made: dict[str, Any] = {"__name__": __name__}  # Numba loads cached code into this module
     exec(compile(code, __file__, "exec"), made)
     return made["close"](**scope)  # type: ignore[no-any-return]
