@@ -39,7 +39,7 @@ def build(loss: type[Rowwise], variant: Variant) -> Callable[..., None]:
         12, [f"a[slots.OPERANDS + {k}]" for k in pieces.moving], "at + width + base", TILE, variant,
         write=False,
     )  # fmt: skip
-    # where gradients go: terms that are kept there need it in this row, if a while later
+    # where gradients go: the next row's; where terms are kept, this row's, a run ahead of them
     room = ahead(
         12, [f"a[slots.GRADIENTS + {k}]" for k in gradients],
         f"at + {RUN if kept else 'width'} + base", TILE, variant, write=True,

@@ -117,6 +117,10 @@ class Relay:
     Args:
         address: the server's.
         delay: seconds that bytes take.
+
+    Attributes:
+        connections: how many clients have made.
+        ended: how many of these they have ended.
     """
 
     def __init__(self, address: str, delay: float = 0.0) -> None:
@@ -124,7 +128,7 @@ class Relay:
         self._server, self._delay = (host, int(port)), delay
         self._whole, self._closed = threading.Event(), threading.Event()
         self._whole.set()
-        self.connections = 0
+        self.connections = self.ended = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._sockets: list[socket.socket] = []
         self._start(self._accept)
@@ -165,8 +169,9 @@ class Relay:
         self._closed.wait(self._delay)
         server = socket.create_connection(self._server, PATIENCE)
         self._sockets += [client, server]
-        self._start(self._pass, client, server)
         self._start(self._pass, server, client)
+        self._pass(client, server)
+        self.ended += 1
 
     def _pass(self, giver: socket.socket, taker: socket.socket) -> None:
         with contextlib.suppress(OSError):  # closed

@@ -15,6 +15,7 @@ from lossd.compiled.vectors import whole_vectors
 PROGRAM = """
 import hashlib, json, sys
 import numpy as np
+from numba.core.registry import cpu_target
 from lossd.engine import evaluate
 
 rng = np.random.default_rng(5)
@@ -49,11 +50,11 @@ for name, tensors in cases.items():
     result = evaluate(name, tensors, gradients=[first])
     bits = result.loss.tobytes() + result.gradients[first].tobytes()
     digests[name] = hashlib.sha256(bits).hexdigest()
-json.dump(digests, sys.stdout)
+json.dump([cpu_target.target_context.codegen().magic_tuple()[1:], digests], sys.stdout)
 """
 
 
-def digests(**settings: str) -> Any:
+def processor_and_digests(**settings: str) -> Any:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         env=os.environ | settings,
@@ -68,7 +69,10 @@ def digests(**settings: str) -> Any:
 @pytest.mark.thorough
 def test_the_same_bits() -> None:
     """On this processor, and with nothing that only some of its kind have."""
-    assert digests() == digests(NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="")
+    processor, digests = processor_and_digests()
+    plainest, same = processor_and_digests(NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="")
+    assert plainest == ["generic", ""] != processor
+    assert digests == same
 
 
 def test_vectors_are_whole() -> None:
